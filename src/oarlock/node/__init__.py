@@ -1,0 +1,1 @@
+"""The runtime: the Structure Advice as asyncio tasks around one Raft."""

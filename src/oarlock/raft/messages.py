@@ -1,0 +1,135 @@
+"""The RPCs of Figures 2 and 13, and of the extensions, each with its reply.
+
+Every message names its term, and every reply repeats the `request_id` of its request, so that a late,
+duplicated or reordered reply can be told from an awaited one (Structure Advice). Request ids rise with every
+message that a server sends in one life, and start at a random point in each.
+"""
+
+import msgspec
+
+from oarlock.raft.types import Configuration, Entry, Index, SnapshotMetadata, ServerId, Term
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", gc=False):
+    """What all messages share: the sender's term and an id that pairs a reply with its request."""
+
+    source: ServerId
+    term: Term
+    request_id: int
+
+
+class RequestVote(Message, tag=1):
+    """A candidate asks for a vote (RV). `disrupt_leader` is set when a leader asked for this campaign (LT)."""
+
+    last_log_index: Index
+    last_log_term: Term
+    disrupt_leader: bool = False
+
+
+class RequestVoteReply(Message, tag=2):
+    """A vote, or its refusal."""
+
+    vote_granted: bool
+
+
+class PreVote(Message, tag=3):
+    """Asks "would you vote for me in this term?" (dissertation 9.6). `term` is the term campaigned for."""
+
+    last_log_index: Index
+    last_log_term: Term
+
+
+class PreVoteReply(Message, tag=4):
+    """Answers a `PreVote`; `term` is the campaigned term when granted, the voter's own when not."""
+
+    vote_granted: bool
+
+
+class AppendEntries(Message, tag=5):
+    """The leader replicates entries, or only its commit index and its being alive (AE)."""
+
+    prev_log_index: Index
+    prev_log_term: Term
+    leader_commit: Index
+    entries: tuple[Entry, ...] = ()
+
+
+class AppendEntriesReply(Message, tag=6):
+    """`match_index` on success; on failure the hints of the guide's fast backtracking (L-3b).
+
+    `conflict_term` is the term of the follower's entry at prev_log_index, or 0 where its log is too short;
+    `conflict_index` the first index of that term, or the follower's log length plus one.
+    """
+
+    success: bool
+    match_index: Index = 0
+    prev_log_index: Index = 0
+    conflict_term: Term = 0
+    conflict_index: Index = 0
+
+
+class InstallSnapshot(Message, tag=7):
+    """One chunk of a snapshot (Figure 13). The core decides on it; the runtime fills `data`."""
+
+    metadata: SnapshotMetadata
+    offset: int
+    data: bytes
+    done: bool
+
+
+class InstallSnapshotReply(Message, tag=8):
+    """How far the receiver has come: the offset it wants next, or that it has all of it."""
+
+    last_included_index: Index
+    next_offset: int
+    done: bool
+
+
+class ReadIndex(Message, tag=9):
+    """A follower asks its leader for an index at which a read is linearizable (RI). `context` is the asker's."""
+
+    context: int
+
+
+class ReadIndexReply(Message, tag=10):
+    """The read index, or 0 where the asked server could not confirm its leadership."""
+
+    context: int
+    read_index: Index
+
+
+class TimeoutNow(Message, tag=11):
+    """A leader asks its successor to campaign at once (dissertation 3.10)."""
+
+
+RaftMessage = (
+    RequestVote
+    | RequestVoteReply
+    | PreVote
+    | PreVoteReply
+    | AppendEntries
+    | AppendEntriesReply
+    | InstallSnapshot
+    | InstallSnapshotReply
+    | ReadIndex
+    | ReadIndexReply
+    | TimeoutNow
+)
+"""Any message of the core."""
+
+__all__ = [
+    "AppendEntries",
+    "AppendEntriesReply",
+    "Configuration",
+    "InstallSnapshot",
+    "InstallSnapshotReply",
+    "Message",
+    "PreVote",
+    "PreVoteReply",
+    "RaftMessage",
+    "ReadIndex",
+    "ReadIndexReply",
+    "RequestVote",
+    "RequestVoteReply",
+    "TimeoutNow",
+]

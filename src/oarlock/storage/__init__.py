@@ -1,0 +1,1 @@
+"""The log, snapshots and identity on disk."""

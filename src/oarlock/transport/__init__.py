@@ -1,0 +1,1 @@
+"""Messages between servers: framing, handshake, TCP, TLS."""

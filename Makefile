@@ -1,0 +1,76 @@
+# `make up` and `make test` are all a newcomer needs; both work on a fresh machine with Python 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Cluster tests start and kill real servers: they get the machine to themselves, after the rest.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up install test verify fix bench bench-quick proto clean
+
+help:
+	@echo "make up           start a three-server cluster on this machine (UP_ARGS='...' is passed on)"
+	@echo "make test         install what tests need, check the floors, run the tests (PYTEST_ARGS='...')"
+	@echo "make verify       ruff, format, mypy, floors and tests; changes no file"
+	@echo "make fix          let ruff repair and format the code"
+	@echo "make bench        compare with etcd and PySyncObj, about 15 minutes (BENCH_ARGS='...')"
+	@echo "make bench-quick  the same in about 3 minutes, with more noise"
+	@echo "make proto        generate the protobuf modules again"
+	@echo "make clean        remove the virtual environment, caches and build products"
+
+up: $(STAMPS)/run
+	@exec $(BIN)/oarlock up $(UP_ARGS)
+
+install: $(STAMPS)/run
+
+test: $(STAMPS)/test
+	$(BIN)/lint-imports
+	@status=0; \
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster" $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -m cluster $(PYTEST_ARGS) || status=$$?; \
+	exit $$status
+
+verify: $(STAMPS)/lint
+	$(BIN)/ruff check --no-fix
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	@$(MAKE) --no-print-directory test
+
+fix: $(STAMPS)/lint
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMPS)/bench
+	$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
+
+bench-quick: $(STAMPS)/bench
+	$(BIN)/python -m benchmarks.compare --quick $(BENCH_ARGS)
+
+proto: $(STAMPS)/proto
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_proto.sh
+
+clean:
+	rm -rf $(VENV) build dist benchmarks/build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp says that the extras of that name are installed as pyproject.toml asks; the package itself is
+# installed in place, so a change of the source needs no new installation.
+$(BIN)/python:
+	scripts/make_venv.sh "$(PYTHON)" $(VENV)
+
+$(STAMPS)/run: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/test $(STAMPS)/bench $(STAMPS)/proto: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --editable ".[$(@F)]"
+	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/run
+
+$(STAMPS)/lint: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --editable ".[test,lint]"
+	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/test $(STAMPS)/run

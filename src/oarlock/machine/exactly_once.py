@@ -1,13 +1,14 @@
 """Retried proposals, applied once (paper, section 8: serial numbers in the state machine).
 
-A proposal that timed out on its way may be in the log all the same, so a server that tries again may put it there
-twice. Every command therefore travels in an envelope that names the server it came from (`origin`), that server's
-boot (`epoch`, rising with every start), a `sequence` rising with every proposal of that boot, and a `floor`: the
-lowest sequence the origin still waits for. The table of what was applied is part of the machine's state: every
-server keeps the same one, persists it with the data it describes, and sends it along in snapshots.
+A proposal that timed out on its way may be in the log all the same, so a server that tries again may put it
+there twice. Every command therefore travels in an envelope that names the server it came from (`origin`),
+that server's boot (`epoch`, rising with every start), a `sequence` rising with every proposal of that boot,
+and a `floor`: the lowest sequence the origin still waits for. The table of what was applied is part of the
+machine's state: every server keeps the same one, persists it with the data it describes, and sends it along
+in snapshots.
 
-The table is bounded: sequences below the floor are forgotten, since nobody waits for them, and anything that still
-arrives from below it is refused.
+The table is bounded: sequences below the floor are forgotten, since nobody waits for them, and anything that
+still arrives from below it is refused.
 """
 
 import struct
@@ -24,7 +25,7 @@ HEADER_BYTES: Final = _HEADER.size
 """How much longer than its command an envelope is."""
 
 
-class BadEnvelope(ValueError):
+class EnvelopeError(ValueError):
     """A log entry is not an envelope this version can read."""
 
 
@@ -35,7 +36,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     epoch: int
     sequence: int
     floor: int
-    """The lowest sequence of this origin and epoch whose outcome the origin still waits for; at most `sequence`."""
+    """The lowest sequence of this boot whose outcome the origin still waits for; at most `sequence`."""
 
 
 class AlreadyApplied(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ def read_envelope(data: bytes) -> Envelope:
     """Read who proposed an entry, without its command.
 
     Raises:
-        BadEnvelope: The data is too short or of another version.
+        EnvelopeError: The data is too short or of another version.
     """
     _, origin, epoch, sequence, floor = _unpack(data)
     return Envelope(origin, epoch, sequence, floor)
@@ -70,14 +71,14 @@ def read_envelope(data: bytes) -> Envelope:
 
 def _unpack(data: bytes) -> tuple[int, int, int, int, int]:
     if len(data) < HEADER_BYTES:
-        raise BadEnvelope(f"an entry of {len(data)} bytes is shorter than an envelope's {HEADER_BYTES}")
+        raise EnvelopeError(f"an entry of {len(data)} bytes is shorter than an envelope's {HEADER_BYTES}")
     if data[0] != ENVELOPE_VERSION:
-        raise BadEnvelope(f"envelope version {data[0]}; this server reads version {ENVELOPE_VERSION}")
+        raise EnvelopeError(f"envelope version {data[0]}; this server reads version {ENVELOPE_VERSION}")
     return _HEADER.unpack_from(data)
 
 
 class _Session:
-    """What was applied of one origin's current epoch: everything refused below `floor`, and these at or above it."""
+    """One origin's current epoch: below `floor` all is refused, at or above it `applied` tells."""
 
     __slots__ = ("applied", "epoch", "floor", "last_index")
 
@@ -108,9 +109,10 @@ class ExactlyOnce:
 
         Args:
             local_origin: This server; results are kept for its proposals only. None keeps everybody's.
-            max_origins: How many servers' sessions are kept; the one idle for longest makes room for a new one.
-            max_window: How many applied sequences one origin may have at or above its floor. Beyond it the older
-                half is forgotten as if the floor had been raised, so a retry from there is refused.
+            max_origins: How many servers' sessions are kept; the one idle for longest makes room for a new
+                one.
+            max_window: How many applied sequences one origin may have at or above its floor. Beyond it the
+                older half is forgotten as if the floor had been raised, so a retry from there is refused.
         """
         self._local_origin = local_origin
         self._max_origins = max_origins
@@ -129,7 +131,7 @@ class ExactlyOnce:
             What `execute` returned, or `AlreadyApplied`.
 
         Raises:
-            BadEnvelope: The data is not an envelope.
+            EnvelopeError: The data is not an envelope.
         """
         _, origin, epoch, sequence, floor = _unpack(data)
         session = self._sessions.get(origin)
@@ -160,7 +162,7 @@ class ExactlyOnce:
         return session
 
     def dump(self) -> list[tuple[ServerId, int, int, Index, list[int]]]:
-        """The table as plain data, the same on every server that applied the same entries; results are left out.
+        """The table as plain data, the same on every server that applied the same entries; without results.
 
         Returns:
             Origin, epoch, floor, last index and the applied sequences in order, for each origin in order.

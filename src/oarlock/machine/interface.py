@@ -1,4 +1,4 @@
-"""What the runtime needs of a replicated state machine (paper, section 5.3: apply in log order, once each)."""
+"""What the runtime needs of a replicated state machine (paper, section 5.3: apply in log order)."""
 
 from typing import BinaryIO, Protocol
 
@@ -8,7 +8,8 @@ from oarlock.raft.types import Index
 class SnapshotView(Protocol):
     """A consistent image of the machine, pinned while applies go on.
 
-    `write` blocks and is for an executor; `close` releases what the view pins and may be called more than once.
+    `write` blocks and is for an executor; `close` releases what the view pins and may be called more than
+    once.
     """
 
     @property
@@ -30,7 +31,7 @@ class SnapshotView(Protocol):
 
 
 class StateMachine(Protocol):
-    """A deterministic machine: the same commands in the same order give the same state and results everywhere."""
+    """A deterministic machine: the same commands in the same order give the same state everywhere."""
 
     def apply(self, index: Index, command: bytes) -> object:
         """Apply one committed command, on the event loop; must be fast and must not wait.
@@ -40,8 +41,8 @@ class StateMachine(Protocol):
             command: The entry's data.
 
         Returns:
-            The result, for whoever proposed the command on this server. A command that fails returns its error
-            as a result: only a broken machine raises, and then the server stops.
+            The result, for whoever proposed the command on this server. A command that fails returns its
+            error as a result: only a broken machine raises, and then the server stops.
         """
 
     def applied_index(self) -> Index:

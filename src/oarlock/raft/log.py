@@ -5,9 +5,8 @@ Indices are the paper's, so a trimmed log is read with the same numbers as a who
 """
 
 from collections.abc import Sequence
-from itertools import islice
 
-from oarlock.raft.types import Configuration, Entry, EntryKind, Index, SnapshotMetadata, Term
+from oarlock.raft.types import Entry, Index, SnapshotMetadata, Term
 
 
 class Log:
@@ -71,11 +70,11 @@ class Log:
         start = first - self.base_index - 1
         size = 0
         count = 0
-        for entry in islice(self._entries, start, None):
-            size += len(entry.data)
-            if size > max_bytes and count:
-                size -= len(entry.data)
+        for offset in range(start, len(self._entries)):
+            entry_size = len(self._entries[offset].data)
+            if count and size + entry_size > max_bytes:
                 break
+            size += entry_size
             count += 1
         return self._entries[start : start + count], size
 
@@ -106,7 +105,8 @@ class Log:
         """Drop everything: the log begins after `base` (IS-7)."""
         self._entries = []
         self.base = base
-        self.base_index = self.durable_index = base.last_included_index
+        self.base_index = base.last_included_index
+        self.durable_index = 0
 
     def is_up_to_date(self, last_index: Index, last_term: Term) -> bool:
         """Whether a log ending so is at least as up to date as this one (RV-2; paper, section 5.4.1)."""
@@ -125,12 +125,3 @@ class Log:
         while index > self.base_index and self._entries[index - self.base_index - 1].term > term:
             index -= 1
         return index
-
-    def configurations(self) -> list[tuple[Index, bytes]]:
-        """Index and encoded configuration of every configuration entry held, oldest first."""
-        return [(entry.index, entry.data) for entry in self._entries if entry.kind is EntryKind.CONFIGURATION]
-
-    @property
-    def base_configuration(self) -> Configuration:
-        """The configuration in force at the base."""
-        return self.base.configuration

@@ -7,7 +7,7 @@ message that a server sends in one life, and start at a random point in each.
 
 import msgspec
 
-from oarlock.raft.types import Configuration, Entry, Index, SnapshotMetadata, ServerId, Term
+from oarlock.raft.types import Entry, Index, ServerId, SnapshotMetadata, Term
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", gc=False):
@@ -18,34 +18,33 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", gc
     request_id: int
 
 
-class RequestVote(Message, tag=1):
-    """A candidate asks for a vote (RV). `disrupt_leader` is set when a leader asked for this campaign (LT)."""
+class RequestVote(Message, frozen=True, tag=1, gc=False):
+    """A candidate asks for a vote (RV)."""
 
     last_log_index: Index
     last_log_term: Term
-    disrupt_leader: bool = False
 
 
-class RequestVoteReply(Message, tag=2):
+class RequestVoteReply(Message, frozen=True, tag=2, gc=False):
     """A vote, or its refusal."""
 
     vote_granted: bool
 
 
-class PreVote(Message, tag=3):
+class PreVote(Message, frozen=True, tag=3, gc=False):
     """Asks "would you vote for me in this term?" (dissertation 9.6). `term` is the term campaigned for."""
 
     last_log_index: Index
     last_log_term: Term
 
 
-class PreVoteReply(Message, tag=4):
+class PreVoteReply(Message, frozen=True, tag=4, gc=False):
     """Answers a `PreVote`; `term` is the campaigned term when granted, the voter's own when not."""
 
     vote_granted: bool
 
 
-class AppendEntries(Message, tag=5):
+class AppendEntries(Message, frozen=True, tag=5, gc=False):
     """The leader replicates entries, or only its commit index and its being alive (AE)."""
 
     prev_log_index: Index
@@ -54,7 +53,7 @@ class AppendEntries(Message, tag=5):
     entries: tuple[Entry, ...] = ()
 
 
-class AppendEntriesReply(Message, tag=6):
+class AppendEntriesReply(Message, frozen=True, tag=6, gc=False):
     """`match_index` on success; on failure the hints of the guide's fast backtracking (L-3b).
 
     `conflict_term` is the term of the follower's entry at prev_log_index, or 0 where its log is too short;
@@ -68,7 +67,7 @@ class AppendEntriesReply(Message, tag=6):
     conflict_index: Index = 0
 
 
-class InstallSnapshot(Message, tag=7):
+class InstallSnapshot(Message, frozen=True, tag=7, gc=False):
     """One chunk of a snapshot (Figure 13). The core decides on it; the runtime fills `data`."""
 
     metadata: SnapshotMetadata
@@ -77,7 +76,7 @@ class InstallSnapshot(Message, tag=7):
     done: bool
 
 
-class InstallSnapshotReply(Message, tag=8):
+class InstallSnapshotReply(Message, frozen=True, tag=8, gc=False):
     """How far the receiver has come: the offset it wants next, or that it has all of it."""
 
     last_included_index: Index
@@ -85,21 +84,17 @@ class InstallSnapshotReply(Message, tag=8):
     done: bool
 
 
-class ReadIndex(Message, tag=9):
+class ReadIndex(Message, frozen=True, tag=9, gc=False):
     """A follower asks its leader for an index at which a read is linearizable (RI). `context` is the asker's."""
 
     context: int
 
 
-class ReadIndexReply(Message, tag=10):
+class ReadIndexReply(Message, frozen=True, tag=10, gc=False):
     """The read index, or 0 where the asked server could not confirm its leadership."""
 
     context: int
     read_index: Index
-
-
-class TimeoutNow(Message, tag=11):
-    """A leader asks its successor to campaign at once (dissertation 3.10)."""
 
 
 RaftMessage = (
@@ -113,23 +108,5 @@ RaftMessage = (
     | InstallSnapshotReply
     | ReadIndex
     | ReadIndexReply
-    | TimeoutNow
 )
 """Any message of the core."""
-
-__all__ = [
-    "AppendEntries",
-    "AppendEntriesReply",
-    "Configuration",
-    "InstallSnapshot",
-    "InstallSnapshotReply",
-    "Message",
-    "PreVote",
-    "PreVoteReply",
-    "RaftMessage",
-    "ReadIndex",
-    "ReadIndexReply",
-    "RequestVote",
-    "RequestVoteReply",
-    "TimeoutNow",
-]

@@ -1,6 +1,7 @@
 """Majorities, single and joint. Commitment, elections and reads all ask here."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import Enum
 
 from oarlock.raft.types import Configuration, ServerId
@@ -19,15 +20,16 @@ def majority(voters: int) -> int:
     return voters // 2 + 1
 
 
-def _agreed(voters: Set[ServerId], value_of: Mapping[ServerId, int]) -> int:
+def _agreed(voters: AbstractSet[ServerId], value_of: Mapping[ServerId, int]) -> int:
     """The highest value that a majority of `voters` has reached; 0 for one who is unknown."""
     values = sorted((value_of.get(voter, 0) for voter in voters), reverse=True)
     return values[majority(len(voters)) - 1]
 
 
 def agreed_value(configuration: Configuration, value_of: Mapping[ServerId, int]) -> int:
-    """The highest value that a quorum has reached: of match_index the index to commit (L-4), of request ids the
-    newest request that confirms leadership (CL-Q4). While joint both halves must agree (MC-2).
+    """The highest value that a quorum has reached; while joint, both halves (MC-2).
+
+    Of match_index it is the index to commit (L-4), of request ids the newest that confirms leadership (CL-Q4).
     """
     if not configuration.voters:
         return 0
@@ -37,7 +39,7 @@ def agreed_value(configuration: Configuration, value_of: Mapping[ServerId, int])
     return agreed
 
 
-def _vote(voters: Set[ServerId], votes: Mapping[ServerId, bool]) -> VoteResult:
+def _vote(voters: AbstractSet[ServerId], votes: Mapping[ServerId, bool]) -> VoteResult:
     granted = sum(1 for voter in voters if votes.get(voter) is True)
     refused = sum(1 for voter in voters if votes.get(voter) is False)
     needed = majority(len(voters))
@@ -58,6 +60,6 @@ def vote_result(configuration: Configuration, votes: Mapping[ServerId, bool]) ->
     return VoteResult.PENDING if VoteResult.PENDING in results else VoteResult.WON
 
 
-def has_quorum(configuration: Configuration, servers: Set[ServerId]) -> bool:
+def has_quorum(configuration: Configuration, servers: AbstractSet[ServerId]) -> bool:
     """Whether `servers` hold a quorum (CQ-1)."""
     return vote_result(configuration, dict.fromkeys(servers, True)) is VoteResult.WON

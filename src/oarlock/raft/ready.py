@@ -78,4 +78,9 @@ class Ready(msgspec.Struct):
     @property
     def must_persist(self) -> bool:
         """Whether the disk has something to do before `messages_after_persist` may leave."""
-        return bool(self.entries) or self.hard_state is not None or self.snapshot is not None or self.compact_to is not None
+        return (
+            bool(self.entries)
+            or self.hard_state is not None
+            or self.snapshot is not None
+            or self.compact_to is not None
+        )

@@ -17,8 +17,6 @@ class Figure(StrEnum):
     FIGURE_13 = "Raft paper (extended), Figure 13"
     DISSERTATION_6 = "Raft dissertation, section 6.4"
     DISSERTATION_9 = "Raft dissertation, section 9.6"
-    DISSERTATION_3 = "Raft dissertation, section 3.10"
-    DISSERTATION_10 = "Raft dissertation, section 10.2"
     SECTION_5_3 = "Raft paper (extended), section 5.3, and the Students' Guide"
     SECTION_6 = "Raft paper (extended), section 6"
     SECTION_7 = "Raft paper (extended), section 7"
@@ -86,21 +84,51 @@ _FIGURE_13 = {
 }
 
 _EXTENSIONS = {
-    "CL-Q1": (Figure.DISSERTATION_6, "A server that does not lead refuses a read, or forwards it to the leader."),
-    "CL-Q2": (Figure.DISSERTATION_6, "A leader serves reads only after it committed an entry of its own term."),
+    "CL-Q1": (
+        Figure.DISSERTATION_6,
+        "A server that does not lead refuses a read, or forwards it to the leader.",
+    ),
+    "CL-Q2": (
+        Figure.DISSERTATION_6,
+        "A leader serves reads only after it committed an entry of its own term.",
+    ),
     "CL-Q3": (Figure.DISSERTATION_6, "The read index is the commit index when the read arrives."),
-    "CL-Q4": (Figure.DISSERTATION_6, "The leader confirms by a round of heartbeats that a majority still follows it."),
+    "CL-Q4": (
+        Figure.DISSERTATION_6,
+        "The leader confirms by a round of heartbeats that a majority still follows it.",
+    ),
     "CL-Q5": (Figure.DISSERTATION_6, "The read waits until last_applied reaches the read index."),
     "CL-Q6": (Figure.DISSERTATION_6, "The query runs against the state machine."),
     "CL-Q7": (Figure.DISSERTATION_6, "The result is returned."),
-    "PV-1": (Figure.DISSERTATION_9, "Before a campaign a server asks whether it could win, at no cost of term or vote."),
-    "PV-2": (Figure.DISSERTATION_9, "A pre-vote is granted only for a newer term, an up-to-date log and no live leader."),
+    "PV-1": (
+        Figure.DISSERTATION_9,
+        "Before a campaign a server asks whether it could win, at no cost of term or vote.",
+    ),
+    "PV-2": (
+        Figure.DISSERTATION_9,
+        "A pre-vote is granted only for a newer term, an up-to-date log and no live leader.",
+    ),
     "PV-3": (Figure.DISSERTATION_9, "Pre-votes of a majority start the real campaign."),
-    "PV-4": (Figure.PRACTICE, "A voter's own current leader may pre-campaign: it knows best that it lost touch."),
-    "PV-5": (Figure.PRACTICE, "A lower-term pre-vote is answered with the own term, so that a stuck server learns it."),
-    "CQ-1": (Figure.PRACTICE, "A leader that has not heard a majority within an election timeout steps down."),
-    "CQ-2": (Figure.SECTION_6, "A vote is refused, and its term ignored, while a live leader was just heard."),
-    "CQ-3": (Figure.PRACTICE, "A stale leader's message is answered with the newer term, so that it steps down."),
+    "PV-4": (
+        Figure.PRACTICE,
+        "A voter's own current leader may pre-campaign: it knows best that it lost touch.",
+    ),
+    "PV-5": (
+        Figure.PRACTICE,
+        "A lower-term pre-vote is answered with the own term, so that a stuck server learns it.",
+    ),
+    "CQ-1": (
+        Figure.PRACTICE,
+        "A leader that has not heard a majority within an election timeout steps down.",
+    ),
+    "CQ-2": (
+        Figure.SECTION_6,
+        "A vote is refused, and its term ignored, while a live leader was just heard.",
+    ),
+    "CQ-3": (
+        Figure.PRACTICE,
+        "A stale leader's message is answered with the newer term, so that it steps down.",
+    ),
     "CQ-4": (Figure.PRACTICE, "A leader whose own disk stalls for an election timeout steps down."),
     "FC-1": (Figure.PRACTICE, "Proposals beyond the cap on uncommitted bytes are refused."),
     "FC-2": (Figure.PRACTICE, "In-flight AppendEntries to one follower are bounded in number and bytes."),
@@ -108,13 +136,24 @@ _EXTENSIONS = {
     "FC-4": (Figure.PRACTICE, "Pending reads are bounded; more are refused."),
     "NO-1": (Figure.SECTION_8, "A new leader appends a no-op, so that its term can commit."),
     "RS-1": (Figure.PRACTICE, "A reply that no awaited request explains changes nothing."),
-    "BT-1": (Figure.SECTION_5_3, "A refusal names the conflicting term and its first index, or the log's length."),
-    "BT-2": (Figure.SECTION_5_3, "The leader skips the conflicting term whole, never to match_index or below."),
-    "LC-1": (Figure.SECTION_7, "The log is compacted only up to what was applied and is held durably elsewhere."),
+    "BT-1": (
+        Figure.SECTION_5_3,
+        "A refusal names the conflicting term and its first index, or the log's length.",
+    ),
+    "BT-2": (
+        Figure.SECTION_5_3,
+        "The leader skips the conflicting term whole, never to match_index or below.",
+    ),
+    "LC-1": (
+        Figure.SECTION_7,
+        "The log is compacted only up to what was applied and is held durably elsewhere.",
+    ),
     "RI-1": (Figure.PRACTICE, "A follower forwards a read to its leader under its own context."),
     "RI-2": (Figure.PRACTICE, "Each attempt at a read is confirmed only by requests sent after it began."),
-    "LT-1": (Figure.DISSERTATION_3, "TimeoutNow starts a campaign at once, past pre-vote and lease."),
-    "MC-1": (Figure.SECTION_6, "A configuration is in force from the moment it is in the log, and leaves with it."),
+    "MC-1": (
+        Figure.SECTION_6,
+        "A configuration is in force from the moment it is in the log, and leaves with it.",
+    ),
     "MC-2": (Figure.SECTION_6, "While joint, elections and commitment need majorities of both halves."),
 }
 

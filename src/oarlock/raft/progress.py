@@ -1,0 +1,143 @@
+"""What a leader knows of one follower: Figure 2's next_index and match_index, and how fast it may send.
+
+A follower is *probed* (one AppendEntries at a time, to find where the logs agree), *replicated* to (pipelined
+under a window), or sent a *snapshot*. This module owns the moves between the three.
+"""
+
+from collections import deque
+from enum import Enum
+
+from oarlock.raft.types import Index, SnapshotMetadata
+
+
+class Mode(Enum):
+    """How a follower is being served."""
+
+    PROBE = "probe"
+    REPLICATE = "replicate"
+    SNAPSHOT = "snapshot"
+
+
+class Inflight:
+    """The AppendEntries with entries that await a reply: a window of messages and of bytes (FC-2)."""
+
+    __slots__ = ("_max_bytes", "_max_messages", "_sent", "bytes")
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._sent: deque[tuple[Index, int, float]] = deque()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be sent."""
+        return len(self._sent) >= self._max_messages or self.bytes >= self._max_bytes
+
+    def add(self, last_index: Index, size: int, now: float) -> None:
+        """A message was sent whose last entry is `last_index`."""
+        self._sent.append((last_index, size, now))
+        self.bytes += size
+
+    def acknowledge(self, match_index: Index) -> None:
+        """Everything up to `match_index` has arrived."""
+        while self._sent and self._sent[0][0] <= match_index:
+            self.bytes -= self._sent.popleft()[1]
+
+    def oldest(self) -> float | None:
+        """When the longest-waiting message was sent."""
+        return self._sent[0][2] if self._sent else None
+
+    def clear(self) -> None:
+        """Nothing is awaited any more."""
+        self._sent.clear()
+        self.bytes = 0
+
+
+class Progress:
+    """One follower, as its leader sees it."""
+
+    __slots__ = (
+        "acknowledged_request_id",
+        "chunk_request_id",
+        "chunk_sent_at",
+        "inflight",
+        "last_heard",
+        "match_index",
+        "mode",
+        "next_index",
+        "probe_outstanding",
+        "probe_sent_at",
+        "sent_commit",
+        "snapshot",
+        "snapshot_offset",
+    )
+
+    def __init__(self, next_index: Index, inflight: Inflight, now: float) -> None:
+        self.next_index = next_index
+        self.match_index: Index = 0
+        self.mode = Mode.PROBE
+        self.inflight = inflight
+        self.probe_outstanding = False
+        self.probe_sent_at = now
+        self.sent_commit: Index = 0
+        """The highest commit index the follower can have learnt from what was sent."""
+        self.acknowledged_request_id = 0
+        """The newest request the follower has answered in this term: it followed us then (CL-Q4)."""
+        self.last_heard = now
+        self.snapshot: SnapshotMetadata | None = None
+        self.snapshot_offset = 0
+        self.chunk_request_id = 0
+        self.chunk_sent_at = now
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether entries must wait for a reply."""
+        match self.mode:
+            case Mode.PROBE:
+                return self.probe_outstanding
+            case Mode.REPLICATE:
+                return self.inflight.is_full
+            case Mode.SNAPSHOT:
+                return True
+
+    def become_probe(self) -> None:
+        """Look again for where the logs agree; nothing sent earlier is counted on."""
+        self.mode = Mode.PROBE
+        self.next_index = self.match_index + 1
+        self.sent_commit = min(self.sent_commit, self.match_index)
+        self.probe_outstanding = False
+        self.inflight.clear()
+        self.snapshot = None
+
+    def become_replicate(self) -> None:
+        """The logs agree up to match_index: send ahead."""
+        self.mode = Mode.REPLICATE
+        self.next_index = self.match_index + 1
+        self.probe_outstanding = False
+        self.inflight.clear()
+        self.snapshot = None
+
+    def become_snapshot(self, metadata: SnapshotMetadata) -> None:
+        """What the follower needs is compacted: send the snapshot, from its start."""
+        self.mode = Mode.SNAPSHOT
+        self.inflight.clear()
+        self.snapshot = metadata
+        self.snapshot_offset = 0
+
+    def raise_match(self, match_index: Index) -> bool:
+        """A success up to `match_index` (L-3a). Never moves back (G19). Returns whether it is news."""
+        is_news = match_index > self.match_index
+        if is_news:
+            self.match_index = match_index
+            self.inflight.acknowledge(match_index)
+        self.next_index = max(self.next_index, self.match_index + 1)
+        return is_news
+
+    def lower_next(self, next_index: Index) -> None:
+        """The logs differ before next_index: probe at `next_index`, but never at or below match_index (BT-2)."""
+        self.become_probe()
+        self.next_index = max(next_index, self.match_index + 1)

@@ -1,0 +1,119 @@
+"""Linearizable reads without a log write: the read index (dissertation 6.4; CL-Q).
+
+Confirmation needs no context in the heartbeats: request ids rise, so an answer to any request sent after the read
+arrived shows that the follower still followed then. A retried read is a new one, and old answers cannot confirm it.
+"""
+
+from oarlock.raft.messages import ReadIndex, ReadIndexReply
+from oarlock.raft.quorum import agreed_value
+from oarlock.raft.ready import ReadState
+from oarlock.raft.state import LeaderState, PendingRead, RaftState
+from oarlock.raft.types import ServerId
+
+
+def read_index(state: RaftState, context: int) -> None:
+    """A client of this server wants to read; the answer comes as a `ReadState`."""
+    if state.leader is not None:
+        _begin(state, state.leader, PendingRead(context, None, 0))
+        return
+    state.fire("CL-Q1", state.leader_id)
+    if state.leader_id is None or len(state.forwarded_reads) >= state.config.max_pending_reads:
+        state.reads.append(ReadState(context, None))
+        return
+    state.fire("RI-1", state.leader_id, context)
+    request_id = state.next_request_id()
+    state.forwarded_reads[context] = request_id
+    state.send_when_true(state.leader_id, ReadIndex(state.server_id, state.current_term, request_id, context))
+
+
+def on_read_index(state: RaftState, message: ReadIndex) -> None:
+    """A follower forwards a read."""
+    if state.leader is None or message.term < state.current_term:
+        state.fire("CL-Q1", state.leader_id)
+        refusal = ReadIndexReply(state.server_id, state.current_term, message.request_id, message.context, 0)
+        state.send_when_true(message.source, refusal)
+        return
+    _begin(state, state.leader, PendingRead(message.context, message.source, message.request_id))
+
+
+def on_read_index_reply(state: RaftState, message: ReadIndexReply) -> None:
+    """The leader's answer; only to the very request that asked."""
+    if state.forwarded_reads.get(message.context) != message.request_id:
+        state.fire("RS-1", "ReadIndexReply", message.request_id)
+        return
+    del state.forwarded_reads[message.context]
+    if message.read_index:
+        _release_when_applied(state, ReadState(message.context, message.read_index))
+    else:
+        state.reads.append(ReadState(message.context, None))
+
+
+def _begin(state: RaftState, leader: LeaderState, read: PendingRead) -> None:
+    if len(leader.reads) + len(leader.reads_before_commit) >= state.config.max_pending_reads:
+        state.fire("FC-4", len(leader.reads))
+        _answer(state, read, confirmed=False)
+    elif state.log.term(state.commit_index) != state.current_term:
+        # Its commit_index may lag behind what an earlier leader acknowledged (etcd issue 7331).
+        state.fire("CL-Q2", state.commit_index, state.current_term)
+        leader.reads_before_commit.append(read)
+    else:
+        _await_confirmation(state, leader, read)
+
+
+def _await_confirmation(state: RaftState, leader: LeaderState, read: PendingRead) -> None:
+    state.fire("CL-Q3", state.commit_index)
+    read.read_index = state.commit_index
+    read.confirmed_by = state.next_request_id()
+    state.fire("RI-2", read.confirmed_by)
+    leader.reads.append(read)
+    leader.heartbeat_due = True
+    confirm_reads(state, leader)
+
+
+def begin_waiting_reads(state: RaftState, leader: LeaderState) -> None:
+    """The leader has committed in its own term: reads that waited for it begin (CL-Q2)."""
+    waiting, leader.reads_before_commit = leader.reads_before_commit, []
+    for read in waiting:
+        _await_confirmation(state, leader, read)
+
+
+def confirm_reads(state: RaftState, leader: LeaderState) -> None:
+    """Answer the reads that a quorum's replies confirm (CL-Q4), by the function that also commits entries."""
+    if not leader.reads:
+        return
+    acknowledged: dict[ServerId, int] = {
+        peer: progress.acknowledged_request_id for peer, progress in leader.peers.items()
+    }
+    acknowledged[state.server_id] = state.request_counter
+    confirmed = agreed_value(state.configuration, acknowledged)
+    while leader.reads and leader.reads[0].confirmed_by <= confirmed:
+        state.fire("CL-Q4", leader.reads[0].confirmed_by, confirmed)
+        _answer(state, leader.reads.popleft(), confirmed=True)
+
+
+def _answer(state: RaftState, read: PendingRead, *, confirmed: bool) -> None:
+    if read.source is None and confirmed:
+        _release_when_applied(state, ReadState(read.context, read.read_index))
+    elif read.source is None:
+        state.reads.append(ReadState(read.context, None))
+    else:
+        index = read.read_index if confirmed else 0
+        reply = ReadIndexReply(state.server_id, state.current_term, read.request_id, read.context, index)
+        state.send_when_true(read.source, reply)
+
+
+def _release_when_applied(state: RaftState, read: ReadState) -> None:
+    state.reads_before_apply.append(read)
+    release_reads(state)
+
+
+def release_reads(state: RaftState) -> None:
+    """The reads whose index is applied may run now (CL-Q5)."""
+    waiting = []
+    for read in state.reads_before_apply:
+        if read.read_index is not None and read.read_index <= state.last_applied:
+            state.fire("CL-Q5", read.read_index, state.last_applied)
+            state.reads.append(read)
+        else:
+            waiting.append(read)
+    state.reads_before_apply = waiting

@@ -1,0 +1,323 @@
+"""Figure 2's State box, its names verbatim, and the effects that await the runtime.
+
+Leader and candidate state exist only while that role is held, so nothing of an old term can be read in a new one.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+from oarlock.raft.config import RaftConfig
+from oarlock.raft.log import Log
+from oarlock.raft.messages import RaftMessage
+from oarlock.raft.progress import Progress
+from oarlock.raft.ready import Outgoing, ReadState, SnapshotChunk, SnapshotChunkRequest
+from oarlock.raft.types import (
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    ServerId,
+    SnapshotMetadata,
+    Term,
+)
+
+Tracer = Callable[[str, tuple[object, ...]], None]
+"""Called with a rule's id and its operands each time a rule acts."""
+
+
+class Role(Enum):
+    """What a server is in its current term."""
+
+    FOLLOWER = "follower"
+    PRE_CANDIDATE = "pre_candidate"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+
+
+class RaftError(Exception):
+    """A request the algorithm refuses."""
+
+
+class NotLeader(RaftError):
+    """Only the leader can do this; `leader_id` is a hint, or None."""
+
+    def __init__(self, leader_id: ServerId | None) -> None:
+        super().__init__("this server is not the leader")
+        self.leader_id = leader_id
+
+
+class Overloaded(RaftError):
+    """A limit on what may be pending is reached; nothing was changed."""
+
+
+class InvariantViolation(AssertionError):
+    """The algorithm's state is impossible: continuing could lose data, so the server must stop."""
+
+
+class CandidateState:
+    """Votes received, while a candidate or pre-candidate. All its requests carry one id."""
+
+    __slots__ = ("request_id", "votes")
+
+    def __init__(self, request_id: int) -> None:
+        self.request_id = request_id
+        self.votes: dict[ServerId, bool] = {}
+
+
+class PendingRead(msgspec.Struct, gc=False):
+    """A read that awaits confirmation; `source` is None for this server's own."""
+
+    context: int
+    source: ServerId | None
+    request_id: int
+    """The asker's, to be repeated in the reply."""
+    read_index: Index = 0
+    confirmed_by: int = 0
+    """Replies to requests with at least this id show that this leader led when the read arrived (RI-2)."""
+
+
+class LeaderState:
+    """Figure 2's volatile state on leaders, and what a leader's duties need besides."""
+
+    __slots__ = (
+        "first_request_id",
+        "heartbeat_due",
+        "last_heartbeat",
+        "last_quorum_check",
+        "peers",
+        "reads",
+        "reads_before_commit",
+        "uncommitted_bytes",
+    )
+
+    def __init__(self, first_request_id: int, now: float) -> None:
+        self.peers: dict[ServerId, Progress] = {}
+        """next_index and match_index for each other server."""
+        self.first_request_id = first_request_id
+        """Replies to anything older were not asked for by this leader in this term."""
+        self.heartbeat_due = True
+        self.last_heartbeat = now
+        self.last_quorum_check = now
+        self.uncommitted_bytes = 0
+        self.reads: deque[PendingRead] = deque()
+        self.reads_before_commit: list[PendingRead] = []
+
+
+class DiskWrite(msgspec.Struct):
+    """A `Ready` whose disk part is under way."""
+
+    number: int
+    last_index: Index
+    """Entries up to here become durable with it; lowered when they are overwritten meanwhile."""
+    has_hard_state: bool
+    since: float
+
+
+class RaftState:
+    """Everything one server knows. Rule modules change it; only the facade is called from outside."""
+
+    def __init__(
+        self,
+        config: RaftConfig,
+        rng: random.Random,
+        now: float,
+        hard_state: HardState,
+        log: Log,
+        applied_index: Index,
+        tracer: Tracer | None,
+    ) -> None:
+        self.config = config
+        self.rng = rng
+        self.now = now
+        self.tracer = tracer
+        # Persistent state on all servers (P-1).
+        self.current_term: Term = hard_state.current_term
+        self.voted_for: ServerId | None = hard_state.voted_for
+        self.log = log
+        # Volatile state on all servers (V-1): what was applied survived with the machine, so it is committed.
+        self.fire("V-1", log.base_index, applied_index)
+        self.commit_index: Index = max(log.base_index, applied_index)
+        self.last_applied: Index = self.commit_index
+        self.handed_to_apply: Index = self.commit_index
+        # The role, and what exists only in it.
+        self.role = Role.FOLLOWER
+        self.leader_id: ServerId | None = None
+        self.candidate: CandidateState | None = None
+        self.leader: LeaderState | None = None
+        # Time (Structure Advice): when something was last heard, never a timer object.
+        self.last_contact = now
+        self.last_leader_contact = float("-inf")
+        self.election_wait = 0.0
+        self.reset_election_timer()
+        # Membership: the base's configuration and every later one in the log (MC-1).
+        self._configurations: list[tuple[Index, Configuration]] = [(log.base_index, log.base.configuration)]
+        self._track_configurations(log.slice(log.base_index + 1, log.last_index))
+        # Snapshots and reads.
+        self.snapshot: SnapshotMetadata | None = None
+        """The newest snapshot this server holds as a file and can send."""
+        self.forwarded_reads: dict[int, int] = {}
+        """Reads forwarded to the leader: context to request id (RI-1)."""
+        self.request_counter = rng.getrandbits(48)
+        # Effects that await the runtime.
+        self.messages: list[Outgoing] = []
+        self.messages_after_persist: list[Outgoing] = []
+        self.reads: list[ReadState] = []
+        self.reads_before_apply: list[ReadState] = []
+        """Confirmed reads whose index is not applied yet (CL-Q5)."""
+        self.chunk_requests: list[SnapshotChunkRequest] = []
+        self.chunks: list[SnapshotChunk] = []
+        self.snapshot_to_install: SnapshotMetadata | None = None
+        self.discard_log = False
+        self.snapshot_wanted = False
+        self.compact_to: SnapshotMetadata | None = None
+        self.lost_leadership = False
+        self.first_unsaved: Index = log.last_index + 1
+        """Entries from here on are not yet in any `Ready`."""
+        self.saved_hard_state = hard_state
+        self.disk_writes: deque[DiskWrite] = deque()
+        self.hard_state_writes = 0
+        """How many of them carry a hard state."""
+
+    def fire(self, rule: str, *operands: object) -> None:
+        """Record that a rule acted, with the values it acted on."""
+        if self.tracer is not None:
+            self.tracer(rule, operands)
+
+    # -- identity, membership ------------------------------------------------------------------------------------
+
+    @property
+    def server_id(self) -> ServerId:
+        """This server."""
+        return self.config.server_id
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force: the newest in the log, committed or not (MC-1)."""
+        return self._configurations[-1][1]
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this server counts in elections."""
+        return self.server_id in self.configuration.all_voters
+
+    @property
+    def others(self) -> list[ServerId]:
+        """Every other member, in a fixed order."""
+        return sorted(self.configuration.members - {self.server_id})
+
+    def rebase_configurations(self) -> None:
+        """The log's base moved: its configuration, and the later ones, remain."""
+        base_index = self.log.base_index
+        later = [(index, held) for index, held in self._configurations if base_index < index <= self.log.last_index]
+        self._configurations = [(base_index, self.log.base.configuration), *later]
+
+    def configuration_at(self, index: Index) -> Configuration:
+        """The configuration in force at `index`, which must not be below the log's base."""
+        return next(held for at, held in reversed(self._configurations) if at <= index)
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def reset_election_timer(self) -> None:
+        """Start a new wait of random length: one to two election timeouts (B2)."""
+        self.last_contact = self.now
+        self.election_wait = self.config.election_timeout * (1 + self.rng.random())
+
+    def hear_from_leader(self, leader_id: ServerId) -> None:
+        """The current term's leader spoke: the one kind of request that always resets the timer (F-2, G1, G2)."""
+        self.leader_id = leader_id
+        self.last_leader_contact = self.now
+        self.reset_election_timer()
+
+    @property
+    def has_live_leader(self) -> bool:
+        """Whether a leader was heard within the minimum election timeout, or is this server (CQ-2)."""
+        if self.role is Role.LEADER:
+            return True
+        return self.leader_id is not None and self.now - self.last_leader_contact < self.config.election_timeout
+
+    @property
+    def disk_is_stalled(self) -> bool:
+        """Whether the oldest disk write has been under way for an election timeout (CQ-4)."""
+        return bool(self.disk_writes) and self.now - self.disk_writes[0].since >= self.config.election_timeout
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def next_request_id(self) -> int:
+        """An id that rises with every request of this life."""
+        self.request_counter += 1
+        return self.request_counter
+
+    def send_after_persist(self, to: ServerId, message: RaftMessage) -> None:
+        """Send when everything up to now is durable (P-1)."""
+        self.fire("P-1", type(message).__name__)
+        self.messages_after_persist.append((to, message))
+
+    def send_when_true(self, to: ServerId, message: RaftMessage, claimed_index: Index = 0) -> None:
+        """Send as early as the message is true: at once if term, vote and the claimed entries are durable (P-1)."""
+        if self.hard_state_is_durable and claimed_index <= self.log.durable_index:
+            self.messages.append((to, message))
+        else:
+            self.send_after_persist(to, message)
+
+    # -- the log and its durability ------------------------------------------------------------------------------
+
+    @property
+    def hard_state(self) -> HardState:
+        """Term and vote, as the disk must have them."""
+        return HardState(self.current_term, self.voted_for)
+
+    @property
+    def hard_state_is_durable(self) -> bool:
+        """Whether term and vote are on disk."""
+        return self.hard_state_writes == 0 and self.hard_state == self.saved_hard_state
+
+    def append_to_log(self, entries: list[Entry]) -> None:
+        """Append entries that follow the last one."""
+        self.log.append(entries)
+        self._track_configurations(entries)
+
+    def _track_configurations(self, entries: list[Entry]) -> None:
+        """A configuration is in force from the moment it is in the log (MC-1)."""
+        for entry in entries:
+            if entry.kind is EntryKind.CONFIGURATION:
+                self.fire("MC-1", entry.index)
+                self._configurations.append((entry.index, msgspec.msgpack.decode(entry.data, type=Configuration)))
+
+    def truncate_log_from(self, index: Index) -> None:
+        """Delete the entries from `index` on, wherever they are on the way to disk; never committed ones.
+
+        Raises:
+            InvariantViolation: The entry is committed.
+        """
+        if index <= self.commit_index:
+            raise InvariantViolation(
+                f"server {self.server_id} would truncate at {index}, committed {self.commit_index}"
+            )
+        self.log.truncate_from(index)
+        self.first_unsaved = min(self.first_unsaved, index)
+        for write in self.disk_writes:
+            # Else the same index and term, appended again later, would pass for durable too early.
+            write.last_index = min(write.last_index, index - 1)
+        while self._configurations[-1][0] >= index:
+            self._configurations.pop()
+
+    def reset_log(self, metadata: SnapshotMetadata) -> None:
+        """Discard the whole log: it begins after the snapshot (IS-7)."""
+        self.log.reset(metadata)
+        self.first_unsaved = metadata.last_included_index + 1
+        for write in self.disk_writes:
+            write.last_index = 0
+        self.rebase_configurations()
+
+    def commit_to(self, index: Index) -> None:
+        """Raise commit_index; it never falls (V-1)."""
+        if index > self.log.last_index:
+            raise InvariantViolation(
+                f"server {self.server_id} would commit {index} past its log's {self.log.last_index}"
+            )
+        self.commit_index = max(self.commit_index, index)

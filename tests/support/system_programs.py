@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,29 +41,32 @@ def find_or_install(program: str, *, package: str, service: str | None = None) -
     """Gives the absolute path of `program`, installing `package` on Debian as root, or says why it is absent."""
     if path := shutil.which(program):
         return path
-    if not Path("/etc/debian_version").exists():
-        return Absent(f"{program} is not on PATH, and this is not Debian, where the package is {package}")
-    if os.geteuid() != 0:
-        return Absent(f"{program} is not on PATH; to install it: sudo apt-get install {package}")
-    if failure := _install(program, package):
-        return Absent(failure)
+    if absent := install(program, package=package, is_there=lambda: shutil.which(program) is not None):
+        return absent
     if service is not None and Path("/run/systemd/system").exists():
         subprocess.run(["systemctl", "disable", "--now", service], check=False, capture_output=True)
     return shutil.which(program) or Absent(f"package {package} is installed but brings no {program}")
 
 
-def _install(program: str, package: str) -> str | None:
-    """Installs `package`; one process of the test run at a time, as apt itself would refuse the second."""
+def install(what: str, *, package: str, is_there: Callable[[], bool]) -> Absent | None:
+    """Installs Debian's `package` for the sake of `what`; None when done, else why not.
+
+    One process of a test run does so at a time, as apt would refuse the second; `is_there` tells the second
+    that the first has done its work.
+    """
+    if not Path("/etc/debian_version").exists():
+        return Absent(f"{what} is not here, and this is not Debian, where it is in package {package}")
+    if os.geteuid() != 0:
+        return Absent(f"{what} is not here; to install it: sudo apt-get install {package}")
     with (Path(tempfile.gettempdir()) / "oarlock-apt.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if shutil.which(program):  # another worker was first
+        if is_there():
             return None
-        if failure := _apt_get("install", "--yes", "--no-install-recommends", package):
-            # The lists of a fresh machine are empty or too old for the mirror.
-            if _apt_get("update"):
-                return f"{program}: apt-get update failed, so {package} cannot be installed: {failure}"
-            failure = _apt_get("install", "--yes", "--no-install-recommends", package)
-        return failure and f"{program}: apt-get install {package} failed: {failure}"
+        if _apt_get("install", "--yes", "--no-install-recommends", package) is None:
+            return None
+        # The lists of a fresh machine are empty, or too old for the mirror.
+        failure = _apt_get("update") or _apt_get("install", "--yes", "--no-install-recommends", package)
+        return Absent(f"{what} is not here, and apt-get cannot install {package}: {failure}") if failure else None
 
 
 def _apt_get(*arguments: str) -> str | None:

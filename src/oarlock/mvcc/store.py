@@ -1,0 +1,406 @@
+"""The multi-version store: etcd's revisions over an ordered index in memory and a database of records.
+
+One thread, the loop's, owns a store. Applied writes go into a buffer that reads see; commits write the buffer, the
+applied index and the meta in one transaction of the database, in another thread, while the next buffer fills. What a
+crash takes from the buffer, the log brings back: the applied index in the database says from where.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import BinaryIO
+
+from oarlock.mvcc.backend import Backend, Batch
+from oarlock.mvcc.buffer import WriteBuffer
+from oarlock.mvcc.compaction import Compaction
+from oarlock.mvcc.errors import CompactedError, CorruptStoreError, FutureRevisionError, MvccError
+from oarlock.mvcc.hashing import KeyValueHash, hash_kv, hash_view
+from oarlock.mvcc.index import KeyIndex
+from oarlock.mvcc.keyvalue import KeyValue, decode_key_value
+from oarlock.mvcc.loading import (
+    APPLIED_INDEX,
+    APPLIED_TERM,
+    FINISHED_COMPACTION,
+    SCHEDULED_COMPACTION,
+    Loaded,
+    load,
+)
+from oarlock.mvcc.ranges import DEFAULT_OPTIONS, RangeOptions, RangeResult, shape
+from oarlock.mvcc.revision import encode, key_of, main_of, revision_key
+from oarlock.mvcc.snapshot import read_snapshot
+from oarlock.mvcc.transaction import WriteTransaction
+from oarlock.mvcc.view import View
+
+EXTRA_PREFIX = "extra/"
+"""Set before a caller's names in `meta`, so that they never meet the store's own."""
+
+
+class Commit:
+    """One batch on its way into the database: `run` it anywhere, then finish or abandon it on the loop."""
+
+    __slots__ = ("_backend", "applied_index", "batch", "finished_compaction")
+
+    def __init__(self, backend: Backend, batch: Batch, applied_index: int, finished_compaction: int) -> None:
+        self._backend = backend
+        self.batch = batch
+        self.applied_index = applied_index
+        self.finished_compaction = finished_compaction
+
+    def run(self) -> None:
+        """Write the batch; blocking, durable on return.
+
+        Raises:
+            StorageFullError, StorageBusyError: nothing was written; abandon it and commit again later.
+            StorageFailedError, CorruptStoreError: the database is beyond use.
+        """
+        self._backend.write(self.batch)
+
+
+class Store:
+    """Keys with all their versions since the last compaction."""
+
+    index: KeyIndex
+    current_revision: int
+    """The main revision of the last write; 1 in an empty store."""
+    compact_revision: int
+    """Reads below it are refused; -1 when there was no compaction."""
+    finished_compaction: int
+    """The last compaction whose every record is durably gone."""
+    applied_index: int
+    applied_term: int
+    durable_index: int
+    """The applied index that a crash leaves."""
+    _meta: dict[str, bytes]
+    _commit: Commit | None
+    _compaction: Compaction | None
+    _uncommitted_from: int
+
+    def __init__(self, backend: Backend) -> None:
+        """Read the database and, if a compaction was under way, go on with it.
+
+        Raises:
+            CorruptStoreError: the database holds what this store never writes.
+        """
+        self.backend = backend
+        self.buffer = WriteBuffer()
+        self.on_events: Callable[[int, list[tuple[bytes, bytes]]], None] | None = None
+        """Called at the end of each write with its revision and (revision key, KeyValue) of each change."""
+        self.meta_source: Callable[[], Mapping[str, bytes]] | None = None
+        """Asked at each commit and view for extra meta that should stand beside the data at that moment."""
+        self._restoring = False
+        self._install(load(backend))
+
+    # Reading
+
+    def get(self, key: bytes) -> bytes | None:
+        """The marshalled KeyValue that `key` has now; None when it does not exist."""
+        entry = self.index.entries.get(key)
+        if entry is None or not entry.version:
+            return None
+        return self._record(entry.modified)
+
+    def get_key_value(self, key: bytes) -> KeyValue | None:
+        """The KeyValue that `key` has now; None when it does not exist."""
+        data = self.get(key)
+        return None if data is None else decode_key_value(data)
+
+    def range(self, key: bytes, range_end: bytes = b"", options: RangeOptions = DEFAULT_OPTIONS) -> RangeResult:
+        r"""The keys of a range at one revision.
+
+        Args:
+            key: the first key, or the only one.
+            range_end: empty for `key` alone, `\0` for every key from `key` on, else the first key not in the range.
+            options: revision, limit, order, filters, what to return.
+
+        Raises:
+            CompactedError: `options.revision` lies below the compact revision.
+            FutureRevisionError: it has not been written yet.
+        """
+        return self.range_at(key, range_end, options, self.current_revision)
+
+    def range_at(self, key: bytes, range_end: bytes, options: RangeOptions, current: int) -> RangeResult:
+        """`range` as seen from a transaction whose revision is `current`."""
+        self.check_revision(options.revision, current)
+        if 0 < options.revision < current:
+            revisions = self._visible(key, range_end, options.revision)
+            count = len(revisions)
+        elif range_end:
+            count = self.index.count(key, range_end)
+            revisions = [] if options.count_only else self._latest(key, range_end, options.fetch_limit())
+        else:
+            entry = self.index.entries.get(key)
+            revisions = [entry.modified] if entry is not None and entry.version else []
+            count = len(revisions)
+        if options.count_only:
+            return RangeResult([], count, more=False, revision=current)
+        wanted = options.fetch_limit()
+        if wanted:
+            del revisions[wanted:]
+        found = [self._record(revision) for revision in revisions]
+        if options is DEFAULT_OPTIONS:
+            return RangeResult(found, count, more=False, revision=current)
+        kvs, more = shape(found, options)
+        return RangeResult(kvs, count, more, current)
+
+    def check_revision(self, revision: int, current: int | None = None) -> None:
+        """Whether a read may name this revision; 0 or less means now and always may.
+
+        Raises:
+            CompactedError, FutureRevisionError: it may not.
+        """
+        if revision > (self.current_revision if current is None else current):
+            raise FutureRevisionError(self.current_revision)
+        if 0 < revision < self.compact_revision:
+            raise CompactedError(self.compact_revision)
+
+    # Writing
+
+    def begin_write(self) -> WriteTransaction:
+        """Begin a write; it must end before anything else uses the store."""
+        return WriteTransaction(self)
+
+    def compact(self, revision: int) -> None:
+        """Give up every revision below `revision` that no later reader sees.
+
+        Reads below it are refused at once; the records go with the next commits, see `compaction_pending`.
+
+        Raises:
+            CompactedError: it is at or below the compact revision.
+            FutureRevisionError: it has not been written yet.
+        """
+        if revision <= self.compact_revision:
+            raise CompactedError(self.compact_revision)
+        if revision > self.current_revision:
+            raise FutureRevisionError(self.current_revision)
+        self.compact_revision = revision
+        self._set_meta(SCHEDULED_COMPACTION, revision_key(revision, 0))
+        self._compaction = Compaction(revision, self.index)
+
+    @property
+    def compaction_pending(self) -> bool:
+        """Whether records of the last compaction are still to go; each commit takes some."""
+        return self.finished_compaction < self.compact_revision
+
+    # Beside the data
+
+    def set_applied(self, index: int, term: int = 0) -> None:
+        """Note that the log entry `index` of `term` has been applied; commits carry it with the data."""
+        self.applied_index = index
+        self.applied_term = term
+
+    def set_extra(self, name: str, value: bytes) -> None:
+        """Keep opaque bytes beside the data, committed with it and part of every snapshot."""
+        self._set_meta(EXTRA_PREFIX + name, value)
+
+    def extra(self, name: str) -> bytes | None:
+        """Opaque bytes kept with `set_extra`."""
+        return self._meta.get(EXTRA_PREFIX + name)
+
+    def size(self) -> int:
+        """Bytes the store takes, for quotas and Status: the database's file and what waits to be written."""
+        return self.backend.size() + self.buffer.size_bytes
+
+    def size_in_use(self) -> int:
+        """Bytes of `size` that hold data."""
+        return self.backend.size_in_use() + self.buffer.size_bytes
+
+    # Committing
+
+    def begin_commit(self) -> Commit | None:
+        """Take what has gathered for the database, and a slice of a pending compaction.
+
+        Returns:
+            The commit to run; None when nothing changed, or one is under way, or the content is being replaced.
+        """
+        if self._commit is not None or self._restoring:
+            return None
+        self._advance_compaction()
+        self._gather_meta()
+        batch = self.buffer.take()
+        if batch is None:
+            return None
+        finished = batch.meta.get(FINISHED_COMPACTION)
+        self._uncommitted_from = encode(self.current_revision + 1, 0)
+        self._commit = Commit(
+            self.backend,
+            batch,
+            self.applied_index,
+            self.finished_compaction if finished is None else main_of(finished),
+        )
+        return self._commit
+
+    def finish_commit(self, commit: Commit) -> None:
+        """The commit was written: forget its batch, read from the database from now on."""
+        if commit is not self._commit:
+            return
+        self._commit = None
+        self.buffer.committing = None
+        self.backend.refresh()
+        self.durable_index = commit.applied_index
+        self.finished_compaction = commit.finished_compaction
+
+    def abandon_commit(self, commit: Commit) -> None:
+        """The commit failed and wrote nothing: its batch waits for the next one."""
+        if commit is self._commit:
+            self._commit = None
+            self.buffer.put_back()
+
+    def commit(self) -> None:
+        """Commit everything now; blocking, for start-up, shutdown and tests.
+
+        Raises:
+            As `Commit.run`; the batch then waits for the next commit.
+        """
+        if self._commit is not None:
+            raise MvccError("a commit is already under way")
+        commit = self.begin_commit()
+        if commit is None:
+            return
+        try:
+            commit.run()
+        except BaseException:
+            self.abandon_commit(commit)
+            raise
+        self.finish_commit(commit)
+
+    def close(self) -> None:
+        """Release the database; what was not committed is for the log to bring back."""
+        self.backend.close()
+
+    # The whole
+
+    def begin_view(self) -> View:
+        """Pin the store as it is now; read it in an executor, then close it."""
+        self._gather_meta()
+        overlay, deletions = self.buffer.overlay()
+        return View(
+            applied_index=self.applied_index,
+            applied_term=self.applied_term,
+            current_revision=self.current_revision,
+            compact_revision=self.compact_revision,
+            meta=dict(self._meta),
+            base=self.backend.begin_view(),
+            overlay=overlay,
+            deletions=deletions,
+        )
+
+    def hash_kv(self, revision: int = 0) -> KeyValueHash:
+        """HashKV as etcd defines it; blocking, for a large store use `hashing.hash_kv` on a view in an executor.
+
+        Raises:
+            CompactedError, FutureRevisionError: the revision cannot be read.
+        """
+        view = self.begin_view()
+        try:
+            return hash_kv(view, revision)
+        finally:
+            view.close()
+
+    def hash(self) -> int:
+        """A CRC over all records and the meta that servers share; blocking, see `hashing.hash_view`."""
+        view = self.begin_view()
+        try:
+            return hash_view(view)
+        finally:
+            view.close()
+
+    def begin_restore(self) -> None:
+        """Refuse commits from now on: the content is about to be replaced.
+
+        Raises:
+            MvccError: a commit is under way; let it finish first.
+        """
+        if self._commit is not None:
+            raise MvccError("the store cannot be replaced while a commit is under way")
+        self._restoring = True
+
+    def read_restore(self, source: BinaryIO) -> Loaded:
+        """Replace the database by a snapshot's content; blocking, in an executor, between begin and finish.
+
+        Reads on the loop must have ceased. A crash leaves the old content or the new, whole.
+
+        Raises:
+            CorruptSnapshotError: nothing was replaced; call `cancel_restore`.
+        """
+        meta, records = read_snapshot(source)
+        self.backend.replace(records, meta)
+        return load(self.backend)
+
+    def finish_restore(self, loaded: Loaded) -> None:
+        """Take the new content into use."""
+        self._restoring = False
+        self.buffer = WriteBuffer()
+        self._install(loaded)
+
+    def cancel_restore(self) -> None:
+        """The snapshot was no good: go on with the old content."""
+        self._restoring = False
+
+    def restore(self, source: BinaryIO) -> None:
+        """Replace everything by a snapshot, blocking; durable on return.
+
+        Raises:
+            CorruptSnapshotError: nothing was replaced.
+        """
+        self.begin_restore()
+        try:
+            loaded = self.read_restore(source)
+        except BaseException:
+            self.cancel_restore()
+            raise
+        self.finish_restore(loaded)
+
+    def _install(self, loaded: Loaded) -> None:
+        self.backend.refresh()
+        self.index = loaded.index
+        self.current_revision = loaded.current_revision
+        self.compact_revision = max(loaded.scheduled_compaction, loaded.finished_compaction)
+        self.finished_compaction = loaded.finished_compaction
+        self.applied_index = self.durable_index = loaded.applied_index
+        self.applied_term = loaded.applied_term
+        self._meta = loaded.meta
+        self._commit = None
+        self._compaction = None
+        self._uncommitted_from = encode(self.current_revision + 1, 0)
+        if self.compaction_pending:
+            self._compaction = Compaction(self.compact_revision, self.index)
+
+    def _record(self, revision: int) -> bytes:
+        key = key_of(revision)
+        data = self.buffer.get(key)
+        if data is None:
+            data = self.backend.get(key)
+            if data is None:
+                raise CorruptStoreError(f"the database lacks the record {key.hex()} that the index names")
+        return data
+
+    def _latest(self, key: bytes, range_end: bytes, wanted: int) -> list[int]:
+        entries = self.index.entries
+        revisions: list[int] = []
+        for found in self.index.keys(key, range_end):
+            revisions.append(entries[found].modified)
+            if len(revisions) == wanted:
+                break
+        return revisions
+
+    def _visible(self, key: bytes, range_end: bytes, main: int) -> list[int]:
+        if range_end:
+            return self.index.visible_range(key, range_end, main)
+        revision = self.index.visible(key, main)
+        return [revision] if revision else []
+
+    def _set_meta(self, name: str, value: bytes) -> None:
+        if self._meta.get(name) != value:
+            self._meta[name] = value
+            self.buffer.meta[name] = value
+
+    def _gather_meta(self) -> None:
+        if self.meta_source is not None:
+            for name, value in self.meta_source().items():
+                self._set_meta(EXTRA_PREFIX + name, value)
+        self._set_meta(APPLIED_INDEX, self.applied_index.to_bytes(8, "big"))
+        self._set_meta(APPLIED_TERM, self.applied_term.to_bytes(8, "big"))
+
+    def _advance_compaction(self) -> None:
+        compaction = self._compaction
+        if compaction is not None and compaction.advance(self.index, self.buffer, self._uncommitted_from):
+            self._compaction = None
+            self._set_meta(FINISHED_COMPACTION, revision_key(compaction.revision, 0))

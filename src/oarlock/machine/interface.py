@@ -1,15 +1,44 @@
-"""What the runtime needs of a replicated state machine (paper, section 5.3: apply in log order)."""
+"""What the runtime needs of a replicated state machine (paper, section 5.3: apply in log order).
 
+A machine belongs to the event loop's thread. What must block is handed out as a job: begun on the loop, where
+nothing else happens meanwhile, run in an executor beside further applies, and ended on the loop again.
+"""
+
+import asyncio
+from concurrent.futures import Executor
 from typing import BinaryIO, Protocol
 
 from oarlock.raft.types import Index
 
 
+class FlushPostponed(Exception):
+    """There was no room for the flush; nothing was lost, and it may be tried again later."""
+
+
+class Job(Protocol):
+    """Blocking work on a machine; `carry_out` does its three steps in order."""
+
+    def run(self) -> None:
+        """Do the work; blocking, in an executor.
+
+        Raises:
+            FlushPostponed: A flush found no room; try again later.
+            ValueError: The image to restore is damaged; the machine is as it was.
+            Exception: The machine's storage is beyond use.
+        """
+
+    def finish(self) -> None:
+        """Take the result into use; on the loop, after `run` has returned."""
+
+    def abandon(self) -> None:
+        """Go on as if it had not begun; on the loop, after `run` has raised."""
+
+
 class SnapshotView(Protocol):
     """A consistent image of the machine, pinned while applies go on.
 
-    `write` blocks and is for an executor; `close` releases what the view pins and may be called more than
-    once.
+    `write` blocks and is for an executor; `close` releases what the view pins, on the loop, and may be called
+    more than once.
     """
 
     @property
@@ -51,33 +80,52 @@ class StateMachine(Protocol):
     def durable_index(self) -> Index:
         """The highest index that survives a crash in the machine's own storage; 0 for machines in memory."""
 
-    def flush(self) -> None:
-        """Make `durable_index` at least what `applied_index` was at the call; blocking, runs in an executor.
+    def begin_flush(self) -> Job | None:
+        """Begin to make durable what is applied.
 
-        Raises:
-            OSError: The storage failed; what was not flushed stays at hand.
+        Returns:
+            The job after which `durable_index` is what `applied_index` is now; None when there is nothing to
+            flush, or a flush or restore is under way.
         """
 
     def begin_snapshot(self) -> SnapshotView:
-        """Pin an image of the state as of `applied_index`; cheap, on the event loop."""
+        """Pin an image of the state as of `applied_index`; cheap."""
 
-    def write_snapshot(self, out: BinaryIO) -> Index:
-        """Write an image of the state; blocking, in an executor beside applies.
-
-        Args:
-            out: Where to; only `write` is called.
-
-        Returns:
-            The index the image stands at.
-        """
-
-    def restore(self, source: BinaryIO, index: Index) -> None:
-        """Replace the whole state by an image; blocking, durable when it returns.
+    def begin_restore(self, source: BinaryIO, index: Index) -> Job:
+        """Begin to replace the whole state by an image; until the job ends, nothing else may use the machine.
 
         Args:
-            source: What `SnapshotView.write` wrote.
+            source: What `SnapshotView.write` wrote; read while the job runs.
             index: The index the image stands at, from the snapshot's metadata.
-
-        Raises:
-            ValueError: The image is not one, or stands at another index; the old state is still in place.
         """
+
+
+async def carry_out(job: Job, loop: asyncio.AbstractEventLoop, executor: Executor) -> None:
+    """Run a job and end it, on the loop, even if the caller is cancelled meanwhile.
+
+    Args:
+        job: Just begun.
+        loop: The running loop.
+        executor: Where it may block.
+
+    Raises:
+        Whatever `Job.run` raised, after the job was abandoned.
+    """
+    running = loop.run_in_executor(executor, job.run)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])  # the thread cannot be cancelled, and the job must not be left half done
+        _end(job, running)
+        raise
+    except BaseException:
+        job.abandon()
+        raise
+    job.finish()
+
+
+def _end(job: Job, running: "asyncio.Future[None]") -> None:
+    if running.cancelled() or running.exception() is not None:
+        job.abandon()
+    else:
+        job.finish()

@@ -37,7 +37,7 @@ class CorruptStoreError(MvccError):
     """The database holds something this store never writes; the text names the place."""
 
 
-class CorruptSnapshotError(MvccError):
+class CorruptSnapshotError(MvccError, ValueError):
     """A snapshot stream is damaged, cut short or of an unknown format; nothing was replaced."""
 
 

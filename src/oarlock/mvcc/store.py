@@ -8,12 +8,13 @@ crash takes from the buffer, the log brings back: the applied index in the datab
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
-from oarlock.mvcc.backend import Backend, Batch
+from oarlock.mvcc.backend import Backend
 from oarlock.mvcc.buffer import WriteBuffer
 from oarlock.mvcc.compaction import Compaction
 from oarlock.mvcc.errors import CompactedError, CorruptStoreError, FutureRevisionError, MvccError
 from oarlock.mvcc.hashing import KeyValueHash, hash_kv, hash_view
 from oarlock.mvcc.index import KeyIndex
+from oarlock.mvcc.jobs import Commit, Restore
 from oarlock.mvcc.keyvalue import KeyValue, decode_key_value
 from oarlock.mvcc.loading import (
     APPLIED_INDEX,
@@ -25,33 +26,11 @@ from oarlock.mvcc.loading import (
 )
 from oarlock.mvcc.ranges import DEFAULT_OPTIONS, RangeOptions, RangeResult, shape
 from oarlock.mvcc.revision import encode, key_of, main_of, revision_key
-from oarlock.mvcc.snapshot import read_snapshot
 from oarlock.mvcc.transaction import WriteTransaction
 from oarlock.mvcc.view import View
 
 EXTRA_PREFIX = "extra/"
 """Set before a caller's names in `meta`, so that they never meet the store's own."""
-
-
-class Commit:
-    """One batch on its way into the database: `run` it anywhere, then finish or abandon it on the loop."""
-
-    __slots__ = ("_backend", "applied_index", "batch", "finished_compaction")
-
-    def __init__(self, backend: Backend, batch: Batch, applied_index: int, finished_compaction: int) -> None:
-        self._backend = backend
-        self.batch = batch
-        self.applied_index = applied_index
-        self.finished_compaction = finished_compaction
-
-    def run(self) -> None:
-        """Write the batch; blocking, durable on return.
-
-        Raises:
-            StorageFullError, StorageBusyError: nothing was written; abandon it and commit again later.
-            StorageFailedError, CorruptStoreError: the database is beyond use.
-        """
-        self._backend.write(self.batch)
 
 
 class Store:
@@ -220,6 +199,7 @@ class Store:
         finished = batch.meta.get(FINISHED_COMPACTION)
         self._uncommitted_from = encode(self.current_revision + 1, 0)
         self._commit = Commit(
+            self,
             self.backend,
             batch,
             self.applied_index,
@@ -227,21 +207,18 @@ class Store:
         )
         return self._commit
 
-    def finish_commit(self, commit: Commit) -> None:
-        """The commit was written: forget its batch, read from the database from now on."""
+    def end_commit(self, commit: Commit, *, written: bool) -> None:
+        """Called by a commit that finishes or is abandoned."""
         if commit is not self._commit:
             return
         self._commit = None
+        if not written:
+            self.buffer.put_back()
+            return
         self.buffer.committing = None
         self.backend.refresh()
         self.durable_index = commit.applied_index
         self.finished_compaction = commit.finished_compaction
-
-    def abandon_commit(self, commit: Commit) -> None:
-        """The commit failed and wrote nothing: its batch waits for the next one."""
-        if commit is self._commit:
-            self._commit = None
-            self.buffer.put_back()
 
     def commit(self) -> None:
         """Commit everything now; blocking, for start-up, shutdown and tests.
@@ -257,9 +234,9 @@ class Store:
         try:
             commit.run()
         except BaseException:
-            self.abandon_commit(commit)
+            commit.abandon()
             raise
-        self.finish_commit(commit)
+        commit.finish()
 
     def close(self) -> None:
         """Release the database; what was not committed is for the log to bring back."""
@@ -302,37 +279,23 @@ class Store:
         finally:
             view.close()
 
-    def begin_restore(self) -> None:
-        """Refuse commits from now on: the content is about to be replaced.
+    def begin_restore(self, source: BinaryIO) -> Restore:
+        """Begin to replace everything by a snapshot; until it ends there are no commits and must be no writes.
 
         Raises:
-            MvccError: a commit is under way; let it finish first.
+            MvccError: a commit or another restore is under way; let it end first.
         """
-        if self._commit is not None:
-            raise MvccError("the store cannot be replaced while a commit is under way")
+        if self._commit is not None or self._restoring:
+            raise MvccError("the store cannot be replaced while a commit or a restore is under way")
         self._restoring = True
+        return Restore(self, self.backend, source)
 
-    def read_restore(self, source: BinaryIO) -> Loaded:
-        """Replace the database by a snapshot's content; blocking, in an executor, between begin and finish.
-
-        Reads on the loop must have ceased. A crash leaves the old content or the new, whole.
-
-        Raises:
-            CorruptSnapshotError: nothing was replaced; call `cancel_restore`.
-        """
-        meta, records = read_snapshot(source)
-        self.backend.replace(records, meta)
-        return load(self.backend)
-
-    def finish_restore(self, loaded: Loaded) -> None:
-        """Take the new content into use."""
+    def end_restore(self, loaded: Loaded | None) -> None:
+        """Called by a restore that finishes, or is abandoned and brings nothing."""
         self._restoring = False
-        self.buffer = WriteBuffer()
-        self._install(loaded)
-
-    def cancel_restore(self) -> None:
-        """The snapshot was no good: go on with the old content."""
-        self._restoring = False
+        if loaded is not None:
+            self.buffer = WriteBuffer()
+            self._install(loaded)
 
     def restore(self, source: BinaryIO) -> None:
         """Replace everything by a snapshot, blocking; durable on return.
@@ -340,13 +303,13 @@ class Store:
         Raises:
             CorruptSnapshotError: nothing was replaced.
         """
-        self.begin_restore()
+        restore = self.begin_restore(source)
         try:
-            loaded = self.read_restore(source)
+            restore.run()
         except BaseException:
-            self.cancel_restore()
+            restore.abandon()
             raise
-        self.finish_restore(loaded)
+        restore.finish()
 
     def _install(self, loaded: Loaded) -> None:
         self.backend.refresh()

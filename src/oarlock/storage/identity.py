@@ -1,0 +1,125 @@
+"""Whose directory this is: a small file that refuses another cluster, another server, or a newer format."""
+
+from pathlib import Path
+
+import google_crc32c
+import msgspec
+
+from oarlock.raft.types import ServerId
+from oarlock.storage.disk import Disk, make_directory, sync_directory, sync_file
+from oarlock.storage.errors import (
+    CorruptIdentity,
+    NewerFormat,
+    ReadFailed,
+    WrongIdentity,
+    write_error,
+)
+
+FORMAT_VERSION = 1
+"""Of the directory as a whole; a later one is refused."""
+
+_NAME = "identity"
+_LIMIT_BYTES = 4096
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """A server's place in the world; ids are 64-bit and shown in hexadecimal."""
+
+    cluster_id: int
+    server_id: ServerId
+    format_version: int = FORMAT_VERSION
+
+
+class _File(msgspec.Struct, frozen=True):
+    """The file: JSON, so that an operator can read it."""
+
+    format_version: int
+    cluster_id: str
+    server_id: str
+    crc32c: str
+
+    def checksum(self) -> str:
+        """What `crc32c` must be."""
+        text = f"{self.format_version} {self.cluster_id} {self.server_id}"
+        return f"{google_crc32c.value(text.encode()):08x}"
+
+
+def load_identity(disk: Disk, directory: Path) -> Identity | None:
+    """The identity of a data directory; None where it has none yet.
+
+    Raises:
+        CorruptIdentity: the file is damaged.
+        NewerFormat: a later version wrote the directory.
+        ReadFailed: the disk refuses.
+    """
+    path = directory / _NAME
+    if not disk.exists(path):
+        return None
+    try:
+        file = disk.open(path)
+        try:
+            data = file.pread(_LIMIT_BYTES, 0)
+        finally:
+            file.close()
+    except OSError as error:
+        raise ReadFailed(path, 0, error) from error
+    try:
+        content = msgspec.json.decode(data, type=_File)
+        identity = Identity(int(content.cluster_id, 16), int(content.server_id, 16), content.format_version)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptIdentity(f"{path} is damaged: {error}") from error
+    if content.crc32c != content.checksum():
+        raise CorruptIdentity(f"{path} is damaged: its checksum does not match")
+    if identity.format_version > FORMAT_VERSION:
+        raise NewerFormat(
+            f"{directory} has format {identity.format_version}; this version knows up to {FORMAT_VERSION}"
+        )
+    return identity
+
+
+def load_or_create_identity(disk: Disk, directory: Path, cluster_id: int, server_id: ServerId) -> Identity:
+    """Check that a data directory is this server's, or make it so if it is nobody's.
+
+    Args:
+        disk: where the directory is.
+        directory: the data directory; made if missing.
+        cluster_id: the cluster's 64-bit id.
+        server_id: this server's 64-bit id.
+
+    Raises:
+        WrongIdentity: it belongs to another cluster or server.
+        CorruptIdentity, NewerFormat, ReadFailed: see `load_identity`.
+        DiskFull, WriteFailed: it could not be written.
+    """
+    identity = load_identity(disk, directory)
+    if identity is None:
+        identity = Identity(cluster_id, server_id)
+        _write(disk, directory, identity)
+    if identity.cluster_id != cluster_id:
+        raise WrongIdentity(
+            f"{directory} belongs to cluster {identity.cluster_id:x}, but this server is of cluster {cluster_id:x}"
+        )
+    if identity.server_id != server_id:
+        raise WrongIdentity(f"{directory} belongs to server {identity.server_id:x}, but this is server {server_id:x}")
+    return identity
+
+
+def _write(disk: Disk, directory: Path, identity: Identity) -> None:
+    """Write the file aside, sync it, and give it its name."""
+    path = directory / _NAME
+    aside = directory / f"{_NAME}.tmp"
+    content = _File(identity.format_version, f"{identity.cluster_id:016x}", f"{identity.server_id:016x}", "")
+    data = msgspec.json.encode(msgspec.structs.replace(content, crc32c=content.checksum())) + b"\n"
+    try:
+        make_directory(disk, directory)
+        file = disk.open(aside, create=True)
+        try:
+            file.truncate(0)
+            file.pwrite(data, 0)
+            sync_file(file, aside)
+        finally:
+            file.close()
+        disk.rename(aside, path)
+        sync_directory(disk, directory)
+    except OSError as error:
+        raise write_error(error, path) from error

@@ -126,6 +126,13 @@ class Acceptor:
         name = refused.reason.name.lower()
         self.stats.refused[name] = self.stats.refused.get(name, 0) + 1
 
+    def recount(self, server_id: ServerId) -> None:
+        """Look up anew where to count what a server sends: it has become a peer, or is one no more."""
+        for channel in Channel:
+            connection = self._established.get((server_id, channel))
+            if connection is not None:
+                connection.count_into(self._find_stats(server_id, channel))
+
     def close(self) -> list[Connection]:
         """End every connection and admit no more; gives those whose end to wait for."""
         self._closed = True
@@ -180,6 +187,10 @@ class IncomingConnection(Connection):
             )
         self._acceptor.ended(self)
 
+    def count_into(self, stats: LinkStats) -> None:
+        """Count received messages here from now on."""
+        self._stats = stats
+
     def pause_writing(self) -> None:
         """The other side does not read our answers: give none until it does."""
         self._paused = True
@@ -192,6 +203,8 @@ class IncomingConnection(Connection):
         """Hand every message to the runtime; anything wrong ends this connection and nothing else."""
         if self._early is not None:
             self._early.append(data)
+            return
+        if self._closing:
             return
         self._received_since_check = True
         stats = self._stats

@@ -158,7 +158,7 @@ class Link:
         except TimeoutError:
             self._stats.connect_failures += 1
             self._report("timed out", address)
-        except (OSError, TlsError, UnicodeError) as error:  # UnicodeError: a host name that cannot be encoded
+        except (OSError, TlsError, ValueError) as error:  # ValueError: a host name that cannot be one
             self._stats.connect_failures += 1
             self._report(str(error) or type(error).__name__, address)
         else:
@@ -167,7 +167,7 @@ class Link:
         finally:
             if self._connection is not connection and not connection.ended.done():
                 connection.fail("the attempt was given up")
-        self._next_address += 1
+        self._next_address += 1  # only now: after a loss, the address that worked comes first
         return None
 
     async def _establish(self, connection: OutgoingConnection, address: Address) -> Hello:
@@ -196,7 +196,10 @@ class Link:
         self._stats.connected = False
         self._stats.losses += 1
         logger.warning("server %x: %s lost: %s", self._hello.server_id, self._name, connection.end_reason)
-        self._on_lost(self._peer)
+        try:
+            self._on_lost(self._peer)
+        except Exception:  # noqa: BLE001 - the runtime's mistake must not end this link for ever
+            logger.exception("server %x: on_unreachable failed", self._hello.server_id)
 
     def _report(self, failure: str, address: Address) -> None:
         """Log a failure; one that only repeats the last is kept for debugging."""

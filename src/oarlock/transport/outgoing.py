@@ -115,12 +115,15 @@ class OutgoingConnection(Connection):
         self._paused = True
 
     def resume_writing(self) -> None:
-        """The loop's buffer has drained: go on."""
+        """The loop's buffer has drained: the other side lives, and there is room to go on."""
         self._paused = False
+        self._silent_intervals = 0
         self._flush()
 
     def data_received(self, data: bytes) -> None:
         """Take the answer to our hello, and later only signs of life."""
+        if self._closing:
+            return
         try:
             for kind, payload in self._decoder.feed(data):
                 self._silent_intervals = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from oarlock.raft.types import ServerId
-from oarlock.transport.connection import wait_ended
+from oarlock.transport.connection import Connection, wait_ended
 from oarlock.transport.handshake import Hello
 from oarlock.transport.incoming import Acceptor, IncomingLimits
 from oarlock.transport.interface import Address, Channel, OnMessage, OnUnreachable
@@ -73,6 +73,8 @@ class TcpTransport:
         self._peers: dict[ServerId, _Peer] = {}
         self._servers: list[asyncio.Server] = []
         self._strangers = PeerStats()
+        self._retired: list[Connection] = []
+        """Connections of removed peers that may still be writing their last bytes."""
         self._closed = False
         self._acceptor = Acceptor(
             loop,
@@ -137,8 +139,11 @@ class TcpTransport:
         """See `Transport.add_peer`; needs the loop to be running.
 
         Raises:
-            ValueError: `server_id` is our own or out of range.
+            ValueError: `server_id` is our own or out of range, or an address has no host or an impossible port.
         """
+        for host, port in addresses:
+            if not host or not 0 < port < 1 << 16:
+                raise ValueError(f"server {server_id:x} cannot be at host {host!r}, port {port}")
         if server_id in {0, self._own.server_id}:
             raise ValueError(f"server {server_id:x} cannot be a peer of server {self._own.server_id:x}")
         if self._closed:
@@ -154,13 +159,15 @@ class TcpTransport:
             bulk=self._new_link(server_id, Channel.SNAPSHOT, addresses, stats.bulk),
             stats=stats,
         )
+        self._acceptor.recount(server_id)
 
     def remove_peer(self, server_id: ServerId) -> None:
         """See `Transport.remove_peer`; what is queued still leaves if the peer takes it within a second."""
         peer = self._peers.pop(server_id, None)
         if peer is not None:
-            peer.control.close()
-            peer.bulk.close()
+            self._retired = [connection for connection in self._retired if connection.holds_socket]
+            self._retired += peer.control.close() + peer.bulk.close()
+            self._acceptor.recount(server_id)
 
     async def close(self) -> None:
         """Stop listening and close every connection; queued messages leave if the peers take them in a second.
@@ -172,7 +179,7 @@ class TcpTransport:
         links = [link for peer in self._peers.values() for link in (peer.control, peer.bulk)]
         self._peers.clear()
         connections = [connection for link in links for connection in link.close()]
-        connections += self._acceptor.close()
+        connections += self._retired + self._acceptor.close()
         for link in links:
             await link.wait_closed()
         await wait_ended(connections)

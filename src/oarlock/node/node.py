@@ -1,0 +1,375 @@
+"""One server: a Raft, its storage, its transport and its machine, put together and taken apart in order."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Protocol
+
+import msgspec
+
+from oarlock.machine.interface import StateMachine
+from oarlock.node.alarm import Kick
+from oarlock.node.applier import Applier
+from oarlock.node.config import NodeConfig
+from oarlock.node.errors import DiskFull, NodeError, Stopped
+from oarlock.node.keeper import Keeper
+from oarlock.node.owner import Owner
+from oarlock.node.proposals import Proposals
+from oarlock.node.reads import ReadBarriers
+from oarlock.node.recovery import OpenedStorage, bring_together, open_storage
+from oarlock.node.sender import Sender
+from oarlock.node.snapshots import Snapshots
+from oarlock.node.status import Counters, NodeStatus
+from oarlock.node.writer import Writer, WriterEvents
+from oarlock.raft.log import Log
+from oarlock.raft.raft import Raft
+from oarlock.raft.state import Tracer
+from oarlock.raft.types import Index, ServerId
+from oarlock.storage.disk import Disk
+from oarlock.storage.errors import DiskFull as StorageFull
+from oarlock.transport.interface import Address, OnMessage, OnUnreachable, Transport
+
+logger = logging.getLogger(__name__)
+
+
+class NodeTransport(Transport, Protocol):
+    """A transport with a beginning and an end."""
+
+    async def start(self, listen: Sequence[Address]) -> None:
+        """Accept connections."""
+
+    async def close(self) -> None:
+        """End; no callback comes after this."""
+
+
+OpenTransport = Callable[[OnMessage, OnUnreachable], NodeTransport]
+"""Makes the transport, given whom to tell of messages and of lost links."""
+
+
+class Executors(msgspec.Struct):
+    """The threads for what blocks, one each."""
+
+    wal: Executor
+    """Writes the log, nothing else."""
+    machine: Executor
+    """Flushes the machine's storage."""
+    snapshots: Executor
+    """Reads, writes and installs snapshots."""
+
+    @classmethod
+    def threads(cls) -> "Executors":
+        """One real thread each."""
+        return cls(
+            wal=ThreadPoolExecutor(1, "oarlock-wal"),
+            machine=ThreadPoolExecutor(1, "oarlock-machine"),
+            snapshots=ThreadPoolExecutor(1, "oarlock-snapshots"),
+        )
+
+    def shutdown(self) -> None:
+        """End the threads, when they have done what they were given."""
+        for executor in (self.wal, self.machine, self.snapshots):
+            executor.shutdown()
+
+
+class Node:
+    """One server of a cluster.
+
+    Args:
+        config: Settings.
+        disk: All files go through it.
+        rng: The only source of randomness.
+        open_transport: Makes the transport.
+        open_machine: Opens the state machine, once the data directory is locked and known to be this server's.
+        listen: Where the transport accepts connections.
+        executors: The threads for what blocks; made and ended by the node where None.
+        boot_epoch: A number above that of every earlier boot, as far as known; the node raises it where needed.
+        on_fatal: Called once, on the loop, when the node cannot go on: a write failed, or the core or the machine is
+            broken. The process should end at once. The node has stopped answering by then.
+        tracer: Called for each rule of the core that acts.
+        check_invariants: Have the core check itself at each step; for tests.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        disk: Disk,
+        rng: random.Random,
+        open_transport: OpenTransport,
+        open_machine: Callable[[], StateMachine],
+        listen: Sequence[Address] = (),
+        executors: Executors | None = None,
+        boot_epoch: int = 1,
+        on_fatal: Callable[[BaseException], None] | None = None,
+        tracer: Tracer | None = None,
+        check_invariants: bool = False,
+    ) -> None:
+        self.config = config
+        self.counters = Counters()
+        self._disk = disk
+        self._rng = rng
+        self._open_transport = open_transport
+        self._open_machine = open_machine
+        self._listen = listen
+        self._owns_executors = executors is None
+        self._executors = executors
+        self._boot_epoch = boot_epoch
+        self._on_fatal = on_fatal
+        self._tracer = tracer
+        self._check_invariants = check_invariants
+        self._tasks: list[asyncio.Task[None]] = []
+        self._started = False
+        self._stopping: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+        self._transport: NodeTransport | None = None
+        self._low_space = False
+        self._disk_full = False
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recover from disk and take part in the cluster; returns before there is a leader.
+
+        Raises:
+            RecoveryError: What lies on disk does not fit together.
+            StorageError: The directory is in use, another server's, of a newer format, or damaged.
+            OSError: The disk failed, or an address cannot be bound.
+        """
+        self._loop = loop = asyncio.get_running_loop()
+        self._executors = executors = self._executors or Executors.threads()
+        try:
+            self._opened = opened = await loop.run_in_executor(
+                executors.wal, open_storage, self.config, self._disk, self._boot_epoch
+            )
+        except BaseException:
+            if self._owns_executors:
+                executors.shutdown()
+            raise
+        try:
+            self.machine = self._open_machine()
+            applied_index = await bring_together(opened, self.machine, self.config.data_dir, loop, executors.snapshots)
+            self._assemble(opened, applied_index, executors)
+            await self.transport.start(self._listen)
+            for peer in self.config.peers:
+                self.transport.add_peer(peer, self.config.members[peer])
+        except BaseException:
+            await self._close_all()
+            raise
+        self._started = True
+        for name, activity in (
+            ("applier", self._applier.run()),
+            ("owner", self._owner.run()),
+            ("heartbeats", self._owner.heartbeats.run()),
+            ("elections", self._owner.elections.run()),
+            ("keeper", self._keeper.run()),
+            ("space", self._keeper.watch_space()),
+        ):
+            self._spawn(name, activity)
+
+    def _assemble(self, opened: OpenedStorage, applied_index: Index, executors: Executors) -> None:
+        loop, config = self._loop, self.config
+        recovered = opened.recovered
+        raft = Raft(
+            config.raft(),
+            rng=self._rng,
+            now=loop.time(),
+            hard_state=recovered.hard_state,
+            log=Log(recovered.base, recovered.entries),
+            applied_index=applied_index,
+            tracer=self._tracer,
+            check_invariants=self._check_invariants,
+        )
+        newest = opened.snapshots.latest()
+        if newest is not None and newest.metadata.last_included_index <= applied_index:
+            raft.snapshot_taken(newest.metadata)
+        kick = Kick(loop)
+        self._proposals = Proposals(loop, config, opened.boot_epoch, self.counters, kick.set)
+        self._reads = ReadBarriers(loop, config, self._rng, self.counters, kick.set)
+        self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self.counters)
+        self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
+        sender = Sender(self.transport, self.counters, self._owner.unreachable)
+        self._snapshots = Snapshots(
+            loop, executors.snapshots, config, opened.snapshots, self.machine, self.counters, self._fail
+        )
+        self._applier = Applier(
+            loop, self.machine, applied_index, self._proposals, self._reads, self.counters, self._applied
+        )
+        self._keeper = Keeper(
+            loop,
+            executors.machine,
+            config,
+            self._disk,
+            self.machine,
+            self._snapshots,
+            self._owner,
+            self._space_changed,
+        )
+        events = WriterEvents(self._persisted, sender.send_all, self._disk_full_changed, self._fail)
+        self._writer = Writer(
+            loop,
+            executors.wal,
+            executors.machine,
+            opened.wal,
+            self.counters,
+            events,
+            config.election_timeout_ms / 2000,
+        )
+        self._owner.connect(sender, self._writer, self._applier, self._snapshots)
+        self._snapshots.connect(self._owner, self._applier, self.transport)
+
+    def _spawn(self, name: str, activity: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(activity, name=f"oarlock-{name}")
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """An activity never ends by itself: where one does, the node cannot go on."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is not None:
+            return
+        self._failure = error
+        logger.critical("the server cannot go on: %s: %s", type(error).__name__, error, exc_info=error)
+        self._settle_all(Stopped(f"the server failed: {error}"))
+        for task in self._tasks:
+            task.cancel()
+        if self._on_fatal is not None:
+            self._on_fatal(error)
+
+    async def stop(self) -> None:
+        """Stop taking part, flush and close everything; all waiters return an error. May be called repeatedly."""
+        if not self._started:
+            return
+        if self._stopping is None:
+            self._stopping = self._loop.create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        self._settle_all(Stopped("the server is stopping"))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._writer.stop()
+        await self._snapshots.stop()
+        if self._failure is None:
+            try:
+                await self._keeper.flush()
+            except OSError as error:
+                logger.warning("could not flush at the end, the log will be applied again: %s", error)
+        await self._close_all()
+
+    async def _close_all(self) -> None:
+        if self._transport is not None:
+            await self._transport.close()
+        executors = self._executors
+        assert executors is not None  # noqa: S101 - set by start
+        await self._loop.run_in_executor(executors.wal, self._opened.close)
+        if self._owns_executors:
+            executors.shutdown()
+
+    def _settle_all(self, error: NodeError) -> None:
+        self._proposals.fail_all(error)
+        self._reads.fail_all(error)
+
+    # -- events between the parts --------------------------------------------------------------------------------
+
+    def _persisted(self, number: int) -> None:
+        self._owner.persisted(number)
+        self._snapshots.persisted(number)
+
+    def _applied(self, index: Index) -> None:
+        self._owner.applied(index)
+        self._keeper.applied(index)
+
+    def _disk_full_changed(self, error: StorageFull | None) -> None:
+        self._disk_full = error is not None
+        self._note_space(str(error))
+
+    def _space_changed(self, free_bytes: int | None) -> None:
+        self._low_space = free_bytes is not None
+        if free_bytes is not None:
+            logger.error("%s has only %d bytes left; writes are refused", self.config.data_dir, free_bytes)
+        else:
+            logger.warning("%s has space again", self.config.data_dir)
+        self._note_space(f"{self.config.data_dir} has only {free_bytes} bytes left")
+
+    def _note_space(self, why: str) -> None:
+        if self._failure is None and self._stopping is None:
+            self._proposals.refuse(DiskFull(why) if self.disk_is_full else None)
+
+    # -- what it is for ------------------------------------------------------------------------------------------
+
+    def propose(self, command: bytes, timeout: float | None = None) -> asyncio.Future[object]:
+        """Have a command applied exactly once, by whichever server leads; works on every server.
+
+        Args:
+            command: For the state machine.
+            timeout: Seconds until it is given up; None for the configured time.
+
+        Returns:
+            The result of applying it here. Or an error: `Overloaded`, `NoLeader`, `DiskFull`, `ProposalTooLarge`
+            (it was not proposed), `ProposalTimeout`, `ResultUnavailable`, `Stopped` (it may be applied all the same).
+        """
+        return self._proposals.propose(command, timeout)
+
+    def read_barrier(self, timeout: float | None = None) -> asyncio.Future[None]:
+        """Wait until reading `machine` is linearizable: it stands at what was committed when this was called, or later.
+
+        Args:
+            timeout: Seconds until it is given up; None for the configured time.
+
+        Returns:
+            Done, or failed with `ReadTimeout`, `Overloaded` or `Stopped`.
+        """
+        return self._reads.barrier(timeout)
+
+    async def leader_known(self) -> ServerId:
+        """Wait until this server knows a leader."""
+        return await self._owner.leader_known()
+
+    @property
+    def leader_id(self) -> ServerId | None:
+        """The leader, as far as this server knows."""
+        return self._owner.raft.state.leader_id
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this server leads, as far as it knows."""
+        return self._owner.raft.state.leader is not None
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether writes are refused for want of space."""
+        return self._low_space or self._disk_full
+
+    @property
+    def transport(self) -> NodeTransport:
+        """The transport, for its counters."""
+        assert self._transport is not None  # noqa: S101 - set by start
+        return self._transport
+
+    def status(self) -> NodeStatus:
+        """A consistent picture of this server."""
+        state = self._owner.raft.state
+        configuration = state.configuration
+        return NodeStatus(
+            cluster_id=self.config.cluster_id,
+            server_id=self.config.server_id,
+            leader_id=state.leader_id,
+            role=state.role.value,
+            term=state.current_term,
+            commit_index=state.commit_index,
+            applied_index=self._applier.applied_index,
+            durable_index=state.log.durable_index,
+            first_index=state.log.base_index + 1,
+            last_index=state.log.last_index,
+            is_learner=self.config.server_id in configuration.learners,
+            voters=tuple(sorted(configuration.all_voters)),
+            learners=tuple(sorted(configuration.learners)),
+            disk_full=self.disk_is_full,
+            pending_proposals=len(self._proposals),
+        )

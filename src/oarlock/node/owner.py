@@ -1,0 +1,303 @@
+"""The one task that owns the Raft: nobody else touches it (Locking rules 1 to 3).
+
+Everybody hands events in; an event is one synchronous call that never awaits. All that came in since the last turn is
+stepped, then the effects are taken once and carried out in the order `Ready` gives: so everything proposed, received
+and written in one iteration of the loop travels, and is synced, together.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from oarlock.node.alarm import Kick
+from oarlock.node.applier import Applier
+from oarlock.node.codec import Forward, ForwardOutcome, ForwardReply, decode
+from oarlock.node.errors import Overloaded
+from oarlock.node.proposals import Proposals
+from oarlock.node.reads import ReadBarriers
+from oarlock.node.sender import Sender
+from oarlock.node.status import Counters
+from oarlock.node.ticker import Ticker
+from oarlock.node.writer import Writer
+from oarlock.raft.messages import RaftMessage
+from oarlock.raft.raft import Raft
+from oarlock.raft.ready import Ready, SnapshotChunk, SnapshotChunkRequest
+from oarlock.raft.state import Overloaded as RaftOverloaded
+from oarlock.raft.types import Index, ServerId, SnapshotMetadata, Term
+
+logger = logging.getLogger(__name__)
+
+
+class SnapshotEffects(Protocol):
+    """Carries out what the core wants done with snapshots; each call returns at once."""
+
+    def send_chunk(self, request: SnapshotChunkRequest) -> None:
+        """Read a chunk and send it."""
+
+    def write_chunk(self, chunk: SnapshotChunk) -> None:
+        """Write a received chunk, then tell the owner."""
+
+    def install(self, metadata: SnapshotMetadata, number: int) -> None:
+        """Have the machine restored, once the log's new base (`Ready` `number`) is durable."""
+
+    def take(self) -> None:
+        """Make a snapshot for followers, then tell the owner."""
+
+
+class Owner:
+    """Holds the Raft, takes events, carries out effects."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        raft: Raft,
+        kick: Kick,
+        proposals: Proposals,
+        reads: ReadBarriers,
+        counters: Counters,
+    ) -> None:
+        """Take the Raft; what carries out effects is connected before `run`.
+
+        Args:
+            loop: The loop.
+            raft: From here on only this task's.
+            kick: Wakes this task.
+            proposals: Where commands come from.
+            reads: Where read requests come from.
+            counters: Running totals.
+        """
+        self._loop = loop
+        self._raft = raft
+        self._proposals = proposals
+        self._reads = reads
+        self._counters = counters
+        self._kick = kick
+        self.wake = kick.set
+        """Has the owner take a turn in the loop's next iteration; many calls are one turn."""
+        self._messages: list[RaftMessage] = []
+        self._forwards: list[Forward] = []
+        self._calls: list[Callable[[], None]] = []
+        self._unreachable: set[ServerId] = set()
+        self._persisted = 0
+        self._advanced = 0
+        self._applied: Index = 0
+        self._tick_due = False
+        self._leader: tuple[ServerId | None, Term] = (None, raft.state.current_term)
+        self._waiting_for_leader: list[asyncio.Future[ServerId]] = []
+        self.heartbeats = Ticker(loop, raft.heartbeat_deadline, self.tick)
+        self.elections = Ticker(loop, raft.election_deadline, self.tick)
+
+    def connect(self, sender: Sender, writer: Writer, applier: Applier, snapshots: SnapshotEffects) -> None:
+        """Set what carries out effects."""
+        self._sender = sender
+        self._writer = writer
+        self._applier = applier
+        self._snapshots = snapshots
+
+    # -- events, from any callback on the loop -------------------------------------------------------------------
+
+    def receive(self, source: ServerId, payload: bytes) -> None:
+        """A payload arrived.
+
+        Raises:
+            BadMessage: It is not a message, or claims another sender: the connection that brought it ends.
+        """
+        message = decode(payload, source)
+        if isinstance(message, ForwardReply):
+            self._proposals.on_forward_reply(message)
+            return
+        if isinstance(message, Forward):
+            self._forwards.append(message)
+        else:
+            self._messages.append(message)
+        self.wake()
+
+    def unreachable(self, server_id: ServerId) -> None:
+        """The link to a peer broke, or dropped a message."""
+        self._unreachable.add(server_id)
+        self.wake()
+
+    def persisted(self, number: int) -> None:
+        """The disk part of every `Ready` up to `number` is durable."""
+        self._persisted = number
+        self.wake()
+
+    def applied(self, index: Index) -> None:
+        """The machine stands at `index`. Only reads are in a hurry to know."""
+        self._applied = index
+        if len(self._reads):
+            self.wake()
+
+    def tick(self) -> None:
+        """A deadline passed."""
+        self._tick_due = True
+        self.wake()
+
+    def call(self, event: Callable[[], None]) -> None:
+        """Have any other event delivered to the core in the next turn."""
+        self._calls.append(event)
+        self.wake()
+
+    # -- what others may know, between two turns (pitfall K2) -------------------------------------------------------
+
+    @property
+    def raft(self) -> Raft:
+        """For reading only."""
+        return self._raft
+
+    async def leader_known(self) -> ServerId:
+        """Wait until this server knows a leader."""
+        leader_id = self._raft.state.leader_id
+        if leader_id is not None:
+            return leader_id
+        waiter: asyncio.Future[ServerId] = self._loop.create_future()
+        self._waiting_for_leader.append(waiter)
+        return await waiter
+
+    # -- the task ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take turns until cancelled."""
+        while True:
+            self._turn()
+            await self._kick.wait()
+
+    def _turn(self) -> None:
+        raft = self._raft
+        now = self._loop.time()
+        self._step_all(now)
+        self._propose_all(now)
+        context = self._reads.take(now)
+        if context is not None:
+            raft.read_index(context, now)
+        if raft.has_ready():
+            self._carry_out(raft.ready())
+            # Where there was nothing to write, the next effects may be there already.
+            while self._advance():
+                self._carry_out(raft.ready())
+        self._note_leader()
+        self.heartbeats.look_again()
+        self.elections.look_again()
+
+    def _step_all(self, now: float) -> None:
+        """Every event since the last turn: disk and machine first, time last, as messages may have moved deadlines."""
+        raft = self._raft
+        self._advance()
+        if self._applied > raft.state.last_applied:
+            raft.applied(self._applied)
+        if self._calls:
+            calls, self._calls = self._calls, []
+            for call in calls:
+                call()
+        if self._messages:
+            messages, self._messages = self._messages, []
+            for message in messages:
+                raft.step(message, now)
+        if self._unreachable:
+            for server_id in sorted(self._unreachable):
+                raft.peer_unreachable(server_id)
+            self._unreachable.clear()
+        if self._tick_due:
+            self._tick_due = False
+            raft.tick(now)
+
+    def _advance(self) -> bool:
+        """Tell the core how far the disk has come; whether that was news."""
+        if self._persisted <= self._advanced:
+            return False
+        self._advanced = self._persisted
+        self._raft.advance(self._advanced)
+        return True
+
+    # -- proposals -----------------------------------------------------------------------------------------------
+
+    def _propose_all(self, now: float) -> None:
+        """Hand all waiting commands, forwarded ones among them, to the core at once, or to the leader."""
+        if not (self._proposals.has_unsent or self._forwards):
+            return
+        state = self._raft.state
+        leader_id, term = state.leader_id, state.current_term
+        if state.leader is None:
+            for forward in self._forwards:
+                self._answer(forward, ForwardOutcome.NOT_LEADER)
+            self._forwards.clear()
+            if leader_id is not None:
+                for message in self._proposals.forward(self._proposals.take_unsent(), leader_id, term):
+                    self._sender.send(leader_id, message)
+            return
+        batch = self._proposals.take_unsent()
+        if batch:
+            try:
+                self._raft.propose([proposal.envelope for proposal in batch])
+            except RaftOverloaded as error:
+                self._proposals.refused_here(batch, Overloaded(str(error)))
+            else:
+                self._proposals.proposed_here(batch, term, now)
+        forwards, self._forwards = self._forwards, []
+        for forward in forwards:
+            self._answer(forward, self._append_forwarded(forward))
+
+    def _append_forwarded(self, forward: Forward) -> ForwardOutcome:
+        if self._proposals.refusing:
+            return ForwardOutcome.DISK_FULL
+        try:
+            self._raft.propose(forward.commands)
+        except RaftOverloaded:
+            return ForwardOutcome.OVERLOADED
+        return ForwardOutcome.ACCEPTED
+
+    def _answer(self, forward: Forward, outcome: ForwardOutcome) -> None:
+        state = self._raft.state
+        reply = ForwardReply(state.server_id, forward.request_id, outcome, state.current_term)
+        self._sender.send(forward.source, reply)
+
+    # -- effects -------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, ready: Ready) -> None:
+        """In the order in which `Ready` lists them."""
+        if ready.messages:
+            self._sender.send_all(ready.messages)
+        if ready.snapshot is not None:
+            self._snapshots.install(ready.snapshot, ready.number)
+        if ready.must_persist or self._writer.is_busy:
+            self._writer.submit(ready)
+        else:
+            self._sender.send_all(ready.messages_after_persist)
+            self._advanced = self._persisted = ready.number
+        if ready.committed_entries:
+            self._applier.commit(ready.committed_entries)
+        if ready.reads:
+            self._reads.answered(ready.reads)
+        for request in ready.chunk_requests:
+            self._snapshots.send_chunk(request)
+        for chunk in ready.chunks:
+            self._snapshots.write_chunk(chunk)
+        if ready.snapshot_wanted:
+            self._snapshots.take()
+
+    def _note_leader(self) -> None:
+        state = self._raft.state
+        leader = (state.leader_id, state.current_term)
+        if leader == self._leader:
+            return
+        before, self._leader = self._leader, leader
+        leader_id, term = leader
+        self._proposals.leader_is(leader_id, term)
+        if leader_id is None:
+            if before[0] is not None:
+                logger.info("lost leader %x in term %d; now %s", before[0], term, state.role.value)
+            return
+        if leader_id != before[0] or term != before[1]:
+            self._counters.leader_changes += 1
+            if leader_id == state.server_id:
+                logger.info("became leader in term %d", term)
+            else:
+                logger.info("following leader %x in term %d", leader_id, term)
+        self._reads.leader_changed()
+        if self._proposals.has_unsent:
+            self.wake()
+        for waiter in self._waiting_for_leader:
+            if not waiter.done():
+                waiter.set_result(leader_id)
+        self._waiting_for_leader.clear()

@@ -1,0 +1,199 @@
+"""What a start finds on disk, in the order that makes each step safe, and whether it fits together.
+
+Lock, identity, boot epoch, log, machine. State and snapshot can disagree only in the ways a crash can leave them:
+the log's base moved to a received snapshot that the machine had not taken over yet (it is restored now), or the
+machine a little behind the log (the log is applied again from there). Anything else is refused, with what and why.
+"""
+
+import asyncio
+import logging
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from oarlock.machine.interface import StateMachine, carry_out
+from oarlock.node.config import NodeConfig
+from oarlock.node.errors import RecoveryError
+from oarlock.raft.types import Index, SnapshotMetadata
+from oarlock.storage.disk import DirectoryLock, Disk, make_directory
+from oarlock.storage.identity import load_identity, load_or_create_identity
+from oarlock.storage.snapshots import SnapshotStore
+from oarlock.storage.wal import Recovered, WriteAheadLog
+
+logger = logging.getLogger(__name__)
+
+_BOOT: Final = "boot"
+_BOOT_BYTES: Final = 20
+
+
+class OpenedStorage(msgspec.Struct):
+    """What lies under the data directory, opened; the machine aside."""
+
+    lock: DirectoryLock
+    wal: WriteAheadLog
+    recovered: Recovered
+    snapshots: SnapshotStore
+    boot_epoch: int
+
+    def close(self) -> None:
+        """Give everything back; blocking."""
+        self.snapshots.close()
+        self.wal.close()
+        self.lock.release()
+
+
+def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStorage:
+    """Open or create what lies under `config.data_dir`; blocking.
+
+    Args:
+        config: Names the directory, the cluster and the server.
+        disk: The files.
+        boot_epoch: At least this; raised above that of the boot before.
+
+    Raises:
+        StorageError: The directory is in use, another server's, of a newer format, or damaged.
+        OSError: The disk failed.
+    """
+    directory = Path(config.data_dir)
+    make_directory(disk, directory)
+    lock = disk.lock_directory(directory)
+    try:
+        known = load_identity(disk, directory) is not None
+        if not known:
+            _make_log(config, disk, directory)
+        load_or_create_identity(disk, directory, config.cluster_id, config.server_id)
+        epoch = next_boot_epoch(disk, directory, boot_epoch)
+        wal, recovered = _open_log(config, disk, directory, must_exist=True)
+        try:
+            snapshots = SnapshotStore(disk, directory / "snapshots")
+        except BaseException:
+            wal.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+    return OpenedStorage(lock=lock, wal=wal, recovered=recovered, snapshots=snapshots, boot_epoch=epoch)
+
+
+def _open_log(config: NodeConfig, disk: Disk, directory: Path, *, must_exist: bool) -> tuple[WriteAheadLog, Recovered]:
+    return WriteAheadLog.open(
+        disk,
+        directory / "wal",
+        segment_bytes=config.segment_bytes,
+        log_id=config.server_id,
+        must_exist=must_exist,
+    )
+
+
+def _make_log(config: NodeConfig, disk: Disk, directory: Path) -> None:
+    """Begin the log with the servers the cluster was planned with; only then does the directory get its identity.
+
+    So a directory with an identity always holds a log with a configuration, whenever the first start was killed.
+    """
+    wal, recovered = _open_log(config, disk, directory, must_exist=False)
+    try:
+        if not recovered.base.configuration.members:
+            wal.append(base=SnapshotMetadata(configuration=config.initial_configuration()))
+    finally:
+        wal.close()
+
+
+async def bring_together(
+    opened: OpenedStorage,
+    machine: StateMachine,
+    data_dir: str,
+    loop: asyncio.AbstractEventLoop,
+    executor: Executor,
+) -> Index:
+    """See that log, snapshots and machine agree, and restore the machine where a crash left it behind.
+
+    Args:
+        opened: Log and snapshots.
+        machine: As its own storage had it.
+        data_dir: Named in messages.
+        loop: The running loop.
+        executor: Where a restore may block.
+
+    Returns:
+        The index the machine stands at, no-ops included.
+
+    Raises:
+        RecoveryError: They do not fit together.
+        StorageError: The snapshot needed is damaged.
+    """
+    recovered = opened.recovered
+    base = recovered.base.last_included_index
+    last = base + len(recovered.entries)
+    durable = machine.durable_index()
+    if durable > last:
+        raise RecoveryError(
+            f"the data in {data_dir} stand at index {durable}, but the log ends at {last}: the log was lost or "
+            f"replaced; remove the whole directory and let the server catch up from the others"
+        )
+    held = await loop.run_in_executor(executor, opened.snapshots.snapshots)
+    usable = [stored.metadata for stored in held if base <= stored.metadata.last_included_index <= last]
+    if durable < base or (durable == 0 and usable):
+        if not usable:
+            raise RecoveryError(
+                f"the log in {data_dir} begins after index {base}, but the data stand at {durable} and no snapshot "
+                f"leads from there to the log; remove the whole directory and let the server catch up from the others"
+            )
+        logger.info("restoring the machine from snapshot %d", usable[-1].last_included_index)
+        await restore_machine(opened.snapshots, machine, usable[-1], loop, executor)
+        durable = usable[-1].last_included_index
+    applied = max(durable, base)
+    logger.info(
+        "recovered term %d, log %d to %d, machine at %d", recovered.hard_state.current_term, base, last, applied
+    )
+    return applied
+
+
+async def restore_machine(
+    store: SnapshotStore,
+    machine: StateMachine,
+    metadata: SnapshotMetadata,
+    loop: asyncio.AbstractEventLoop,
+    executor: Executor,
+) -> None:
+    """Replace the machine's state by a stored snapshot, which is verified first.
+
+    Raises:
+        StorageError: The snapshot is damaged or not there.
+        ValueError: The machine cannot read it.
+    """
+    source = await loop.run_in_executor(executor, store.open, metadata)
+    try:
+        await carry_out(machine.begin_restore(source, metadata.last_included_index), loop, executor)
+    finally:
+        source.close()
+
+
+def next_boot_epoch(disk: Disk, directory: Path, at_least: int) -> int:
+    """Count this boot, durably: proposals of an earlier boot must not be taken for this one's (G28, G29).
+
+    Args:
+        disk: The files.
+        directory: Of the server.
+        at_least: A lower bound, above that of boots whose directory was lost.
+    """
+    path = directory / _BOOT
+    last = 0
+    if disk.exists(path):
+        file = disk.open(path)
+        text = file.pread(_BOOT_BYTES, 0).strip()
+        file.close()
+        last = int(text) if text.isdigit() else 0
+    epoch = max(last + 1, at_least)
+    aside = directory / f"{_BOOT}.partial"
+    file = disk.open(aside, create=True)
+    try:
+        file.truncate(0)
+        file.pwrite(b"%d" % epoch, 0)
+        file.fdatasync()
+    finally:
+        file.close()
+    disk.rename(aside, path)
+    disk.fsync_directory(directory)
+    return epoch

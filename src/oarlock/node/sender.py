@@ -1,0 +1,155 @@
+"""What goes out: protocol messages at once and pipelined, snapshots by one task a peer.
+
+No request waits for another's reply (pitfall T1): a message is encoded and put into the transport's bounded queue for
+its peer, whose connection writes everything of one loop iteration together and drops when full, as Raft repeats what
+it still needs. Replies come in by themselves and are handled where they arrive, by the owner.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from oarlock.node.alarm import Kick
+from oarlock.node.codec import NodeMessage, encode
+from oarlock.node.status import Counters
+from oarlock.raft.messages import InstallSnapshot
+from oarlock.raft.ready import Outgoing, SnapshotChunkRequest
+from oarlock.raft.types import ServerId, SnapshotMetadata
+from oarlock.transport.interface import Transport
+
+logger = logging.getLogger(__name__)
+
+ReadChunk = Callable[[SnapshotMetadata, int, int], tuple[bytes, bool]]
+"""Metadata, offset and length to data and whether it is the last; blocking."""
+
+_BULK_RETRY_S = 0.05
+_BULK_RETRIES = 60
+"""Together 3 s, less than the core waits before it asks for the chunk again."""
+
+
+class Sender:
+    """Sends the core's messages."""
+
+    __slots__ = ("_counters", "_dropping", "_on_dropped", "_transport")
+
+    def __init__(self, transport: Transport, counters: Counters, on_dropped: Callable[[ServerId], None]) -> None:
+        """Prepare.
+
+        Args:
+            transport: Carries payloads, never blocks.
+            counters: Counts what was dropped.
+            on_dropped: Told which peer lost a message, so that the core goes back to probing it.
+        """
+        self._transport = transport
+        self._counters = counters
+        self._on_dropped = on_dropped
+        self._dropping: set[ServerId] = set()
+        """Peers whose last message was dropped: the core was told, telling it again would only make it probe again."""
+
+    def send(self, to: ServerId, message: NodeMessage) -> bool:
+        """Send one message; False when it was dropped."""
+        if self._transport.send(to, encode(message)):
+            return True
+        self._counters.messages_dropped += 1
+        return False
+
+    def send_all(self, messages: list[Outgoing]) -> None:
+        """Send messages in order."""
+        send = self._transport.send
+        for to, message in messages:
+            if send(to, encode(message)):
+                if self._dropping:
+                    self._dropping.discard(to)
+            else:
+                self._counters.messages_dropped += 1
+                if to not in self._dropping:
+                    self._dropping.add(to)
+                    self._on_dropped(to)
+
+
+class SnapshotSender:
+    """Sends the chunks of a snapshot to one peer, each when the core asks for it.
+
+    Only the newest request counts: the core asks one at a time, and asks again when it has waited too long.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        executor: Executor,
+        transport: Transport,
+        server_id: ServerId,
+        read_chunk: ReadChunk,
+        chunk_bytes: int,
+    ) -> None:
+        """Prepare; `run` is the task.
+
+        Args:
+            loop: The loop.
+            executor: Where chunks are read from disk.
+            transport: Has a stream of its own for snapshots, so that heartbeats never wait behind one.
+            server_id: This server, the messages' source.
+            read_chunk: Reads from the snapshot store.
+            chunk_bytes: How much to send at once.
+        """
+        self._loop = loop
+        self._executor = executor
+        self._transport = transport
+        self._server_id = server_id
+        self._read_chunk = read_chunk
+        self._chunk_bytes = chunk_bytes
+        self._kick = Kick(loop)
+        self._request: SnapshotChunkRequest | None = None
+        self.last_requested = float("-inf")
+        """When a chunk was last asked for, in loop time."""
+        self.sending: SnapshotMetadata | None = None
+        """The snapshot last asked for."""
+
+    def request(self, request: SnapshotChunkRequest) -> None:
+        """Take over a request of the core."""
+        self._request = request
+        self.last_requested = self._loop.time()
+        self.sending = request.metadata
+        self._kick.set()
+
+    async def run(self) -> None:
+        """Serve requests until cancelled."""
+        while True:
+            await self._kick.wait()
+            request, self._request = self._request, None
+            if request is not None:
+                await self._serve(request)
+
+    async def _serve(self, request: SnapshotChunkRequest) -> None:
+        try:
+            data, done = await self._loop.run_in_executor(
+                self._executor, self._read_chunk, request.metadata, request.offset, self._chunk_bytes
+            )
+        except (OSError, ValueError) as error:
+            logger.warning(
+                "cannot read snapshot %d at offset %d for server %x: %s",
+                request.metadata.last_included_index,
+                request.offset,
+                request.to,
+                error,
+            )
+            return  # the core asks again, and by then perhaps for a newer one
+        if request.offset == 0:
+            logger.info("sending snapshot %d to server %x", request.metadata.last_included_index, request.to)
+        payload = encode(
+            InstallSnapshot(
+                source=self._server_id,
+                term=request.term,
+                request_id=request.request_id,
+                metadata=request.metadata,
+                offset=request.offset,
+                data=data,
+                done=done,
+            )
+        )
+        # The bulk connection is often not up yet when the first chunk is due.
+        for _ in range(_BULK_RETRIES):
+            if self._transport.send_bulk(request.to, payload) or self._request is not None:
+                return
+            await asyncio.sleep(_BULK_RETRY_S)

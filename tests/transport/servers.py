@@ -84,9 +84,7 @@ async def link(*servers: Server) -> None:
         for other in servers:
             if one is not other:
                 one.transport.add_peer(other.server_id, other.addresses)
-    await until(
-        lambda: all(one.is_linked(other.server_id) for one in servers for other in servers if one is not other)
-    )
+    await until(lambda: all(one.is_linked(other.server_id) for one in servers for other in servers if one is not other))
 
 
 class HandMadePeer(asyncio.Protocol):
@@ -165,9 +163,7 @@ async def dialled(server: Server, own: Hello | None = None, **behaviour):
     """A hand-made connection to a server, with its hello sent."""
     own = own or Hello(CLUSTER, 99, 1, server.server_id, Channel.CONTROL)
     loop = asyncio.get_running_loop()
-    _, peer = await loop.create_connection(
-        lambda: HandMadePeer(own, dials=True, **behaviour), *server.addresses[0]
-    )
+    _, peer = await loop.create_connection(lambda: HandMadePeer(own, dials=True, **behaviour), *server.addresses[0])
     try:
         yield peer
     finally:

@@ -129,7 +129,10 @@ def test_a_malformed_hello_is_refused(kind, payload):
     assert refused.value.reason is RefusalReason.MALFORMED
 
 
-@given(st.integers(0, 15), st.one_of(st.binary(max_size=80), st.binary(max_size=60).map(lambda b: b"OARLOCK\n\1\0\1\0" + b)))
+@given(
+    st.integers(0, 15),
+    st.one_of(st.binary(max_size=80), st.binary(max_size=60).map(lambda b: b"OARLOCK\n\1\0\1\0" + b)),
+)
 def test_arbitrary_first_frames(kind, payload):
     """Whatever the first frame holds, either side agrees or refuses; nothing else is ever raised."""
     for judge in (lambda: answer(ANSWERING, kind, payload), lambda: conclude(DIALLING, kind, payload)):

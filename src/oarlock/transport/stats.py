@@ -30,7 +30,7 @@ class LinkStats:
     connected: bool = False
     """Whether the outgoing link is established."""
     round_trip_s: float | None = None
-    """The latest measured round trip, in seconds; None before the first."""
+    """The latest measured round trip, in seconds, as finely as `loop.time()` counts; None before the first."""
 
     @property
     def dropped_messages(self) -> int:

@@ -1,7 +1,6 @@
-"""The benchmark's arithmetic, and results that tell nothing about the machine's owner."""
+"""The benchmark's arithmetic, and results without a machine's paths."""
 
 import json
-import platform
 import re
 import sys
 from typing import Any
@@ -85,10 +84,9 @@ def test_command_line_holds_no_directory(monkeypatch: pytest.MonkeyPatch) -> Non
     assert machine.command_line("benchmarks.compare") == "python -m benchmarks.compare --rounds 2 --data-dir disk b"
 
 
-def test_results_name_no_machine() -> None:
-    """Kept results hold neither this machine's name nor an absolute path."""
+def test_results_hold_no_path() -> None:
+    """Kept results are JSON, and no absolute path of a machine is in them."""
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         text = path.read_text()
         json.loads(text)
-        assert platform.node() not in text or not platform.node(), path
         assert not re.search(r'"/|[ =]/\w', text), path

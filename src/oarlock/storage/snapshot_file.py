@@ -142,47 +142,54 @@ def open_payload(file: File, path: Path, start: int, end: int) -> BinaryIO:
 
 
 class _HashingWriter(io.RawIOBase):
-    """Writes to a file one behind the other, and hashes what it writes."""
+    """Writes to a file one behind the other, in large pieces, and hashes what it writes."""
 
     def __init__(self, file: File, path: Path) -> None:
-        self.digest = hashlib.sha256()
-        self.position = 0
         self._file = file
         self._path = path
+        self._digest = hashlib.sha256()
+        self._waiting = bytearray()
+        self._position = 0
 
     def writable(self) -> bool:
         """Always."""
         return True
 
     def write(self, data: "bytes | memoryview", /) -> int:  # type: ignore[override]
-        """Write all of `data`."""
-        piece = bytes(data)
-        self.digest.update(piece)
-        self.put(piece)
-        return len(piece)
+        """Take all of `data`."""
+        self._waiting += data
+        if len(self._waiting) >= PIECE_BYTES:
+            self._write_waiting()
+        return len(data)
 
-    def put(self, piece: bytes) -> None:
-        """Write without hashing."""
+    def finish(self) -> None:
+        """Write what is left, and the trailer."""
+        self._write_waiting()
+        self._put(self._digest.digest())
+
+    def _write_waiting(self) -> None:
+        piece = bytes(self._waiting)
+        self._waiting.clear()
+        self._digest.update(piece)
+        self._put(piece)
+
+    def _put(self, piece: bytes) -> None:
         try:
-            self._file.pwrite(piece, self.position)
+            self._file.pwrite(piece, self._position)
         except OSError as error:
             raise write_error(error, self._path) from error
-        self.position += len(piece)
+        self._position += len(piece)
 
 
-def write_file(file: File, path: Path, metadata: SnapshotMetadata, write: Callable[[BinaryIO], object]) -> None:
+def write_file(
+    file: File, path: Path, metadata: SnapshotMetadata, write: Callable[[BinaryIO], object]
+) -> None:
     """Fill an empty file with a snapshot whose payload `write` produces. Does not sync.
 
     Raises:
         DiskFull, WriteFailed: the disk refuses. What `write` raises passes through.
     """
-    raw = _HashingWriter(file, path)
-    raw.write(encode_header(metadata))
-    out: io.BufferedWriter = io.BufferedWriter(cast("io.RawIOBase", raw), PIECE_BYTES)
-    try:
-        write(cast("BinaryIO", out))
-        out.flush()
-    finally:
-        # Not closed: after an error that would write what is left once more.
-        out.detach()
-    raw.put(raw.digest.digest())
+    out = _HashingWriter(file, path)
+    out.write(encode_header(metadata))
+    write(cast("BinaryIO", out))
+    out.finish()

@@ -230,6 +230,13 @@ class Raft:
         self.state.snapshot = metadata
         self._conclude()
 
+    def snapshot_unavailable(self, to: ServerId) -> None:
+        """The snapshot being sent to a server cannot be read any more: begin again with the newest."""
+        leader = self.state.leader
+        if leader is not None and to in leader.peers and leader.peers[to].mode is Mode.SNAPSHOT:
+            leader.peers[to].become_probe()
+            self._conclude()
+
     def snapshot_chunk_written(self, chunk: SnapshotChunk) -> None:
         """A received chunk is on disk; after the last, the whole file is verified, synced and in place."""
         on_chunk_written(self.state, chunk, chunk.offset + len(chunk.data))

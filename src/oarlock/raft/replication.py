@@ -82,6 +82,8 @@ def _send_entries(state: RaftState, peer: ServerId, progress: Progress) -> None:
             return
         if entries:
             state.fire("L-3", peer, progress.next_index, len(entries))
+            if entries[-1].index < log.last_index:
+                state.fire("FC-3", peer, size)
         _send(state, peer, prev_log_index, prev_log_term, tuple(entries))
         last_index = prev_log_index + len(entries)
         if progress.mode is Mode.PROBE:

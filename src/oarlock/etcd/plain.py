@@ -37,7 +37,7 @@ class PlainCall:
         if ended:
             self._dispatch()
 
-    def data(self, payload: bytes, ended: bool) -> int:
+    def data(self, payload: bytes, ended: bool) -> None:
         """Collect the body."""
         self._body.append(payload)
         self._body_bytes += len(payload)
@@ -46,7 +46,8 @@ class PlainCall:
             self._send_whole(HttpResponse(413, text.encode()), text.encode())
         elif ended:
             self._dispatch()
-        return 0
+        else:
+            self._connection.http2.allow(self._stream, self._connection.window_bytes)
 
     def reset(self, code: int | None) -> None:  # noqa: ARG002
         """The client no longer wants it."""

@@ -278,7 +278,7 @@ class _PortApplication(GrpcConnection):
     """Tells gRPC from plain requests on an HTTP/2 connection."""
 
     def __init__(self, server: PortServer, peer: PeerInfo) -> None:
-        super().__init__(server.grpc, peer)
+        super().__init__(server.grpc, peer, server.limits.stream_window_bytes)
         self._router = server.http
         self._max_body_bytes = server.http_limits.max_body_bytes
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from oarlock.etcd.grpc import wire
 from oarlock.etcd.grpc.context import RpcContext
+from oarlock.etcd.grpc.messages import MessageAssembler
 from oarlock.etcd.grpc.route import MethodStats, Route
 from oarlock.etcd.grpc.status import RpcError, Status
 from oarlock.etcd.http2 import Stream
@@ -22,6 +23,7 @@ class Call(RpcContext):
     """
 
     _stats: MethodStats
+    _assembler: MessageAssembler | None = None
 
     def __init__(self, connection: "GrpcConnection", stream: Stream, route: Route, timeout: float | None) -> None:
         self._connection = connection
@@ -46,12 +48,24 @@ class Call(RpcContext):
     def writable(self) -> None:
         """Nobody waits for that, unless the call streams."""
 
+    def _let_more_come(self) -> None:
+        """Open the client's window: as usual, or for all of a larger message if there is room for it."""
+        assembler, connection = self._assembler, self._connection
+        length = connection.window_bytes
+        if assembler is not None and assembler.needed_bytes > length:
+            if not connection.assembly.reserve(self._stream.id, assembler.needed_bytes, self._let_more_come):
+                return
+            length = max(length, assembler.missing_bytes)
+        connection.http2.allow(self._stream, length)
+
     def _stop_handler(self) -> None:
         """Have the handler cancelled, if it still runs."""
         raise NotImplementedError
 
     def _cut_short(self, code: Status) -> None:
         self._is_over = self._was_cut_short = True
+        if self._assembler is not None:
+            self._connection.assembly.release(self._stream.id)
         self._stats.handled[code] += 1
         if self.deadline is not None:
             self._connection.deadlines.discard(self)
@@ -67,6 +81,8 @@ class Call(RpcContext):
 
     def _answer_failure(self, code: Status, message: str) -> None:
         self._is_over = True
+        if self._assembler is not None:
+            self._connection.assembly.release(self._stream.id)
         self._stats.handled[code] += 1
         if self.deadline is not None:
             self._connection.deadlines.discard(self)

@@ -21,16 +21,22 @@ class MessageAssembler:
 
     Attributes:
         buffered_bytes: Of a message that is not complete.
+        needed_bytes: The length of that message with its prefix, as far as it is known.
     """
 
-    __slots__ = ("_chunks", "_encoding", "_max_bytes", "_needed_bytes", "buffered_bytes")
+    __slots__ = ("_chunks", "_encoding", "_max_bytes", "buffered_bytes", "needed_bytes")
 
     def __init__(self, max_bytes: int, encoding: str) -> None:
         self._max_bytes = max_bytes
         self._encoding = encoding
         self._chunks: list[bytes] = []
-        self._needed_bytes = PREFIX_BYTES
+        self.needed_bytes = PREFIX_BYTES
         self.buffered_bytes = 0
+
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes of the message are still to come."""
+        return self.needed_bytes - self.buffered_bytes
 
     def feed(self, data: bytes, *, ended: bool) -> list[bytes]:
         """Take in a piece of the body; `ended` with the last.
@@ -49,7 +55,7 @@ class MessageAssembler:
     def _cut(self, data: bytes) -> list[bytes]:
         self._chunks.append(data)
         self.buffered_bytes += len(data)
-        if self.buffered_bytes < self._needed_bytes:
+        if self.buffered_bytes < self.needed_bytes:
             return []
         buffer = b"".join(self._chunks)
         size = len(buffer)
@@ -60,12 +66,12 @@ class MessageAssembler:
             check_length(length, self._max_bytes)
             end = at + PREFIX_BYTES + length
             if end > size:
-                self._needed_bytes = end - at
+                self.needed_bytes = end - at
                 break
             messages.append(self._decode(flag, buffer[at + PREFIX_BYTES : end]))
             at = end
         else:
-            self._needed_bytes = PREFIX_BYTES
+            self.needed_bytes = PREFIX_BYTES
         self._chunks = [buffer[at:]] if at < size else []
         self.buffered_bytes = size - at
         return messages

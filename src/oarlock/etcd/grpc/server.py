@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from oarlock.etcd.grpc import wire
+from oarlock.etcd.grpc.assembly import AssemblyBudget
 from oarlock.etcd.grpc.context import PeerInfo
 from oarlock.etcd.grpc.deadlines import Deadlines
 from oarlock.etcd.grpc.route import Method, MethodStats, Route, StreamHandler, UnaryHandler
@@ -145,9 +146,15 @@ def is_grpc(content_type: str) -> bool:
 
 
 class GrpcConnection:
-    """The calls of one connection: an `Application` for HTTP/2."""
+    """The calls of one connection: an `Application` for HTTP/2.
 
-    def __init__(self, server: GrpcServer, peer: PeerInfo) -> None:
+    Args:
+        server: The methods.
+        peer: Who calls them.
+        window_bytes: What a client may send on a stream before its call takes it.
+    """
+
+    def __init__(self, server: GrpcServer, peer: PeerInfo, window_bytes: int) -> None:
         self._server = server
         self.peer = peer
         self.http2: Connection
@@ -156,6 +163,8 @@ class GrpcConnection:
         self.deadlines = server.deadlines
         self.traffic = server.traffic
         self.max_receive_bytes = server.max_receive_bytes
+        self.window_bytes = window_bytes
+        self.assembly = AssemblyBudget()
         self.start_task = server.start_task
 
     def request(self, stream: Stream, head: RequestHead, volatile: str | None, ended: bool) -> None:

@@ -42,7 +42,7 @@ class RequestStream:
                 self._waiter = None
         message = self._messages.popleft()
         if not self._messages:
-            self._call.release()
+            self._call.all_taken()
         return message
 
     @property
@@ -61,8 +61,8 @@ class RequestStream:
 class StreamCall(Call):
     """One streaming call; its handler runs in a task."""
 
+    _assembler: MessageAssembler
     _drained: asyncio.Future[None] | None = None
-    _held_bytes = 0
 
     def __init__(self, connection: "GrpcConnection", stream: Stream, route: Route, timeout: float | None) -> None:
         super().__init__(connection, stream, route, timeout)
@@ -81,36 +81,29 @@ class StreamCall(Call):
         """A future of the server's loop."""
         return self._connection.loop.create_future()
 
-    def data(self, payload: bytes, ended: bool) -> int:
-        """Queue what came. Bytes are held back from the client's window while the handler does not take them.
-
-        The parts of a message that is not complete are not held: the rest of it must be able to come.
-        """
+    def data(self, payload: bytes, ended: bool) -> None:
+        """Queue what came. The client may send on only when the handler has taken everything."""
         if self._is_over:
-            return 0
-        was_waiting = self._requests.waiting
+            return
         try:
             messages = self._assembler.feed(payload, ended=ended)
         except RpcError as error:
             self._fail(error)
             self._was_cut_short = True
             self._stop_handler()
-            return 0
-        self._stats.received += len(messages)
-        received_bytes = sum(map(len, messages))
-        self._connection.traffic.received_bytes += received_bytes
-        held = 0
-        if not ended:
-            held = len(payload) if was_waiting else min(len(payload), received_bytes)
-            self._held_bytes += held
+            return
+        if messages:
+            self._connection.assembly.release(self._stream.id)
+            self._stats.received += len(messages)
+            self._connection.traffic.received_bytes += sum(map(len, messages))
         self._requests.push(messages, ended)
-        return held
+        if not self._requests.waiting:
+            self._let_more_come()
 
-    def release(self) -> None:
+    def all_taken(self) -> None:
         """The handler has taken every message: the client may send more."""
-        held, self._held_bytes = self._held_bytes, 0
-        if held:
-            self._connection.http2.release(self._stream, held)
+        if not self._is_over:
+            self._let_more_come()
 
     def writable(self) -> None:
         """The client has taken most of what waited for it."""
@@ -137,7 +130,6 @@ class StreamCall(Call):
             if not self._is_over:
                 self._succeed()
         finally:
-            self.release()
             close = getattr(messages, "aclose", None)
             if close is not None:
                 await close()
@@ -164,6 +156,7 @@ class StreamCall(Call):
 
     def _succeed(self) -> None:
         self._is_over = True
+        self._connection.assembly.release(self._stream.id)
         self._stats.handled[Status.OK] += 1
         if self.deadline is not None:
             self._connection.deadlines.discard(self)
@@ -173,4 +166,3 @@ class StreamCall(Call):
 
     def _stop_handler(self) -> None:
         self._task.cancel()
-        self.release()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 class UnaryCall(Call):
     """One unary call. A handler that returns bytes or a future is answered without a task."""
 
-    _assembler: MessageAssembler | None = None
     _message: bytes | None = None
     _future: asyncio.Future[bytes] | None = None
 
@@ -30,7 +29,7 @@ class UnaryCall(Call):
         self._stats = method.stats
         self._stats.started += 1
 
-    def data(self, payload: bytes, ended: bool) -> int:
+    def data(self, payload: bytes, ended: bool) -> None:
         """Collect the message; call the handler when the request is complete."""
         if (
             ended
@@ -46,7 +45,6 @@ class UnaryCall(Call):
                 self._collect(payload, ended)
             except RpcError as error:
                 self._fail(error)
-        return 0
 
     def _collect(self, payload: bytes, ended: bool) -> None:
         assembler = self._assembler
@@ -59,7 +57,10 @@ class UnaryCall(Call):
         if ended:
             if self._message is None:
                 raise RpcError(Status.INTERNAL, "grpc: a unary call without a message")
+            self._connection.assembly.release(self._stream.id)
             self._handle(self._message)
+        else:
+            self._let_more_come()
 
     def _handle(self, message: bytes) -> None:
         connection = self._connection

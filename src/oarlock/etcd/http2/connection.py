@@ -81,7 +81,6 @@ class Connection(Sender):
         self._now = now
         self._buffer = b""
         self._window = ReceiveWindow(limits.connection_window_bytes)
-        self._held_bytes = 0
         self._preface_seen = False
         self._block: list[bytes] = []
         self._block_bytes = 0
@@ -133,13 +132,13 @@ class Connection(Sender):
         """Whether the client owes us the rest of a frame or of a field section."""
         return bool(self._buffer or self._block)
 
-    def release(self, stream: Stream, length: int) -> None:
-        """Bytes that a receiver had kept are consumed: more may come."""
-        self._held_bytes -= length
-        if not self.closed:
-            self._credit(stream, length)
-            self._credit_connection(0)
-            self.wake_up()
+    def allow(self, stream: Stream, length: int) -> None:
+        """Let the client send so many bytes of a request from now on, besides what has come."""
+        if stream.receiving and stream.window is not None:
+            increment = stream.window.raise_to(length)
+            if increment:
+                self.out.append(frames.window_update(stream.id, increment))
+                self.wake_up()
 
     def ping(self) -> None:
         """Ask the client for a sign of life."""
@@ -320,9 +319,14 @@ class Connection(Sender):
         stream = self.streams.get(stream_id)
         if stream is None and (stream_id > self.last_stream_id or not stream_id & 1):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"DATA on idle stream {stream_id}")
-        if not self._window.receive(length):
+        connection_window = self._window
+        connection_window.available -= length
+        if connection_window.available < 0:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more than the connection's window")
-        self._credit_connection(length)
+        # Never kept back for a slow stream: each stream's own window bounds what it can leave here.
+        increment = connection_window.raise_to(connection_window.size)
+        if increment:
+            self.out.append(frames.window_update(0, increment))
         if flags & PADDED:
             payload = frames.strip_padding(flags, payload)
         if stream is None or not stream.receiving:
@@ -342,15 +346,14 @@ class Connection(Sender):
         window = stream.window
         if window is None:
             window = stream.window = ReceiveWindow(self.limits.stream_window_bytes)
-        if not window.receive(length):
+        window.available -= length
+        if window.available < 0:
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more than the stream's window")
         stream.received_bytes += len(payload)
         announced = stream.head.content_length
         if announced is not None and stream.received_bytes > announced:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "more than the content-length")
-        held = stream.receiver.data(payload, False)
-        self._held_bytes += held
-        self._credit(stream, length - held)
+        stream.receiver.data(payload, False)
 
     def _end_of_request(self, stream: Stream, payload: bytes) -> None:
         stream.receiving = False
@@ -360,22 +363,7 @@ class Connection(Sender):
         announced = stream.head.content_length
         if announced is not None and stream.received_bytes + len(payload) != announced:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "other than the content-length")
-        self._held_bytes += stream.receiver.data(payload, True)
-
-    def _credit(self, stream: Stream, length: int) -> None:
-        if stream.receiving and stream.window is not None:
-            increment = stream.window.release(length)
-            if increment:
-                self.out.append(frames.window_update(stream.id, increment))
-
-    def _credit_connection(self, length: int) -> None:
-        """The connection's window is not kept back for a slow stream, unless far too much waits already."""
-        if self._held_bytes <= self.limits.max_held_bytes:
-            increment = self._window.release(length)
-            if increment:
-                self.out.append(frames.window_update(0, increment))
-        else:
-            self._window.credit += length
+        stream.receiver.data(payload, True)
 
     def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if not stream_id:

@@ -1,33 +1,29 @@
-"""The receiving half of flow control: how many bytes may come, and when to say that more may (section 6.9)."""
+"""The receiving half of flow control: what may come, and when to say that more may (RFC 9113, section 5.2)."""
 
 
 class ReceiveWindow:
     """What the peer may still send on a stream or a connection.
 
-    Credit is returned in halves of the window: a WINDOW_UPDATE for each frame would cost more than it gives.
+    Attributes:
+        size: Its usual size.
+        available: What may still come; negative when the peer has sent too much.
     """
 
-    __slots__ = ("available", "credit", "size")
+    __slots__ = ("available", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.available = size
-        self.credit = 0
 
-    def receive(self, length: int) -> bool:
-        """Account for a DATA frame of that length, padding included; False when it exceeds the window."""
-        self.available -= length
-        return self.available >= 0
-
-    def release(self, length: int) -> int:
-        """Bytes were consumed.
+    def raise_to(self, length: int) -> int:
+        """So many bytes may come from now on.
 
         Returns:
-            The increment to announce now, or 0 while less than half of the window would be returned.
+            The increment to announce: 0 if as many may come already, or while more than half of the usual size is
+            left, because an update for each frame would cost more than it gives.
         """
-        self.credit += length
-        if self.credit * 2 < self.size:
+        missing = length - self.available
+        if missing <= 0 or (self.available * 2 > self.size and missing < self.size):
             return 0
-        increment, self.credit = self.credit, 0
-        self.available += increment
-        return increment
+        self.available = length
+        return missing

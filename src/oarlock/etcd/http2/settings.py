@@ -22,9 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         max_concurrent_streams: Requests open at once on one connection; more are refused, to be retried.
-        stream_window_bytes: Bytes of one request that may arrive before they are consumed.
+        stream_window_bytes: Bytes of one request that may come before its receiver allows more.
         connection_window_bytes: Bytes in flight towards us on one connection.
-        max_held_bytes: Bytes of streaming requests that may wait for their handlers on one connection.
         max_pending_bytes: Bytes of responses waiting for the peer's windows above which new streams are refused.
         max_header_list_bytes: Size of a field section as HPACK counts it; more is answered with status 431.
         max_header_block_bytes: Encoded size of a field section; more ends the connection.
@@ -42,9 +41,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     max_concurrent_streams: int = 1024
-    stream_window_bytes: int = 256 * 1024
+    stream_window_bytes: int = 64 * 1024
     connection_window_bytes: int = 4 * 1024 * 1024
-    max_held_bytes: int = 8 * 1024 * 1024
     max_pending_bytes: int = 64 * 1024 * 1024
     max_header_list_bytes: int = 64 * 1024
     max_header_block_bytes: int = 64 * 1024

@@ -10,12 +10,10 @@ from oarlock.etcd.http2.headers import HeaderBlock, RequestHead
 class Receiver(Protocol):
     """Who handles a request. Called by the connection, never to wait and never to raise."""
 
-    def data(self, payload: bytes, ended: bool) -> int:
+    def data(self, payload: bytes, ended: bool) -> None:
         """Part of the body came; `ended` once, with the last part, which may be empty.
 
-        Returns:
-            How many of these bytes are kept waiting; the peer may not replace them with others until they are
-            given to `Connection.release`.
+        The peer's window shrinks with what comes: `Connection.allow` lets it send on.
         """
 
     def reset(self, code: int | None) -> None:

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-
 from tests.support.raft_cluster import Cluster
 
 

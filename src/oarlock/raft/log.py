@@ -99,7 +99,6 @@ class Log:
         self._entries = self._entries[dropped:]
         self.base = base
         self.base_index = base.last_included_index
-        self.durable_index = max(self.durable_index, self.base_index)
 
     def reset(self, base: SnapshotMetadata) -> None:
         """Drop everything: the log begins after `base` (IS-7)."""

@@ -1,0 +1,95 @@
+"""Read barriers: linearizable, batched, never confirmed by an old answer."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from oarlock.node.errors import Overloaded, ReadTimeout
+from tests.support.node_cluster import NodeCluster
+
+
+async def test_follower_sees_what_was_acknowledged(tmp_path: Path) -> None:
+    """After its barrier any server's machine holds every write acknowledged before the barrier began."""
+    async with NodeCluster(tmp_path) as cluster:
+        leader = await cluster.leader()
+        for number in range(30):
+            await leader.propose(b"%d" % number)
+            for server_id, node in cluster.nodes.items():
+                await node.read_barrier()
+                assert len(cluster.machine(server_id).words) >= number + 1
+
+
+async def test_isolated_leader_confirms_no_read(tmp_path: Path) -> None:
+    """A leader cut off from the majority cannot serve a linearizable read, though it may not know yet (G24)."""
+    async with NodeCluster(tmp_path) as cluster:
+        leader = await cluster.leader()
+        cluster.part({leader.config.server_id})
+        with pytest.raises(ReadTimeout):
+            await leader.read_barrier(timeout=0.2)
+
+
+async def test_reads_survive_an_election(tmp_path: Path) -> None:
+    """A read refused, or unanswered, is tried anew with whoever leads, until its time is up."""
+    async with NodeCluster(tmp_path) as cluster:
+        leader = await cluster.leader()
+        followers = {server_id for server_id, node in cluster.nodes.items() if node is not leader}
+        cluster.part(followers)
+        await asyncio.gather(*(cluster.nodes[server_id].read_barrier() for server_id in followers))
+
+
+async def test_reads_share_a_round(tmp_path: Path) -> None:
+    """Readers that wait in one turn share one read index: a hundred cost one round."""
+    async with NodeCluster(tmp_path) as cluster:
+        await cluster.leader()
+        follower = await cluster.follower()
+        asked = []
+        read_index = follower._owner.raft.read_index
+
+        def counting(context: int, now: float) -> None:
+            asked.append(context)
+            read_index(context, now)
+
+        follower._owner.raft.read_index = counting
+        await asyncio.gather(*(follower.read_barrier() for _ in range(100)))
+        assert len(asked) <= 2
+        await asyncio.gather(*(follower.read_barrier() for _ in range(100)))
+        assert len(set(asked)) == len(asked) <= 4
+
+
+async def test_late_answer_confirms_nothing(tmp_path: Path) -> None:
+    """An answer to an attempt that was given up does not confirm the attempt that followed it (etcd issue 20418)."""
+    async with NodeCluster(tmp_path) as cluster:
+        leader = await cluster.leader()
+        follower = await cluster.follower()
+        send = leader.transport.send
+        held = []
+
+        def holding(to: int, payload: bytes) -> bool:
+            if to == follower.config.server_id and payload[1:2] == b"\x0a":  # ReadIndexReply
+                held.append(payload)
+                return True
+            return send(to, payload)
+
+        leader.transport.send = holding
+        with pytest.raises(ReadTimeout):
+            await follower.read_barrier(timeout=0.4)
+        assert len(held) >= 2, "it was tried again"
+        barrier = follower.read_barrier(timeout=0.3)
+        for payload in list(held):
+            follower._owner.receive(leader.config.server_id, payload)
+        with pytest.raises(ReadTimeout):
+            await barrier
+
+
+async def test_waiting_readers_are_bounded(tmp_path: Path) -> None:
+    """More readers than may wait are refused at once."""
+    cluster = NodeCluster(tmp_path, max_pending_reads=5)
+    node = await cluster.start(1)
+    waiting = [node.read_barrier(timeout=0.1) for _ in range(5)]
+    with pytest.raises(Overloaded):
+        await node.read_barrier()
+    assert all(isinstance(error, ReadTimeout) for error in await asyncio.gather(*waiting, return_exceptions=True))
+    with pytest.raises(ReadTimeout):
+        await node.read_barrier(timeout=0.05)
+    await cluster.stop(1)

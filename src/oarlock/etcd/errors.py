@@ -103,12 +103,8 @@ LEADER_CHANGED: Final = _etcd(Status.UNAVAILABLE, "leader changed")
 NOT_CAPABLE: Final = _etcd(Status.UNAVAILABLE, "not capable")
 STOPPED: Final = _etcd(Status.UNAVAILABLE, "server stopped")
 TIMEOUT: Final = _etcd(Status.UNAVAILABLE, "request timed out")
-TIMEOUT_LEADER_FAILURE: Final = _etcd(
-    Status.UNAVAILABLE, "request timed out, possibly due to previous leader failure"
-)
-TIMEOUT_CONNECTION_LOST: Final = _etcd(
-    Status.UNAVAILABLE, "request timed out, possibly due to connection lost"
-)
+TIMEOUT_LEADER_FAILURE: Final = _etcd(Status.UNAVAILABLE, "request timed out, possibly due to previous leader failure")
+TIMEOUT_CONNECTION_LOST: Final = _etcd(Status.UNAVAILABLE, "request timed out, possibly due to connection lost")
 TIMEOUT_WAITING_APPLIED: Final = _etcd(
     Status.UNAVAILABLE, "request timed out, waiting for the applied index took too long"
 )
@@ -117,9 +113,7 @@ BAD_LEADER_TRANSFEREE: Final = _etcd(Status.FAILED_PRECONDITION, "bad leader tra
 
 # Downgrades
 CLUSTER_VERSION_UNAVAILABLE: Final = _etcd(Status.UNAVAILABLE, "cluster version not found during downgrade")
-WRONG_DOWNGRADE_VERSION_FORMAT: Final = _etcd(
-    Status.INVALID_ARGUMENT, "wrong downgrade target version format"
-)
+WRONG_DOWNGRADE_VERSION_FORMAT: Final = _etcd(Status.INVALID_ARGUMENT, "wrong downgrade target version format")
 INVALID_DOWNGRADE_TARGET: Final = _etcd(Status.INVALID_ARGUMENT, "invalid downgrade target version")
 DOWNGRADE_IN_PROCESS: Final = _etcd(Status.FAILED_PRECONDITION, "cluster has a downgrade job in progress")
 NO_DOWNGRADE: Final = _etcd(Status.FAILED_PRECONDITION, "no inflight downgrade job")

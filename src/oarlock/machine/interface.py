@@ -100,13 +100,13 @@ class StateMachine(Protocol):
         """
 
 
-async def carry_out(job: Job, loop: asyncio.AbstractEventLoop, executor: Executor) -> None:
+async def carry_out(job: Job, loop: asyncio.AbstractEventLoop, executor: Executor | None) -> None:
     """Run a job and end it, on the loop, even if the caller is cancelled meanwhile.
 
     Args:
         job: Just begun.
         loop: The running loop.
-        executor: Where it may block.
+        executor: Where it may block; None for the loop's own.
 
     Raises:
         Whatever `Job.run` raised, after the job was abandoned.

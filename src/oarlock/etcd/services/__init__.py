@@ -1,0 +1,1 @@
+"""The services of etcd's client API, as handlers for the gRPC server."""

@@ -1,0 +1,218 @@
+"""From a call to the cluster and back: deadlines, proposals, read barriers, and what their failures are called."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+import msgspec
+
+from oarlock.etcd import errors
+from oarlock.etcd.errors import ApiError
+from oarlock.etcd.grpc import RpcContext, RpcError, Status, UnaryHandler
+from oarlock.etcd.header import Headers
+from oarlock.etcd.machine import EtcdMachine
+from oarlock.etcd.requests import Kind, encode_command
+from oarlock.machine.exactly_once import AlreadyApplied
+from oarlock.node.errors import (
+    DiskFull,
+    NoLeader,
+    Overloaded,
+    ProposalTimeout,
+    ProposalTooLarge,
+    ReadTimeout,
+    ResultUnavailable,
+    Stopped,
+)
+from oarlock.node.status import NodeStatus
+from oarlock.raft.types import ServerId, Term
+
+REQUIRE_LEADER: Final = "hasleader"
+"""The metadata by which a client asks to be refused rather than wait for a leader."""
+
+DISK_FULL: Final = ApiError(
+    Status.RESOURCE_EXHAUSTED, "oarlock: the disk is full; writes are refused until there is room again"
+)
+
+_FAILURES: Final[dict[type[BaseException], ApiError]] = {
+    ProposalTimeout: errors.TIMEOUT,
+    ResultUnavailable: errors.TIMEOUT,
+    ReadTimeout: errors.TIMEOUT,
+    NoLeader: errors.TIMEOUT,  # etcd waits for a leader, and tells the wait's end
+    Overloaded: errors.TOO_MANY_REQUESTS,
+    ProposalTooLarge: errors.REQUEST_TOO_LARGE,
+    DiskFull: DISK_FULL,
+    Stopped: errors.STOPPED,
+}
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server allows."""
+
+    max_request_bytes: int = 3 << 19
+    """1.5 MiB; a proposal's size."""
+    max_txn_operations: int = 128
+    quota_bytes: int = 2 << 30
+    """Size of the database beyond which it takes no more puts; negative for none."""
+    request_timeout_s: float = 7.0
+    """How long a request may wait for the cluster: etcd's 5 s and two election timeouts."""
+
+
+class Cluster(Protocol):
+    """What the services need of the node."""
+
+    def propose(self, command: bytes, timeout: float | None = None) -> asyncio.Future[object]:
+        """Have a command applied everywhere; gives what applying it here returned."""
+
+    def read_barrier(self, timeout: float | None = None) -> asyncio.Future[None]:
+        """Done when this server's state is as new as any acknowledged write."""
+
+    @property
+    def term(self) -> Term:
+        """The current term, as far as this server knows."""
+
+    @property
+    def leader_id(self) -> ServerId | None:
+        """The leader, as far as this server knows."""
+
+    def status(self) -> NodeStatus:
+        """What the node says about itself."""
+
+
+class Calls:
+    """What every service does with the cluster."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        cluster: Cluster,
+        machine: EtcdMachine,
+        headers: Headers,
+        limits: Limits,
+    ) -> None:
+        """Bring together what the services share.
+
+        Args:
+            loop: The loop.
+            cluster: The node.
+            machine: The state machine that the node applies to.
+            headers: For the answers.
+            limits: What this server allows.
+        """
+        self.loop = loop
+        self.cluster = cluster
+        self.machine = machine
+        self.headers = headers
+        self.limits = limits
+
+    def timeout_s(self, context: RpcContext) -> float:
+        """How long this call may wait for the cluster."""
+        deadline = context.deadline
+        longest = self.limits.request_timeout_s
+        return longest if deadline is None else min(longest, deadline - self.loop.time())
+
+    def propose(self, kind: Kind, request: bytes, context: RpcContext) -> asyncio.Future[bytes]:
+        """Have a request applied everywhere.
+
+        Returns:
+            The response, or an `RpcError`.
+        """
+        answer: asyncio.Future[bytes] = self.loop.create_future()
+        self.cluster.propose(encode_command(kind, request), self.timeout_s(context)).add_done_callback(
+            partial(self._applied, answer)
+        )
+        return answer
+
+    def _applied(self, answer: asyncio.Future[bytes], applied: asyncio.Future[object]) -> None:
+        if answer.done():  # the client has gone
+            if not applied.cancelled():
+                applied.exception()
+            return
+        try:
+            revision, fields = outcome_of(applied)
+        except RpcError as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(self.headers.field(revision) + fields)
+
+    def read(self, context: RpcContext, make: Callable[[], bytes]) -> asyncio.Future[bytes]:
+        """Answer from this server's state once it is as new as any write acknowledged before the call.
+
+        Args:
+            context: The call.
+            make: Makes the response, or raises an `RpcError`.
+        """
+        answer: asyncio.Future[bytes] = self.loop.create_future()
+        self.cluster.read_barrier(self.timeout_s(context)).add_done_callback(partial(self._confirmed, answer, make))
+        return answer
+
+    def _confirmed(
+        self, answer: asyncio.Future[bytes], make: Callable[[], bytes], barrier: asyncio.Future[None]
+    ) -> None:
+        if answer.done():
+            if not barrier.cancelled():
+                barrier.exception()
+            return
+        try:
+            failure = barrier.exception()
+        except asyncio.CancelledError:
+            failure = Stopped()
+        if failure is not None:
+            answer.set_exception(failure_of(failure).exception())
+        elif (restored := self.machine.restored) is not None:
+            restored.add_done_callback(partial(self._confirmed, answer, make))
+        else:
+            try:
+                answer.set_result(make())
+            except RpcError as error:
+                answer.set_exception(error)
+
+    def read_local(self, make: Callable[[], bytes]) -> bytes | asyncio.Future[bytes]:
+        """Answer from this server's state as it is."""
+        restored = self.machine.restored
+        if restored is None:
+            return make()
+        answer: asyncio.Future[bytes] = self.loop.create_future()
+        restored.add_done_callback(partial(self._confirmed, answer, make))
+        return answer
+
+    def with_leader(self, handler: UnaryHandler) -> UnaryHandler:
+        """The same handler, refusing calls that require a leader while there is none."""
+
+        def guarded(request: bytes, context: RpcContext) -> "bytes | asyncio.Future[bytes]":
+            if context.metadata.get(REQUIRE_LEADER) == "true" and self.cluster.leader_id is None:
+                raise errors.NO_LEADER.exception()
+            return handler(request, context)  # type: ignore[return-value]
+
+        return guarded
+
+
+def outcome_of(applied: "asyncio.Future[object]") -> tuple[int, bytes]:
+    """What a finished proposal gave: the revision for the header, and the response's other fields.
+
+    Raises:
+        RpcError: It failed, on its way or when it was applied.
+    """
+    try:
+        result = applied.result()
+    except asyncio.CancelledError:
+        raise errors.STOPPED.exception() from None
+    except Exception as error:
+        raise failure_of(error).exception() from error
+    if type(result) is AlreadyApplied:
+        result = result.result
+    if type(result) is tuple:
+        return result
+    raise (result if isinstance(result, ApiError) else errors.TIMEOUT).exception()
+
+
+def failure_of(error: BaseException) -> ApiError:
+    """How etcd's API calls a failure of the node.
+
+    Raises:
+        BaseException: The failure itself, if it is none of the node's known ones: a defect.
+    """
+    known = _FAILURES.get(type(error))
+    if known is None:
+        raise error
+    return known

@@ -3,13 +3,14 @@
 import asyncio
 import random
 
+from tests.transport.servers import HandMadeServer, Server, dialled, link, running, until
+
 from oarlock.transport import TransportOptions
 from oarlock.transport.framing import HEADER_BYTES, PING, encode_frame
 from oarlock.transport.interface import Channel
 from oarlock.transport.links import Backoff
 from oarlock.transport.log import LogValve
 from oarlock.transport.outgoing import BATCH_BYTES
-from tests.transport.servers import HandMadeServer, Server, dialled, link, running, until
 
 SMALL = TransportOptions(
     queue_messages=1000,

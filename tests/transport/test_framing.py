@@ -1,5 +1,7 @@
 """Frames survive any way of being cut up, and damage never passes for a frame."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def decode(pieces, limit=1 << 20):
 
 def pieces_of(stream, cuts):
     bounds = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    return [stream[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [stream[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 
 @given(FRAMES, st.lists(st.integers(0, 5000), max_size=20))

@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport
         self._has_transport = False
+        self._peername: object = None
         self._decoder = FrameDecoder(HELLO_LIMIT_BYTES)
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -44,13 +45,13 @@ class Connection(asyncio.Protocol):
     @property
     def remote(self) -> str:
         """The other end's address, for log lines."""
-        peername = self._transport.get_extra_info("peername") if self._has_transport else None
-        return f"{peername[0]}:{peername[1]}" if isinstance(peername, tuple) else "?"
+        return f"{self._peername[0]}:{self._peername[1]}" if isinstance(self._peername, tuple) else "?"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport that the loop has connected."""
         self._transport = cast("asyncio.Transport", transport)
         self._has_transport = True
+        self._peername = transport.get_extra_info("peername")
         tune_socket(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,7 +1,7 @@
 """Incoming connections: who may open one, how many there may be, and what is done with their frames."""
 
 import asyncio
-import ssl
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -65,9 +65,9 @@ class Acceptor:
         self._ending: dict[IncomingConnection, None] = {}
         self._closed = False
 
-    def new_connection(self) -> "IncomingConnection":
+    def new_connection(self) -> asyncio.Protocol:
         """Give the protocol for one accepted socket; `create_server` calls this."""
-        return IncomingConnection(self)
+        return IncomingConnection(self) if self.tls is None else TlsGate(self)
 
     def admit(self, connection: "IncomingConnection") -> bool:
         """Count a connection that was just accepted. False: it is to be turned away."""
@@ -142,6 +142,29 @@ class Acceptor:
         return list(connections)
 
 
+class TlsGate(asyncio.Protocol):
+    """Takes an accepted socket from the loop's server and hands it over to be secured.
+
+    The loop's server could do TLS itself, but it tells nobody of handshakes that are not finished, so they could
+    be neither counted nor ended. The descriptor is duplicated, and the clear connection dropped before a byte is
+    read from it.
+    """
+
+    def __init__(self, acceptor: Acceptor) -> None:
+        self._acceptor = acceptor
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the socket over."""
+        peername = transport.get_extra_info("peername")
+        try:
+            accepted: socket.socket = transport.get_extra_info("socket").dup()
+        except OSError as error:
+            self._acceptor.log.warning("no descriptor for an incoming connection: %s", error)
+        else:
+            IncomingConnection(self._acceptor).secure(accepted, peername)
+        cast("asyncio.Transport", transport).abort()
+
+
 class IncomingConnection(Connection):
     """One accepted connection: TLS if asked for, the other side's hello, then its messages."""
 
@@ -153,25 +176,31 @@ class IncomingConnection(Connection):
         self._stats = LinkStats()
         self._paused = False
         self._received_since_check = False
-        self._early: list[bytes] | None = None
-        """Bytes that came through TLS before the upgrading task went on; None when there is none."""
-        self._upgrade_task: asyncio.Task[None] | None = None
+        self._securing: asyncio.Task[object] | None = None
+
+    @property
+    def holds_socket(self) -> bool:
+        """Whether a socket of this connection is not closed yet, be its TLS handshake finished or not."""
+        return (self._has_transport or self._securing is not None) and not self.ended.done()
+
+    def secure(self, accepted: socket.socket, peername: object) -> None:
+        """Run the TLS handshake on an accepted socket; `connection_made` follows if it succeeds."""
+        self._peername = peername
+        if self._acceptor.tls is None or not self._admit():
+            accepted.close()
+            return
+        context = self._acceptor.tls.server()
+        upgrade = self._loop.connect_accepted_socket(lambda: self, accepted, ssl=context)
+        self._securing = self._loop.create_task(upgrade, name="oarlock incoming TLS")
+        self._securing.add_done_callback(lambda task: self._secured(task, accepted))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with a timeout over TLS and hello together."""
+        """Wait for the other side's hello, for which there is one timeout together with TLS."""
         super().connection_made(transport)
-        self._admitted = self._acceptor.admit(self)
-        if not self._admitted:
+        if not self._admitted and not self._admit():
             self.fail("too many incoming connections")
-            return
-        self._timer = self._loop.call_later(self._acceptor.limits.handshake_s, self._handshake_timed_out)
-        if self._acceptor.tls is not None:
-            # Accepted in the clear and upgraded here, because TLS handshakes inside the loop's server
-            # could be neither counted nor bounded.
-            self._transport.pause_reading()
-            self._early = []
-            upgrade = self._upgrade(self._transport, self._acceptor.tls.server())
-            self._upgrade_task = self._loop.create_task(upgrade, name="oarlock incoming TLS")
+        elif self._closing:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Free this connection's place."""
@@ -201,10 +230,7 @@ class IncomingConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Hand every message to the runtime; anything wrong ends this connection and nothing else."""
-        if self._early is not None:
-            self._early.append(data)
-            return
-        if self._closing:
+        if self.is_closing:
             return
         self._received_since_check = True
         stats = self._stats
@@ -231,6 +257,23 @@ class IncomingConnection(Connection):
                 "server %x: a message from %s could not be handled", self._acceptor.own.server_id, self._who()
             )
             self.fail("a message could not be handled")
+
+    def _admit(self) -> bool:
+        self._admitted = self._acceptor.admit(self)
+        if self._admitted:
+            self._timer = self._loop.call_later(self._acceptor.limits.handshake_s, self._handshake_timed_out)
+        return self._admitted
+
+    def _secured(self, task: asyncio.Task[object], accepted: socket.socket) -> None:
+        self._securing = None
+        error = None if task.cancelled() else task.exception()
+        if self._has_transport:
+            return
+        accepted.close()
+        if not self._closing:
+            self._acceptor.stats.tls_failures += 1
+            self._complain(f"TLS handshake failed: {str(error) or type(error).__name__}")
+        self.connection_lost(None)
 
     def _other_frame(self, kind: int, payload: bytes) -> None:
         if self._theirs is None:
@@ -287,27 +330,5 @@ class IncomingConnection(Connection):
         if not self._closing and self._admitted:
             self._acceptor.ending(self, self._theirs)
         super()._note_end(reason)
-        if self._upgrade_task is not None:
-            self._upgrade_task.cancel()
-            self._upgrade_task = None
-
-    async def _upgrade(self, plain: asyncio.Transport, context: ssl.SSLContext) -> None:
-        """Run the TLS handshake, then go on with what has come through it meanwhile."""
-        try:
-            secured = await self._loop.start_tls(plain, self, context, server_side=True)
-        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
-            self._upgrade_task = None
-            plain.abort()
-            if not self._closing:
-                self._acceptor.stats.tls_failures += 1
-                self._complain(f"TLS handshake failed: {str(error) or type(error).__name__}")
-            self.connection_lost(None)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            return
-        self._upgrade_task = None
-        self._transport = cast("asyncio.Transport", secured)
-        early, self._early = self._early, None
-        for data in early or ():
-            if not self._closing:
-                self.data_received(data)
+        if self._securing is not None:
+            self._securing.cancel()

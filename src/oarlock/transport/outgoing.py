@@ -122,7 +122,7 @@ class OutgoingConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take the answer to our hello, and later only signs of life."""
-        if self._closing:
+        if self.is_closing:
             return
         try:
             for kind, payload in self._decoder.feed(data):

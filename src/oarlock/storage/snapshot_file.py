@@ -181,9 +181,7 @@ class _HashingWriter(io.RawIOBase):
         self._position += len(piece)
 
 
-def write_file(
-    file: File, path: Path, metadata: SnapshotMetadata, write: Callable[[BinaryIO], object]
-) -> None:
+def write_file(file: File, path: Path, metadata: SnapshotMetadata, write: Callable[[BinaryIO], object]) -> None:
     """Fill an empty file with a snapshot whose payload `write` produces. Does not sync.
 
     Raises:

@@ -132,6 +132,7 @@ class WriteAheadLog:
             WriteFailed: the log is of no more use.
             ValueError: a batch does not follow from what the log holds; nothing changed.
         """
+        self._check_usable()
         if not batches:
             return
         bounds = self._bounds
@@ -153,6 +154,7 @@ class WriteAheadLog:
             DiskFull: no room; the log is as good as before.
             WriteFailed: the log is of no more use.
         """
+        self._check_usable()
         if not self._tail.sealed:
             self._write(RecordType.SEAL, b"")
 
@@ -239,7 +241,6 @@ class WriteAheadLog:
 
     def _write(self, record_type: RecordType, body: bytes) -> None:
         """Add one record, in this segment or a new one; durable when it returns."""
-        self._check_usable()
         try:
             if self._tail.offset + record_bytes(len(body)) > self._tail.capacity:
                 self._begin_segment((record_type, body))

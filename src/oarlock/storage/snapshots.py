@@ -240,6 +240,7 @@ class SnapshotStore:
             file.truncate(0)
         except OSError as error:
             file.close()
+            remove_quietly(self._disk, path)
             raise write_error(error, path) from error
         return file
 
@@ -267,14 +268,13 @@ class SnapshotStore:
 
     def _clean(self) -> None:
         """Remove what a crash left, except the newest sound part of a received snapshot."""
-        names = self._list()
-        for name in reversed(names):
-            path = self._directory / name
+        leftovers = [n for n in self._list() if n.endswith((".tmp", PARTIAL_SUFFIX, PROGRESS_SUFFIX))]
+        for name in reversed(leftovers):
             if self._partial is None and name.endswith(PARTIAL_SUFFIX):
-                self._partial = Partial.resume(self._disk, path)
+                self._partial = Partial.resume(self._disk, self._directory / name)
                 if self._partial is not None:
                     self._log.info("can resume snapshot %s at byte %d", name, self._partial.length)
-                    continue
-            kept = self._partial is not None and path in (self._partial.path, self._partial.progress_path)
-            if name.endswith((".tmp", PARTIAL_SUFFIX, PROGRESS_SUFFIX)) and not kept:
-                remove_quietly(self._disk, path)
+        kept = () if self._partial is None else (self._partial.path, self._partial.progress_path)
+        for name in leftovers:
+            if self._directory / name not in kept:
+                remove_quietly(self._disk, self._directory / name)

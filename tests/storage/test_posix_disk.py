@@ -1,0 +1,201 @@
+"""The real disk: real files, real syncs, real processes that are really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.storage.log_model import SCRIPT, entries, image, images, snapshot_at
+
+from oarlock.storage import (
+    DirectoryLocked,
+    PosixDisk,
+    SnapshotStore,
+    WriteAheadLog,
+    WriteFailed,
+    load_or_create_identity,
+)
+from oarlock.storage.disk import PosixFile
+
+WRITER = """
+import sys
+from pathlib import Path
+from oarlock.raft.types import Entry, EntryKind
+from oarlock.storage import PosixDisk, WriteAheadLog
+log, recovered = WriteAheadLog.open(PosixDisk(), Path(sys.argv[1]), segment_bytes=1 << 16)
+index = len(recovered.entries)
+while True:
+    log.append(entries=[Entry(index + i, 1, EntryKind.COMMAND, b"%d" % (index + i)) for i in range(1, 4)])
+    index += 3
+    print(index, flush=True)
+"""
+
+HOLDER = """
+import sys
+from pathlib import Path
+from oarlock.storage import PosixDisk
+lock = PosixDisk().lock_directory(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_script_on_real_files(tmp_path: Path) -> None:
+    """Every kind of append, over several segments and lives, on a real file system."""
+    disk = PosixDisk()
+    directory = tmp_path / "a" / "wal"
+    held = images(SCRIPT)
+    for position, batches in enumerate(SCRIPT):
+        log, recovered = WriteAheadLog.open(disk, directory, segment_bytes=4096)
+        assert image(recovered) == held[position]
+        log.append_many(batches)
+        log.prepare()
+        log.close()
+    _, recovered = WriteAheadLog.open(disk, directory, segment_bytes=4096)
+    assert image(recovered) == held[-1]
+    assert (directory.stat().st_mode & 0o777, next(directory.iterdir()).stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_segment_is_allocated(tmp_path: Path) -> None:
+    """A segment has all its blocks before its first append, and an append does not change its size."""
+    disk = PosixDisk()
+    log, _ = WriteAheadLog.open(disk, tmp_path, segment_bytes=1 << 21)
+    (path,) = tmp_path.iterdir()
+    before = path.stat()
+    assert before.st_size == 1 << 21
+    assert before.st_blocks * 512 >= 1 << 21
+    log.append(entries=entries(1, 64, size=300))
+    assert path.stat().st_size == before.st_size
+    log.close()
+
+
+def test_killed_writer_loses_nothing(tmp_path: Path) -> None:
+    """A process killed with SIGKILL, again and again in mid-append, leaves every append that it reported."""
+    acknowledged = 0
+    for round_number in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "wal")], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(50 * (round_number + 1)):
+                acknowledged = int(process.stdout.readline())
+            os.kill(process.pid, signal.SIGKILL)
+            rest = process.stdout.read().split("\n")
+            acknowledged = max([acknowledged, *[int(line) for line in rest[:-1]]])
+        log, recovered = WriteAheadLog.open(PosixDisk(), tmp_path / "wal", segment_bytes=1 << 16)
+        log.close()
+        assert len(recovered.entries) >= acknowledged
+        assert len(recovered.entries) - acknowledged <= 3
+        assert [int(e.data) for e in recovered.entries] == list(range(1, len(recovered.entries) + 1))
+
+
+def test_torn_tail_on_real_files(tmp_path: Path) -> None:
+    """A half-written append at the end of a real segment is cut, and its bytes are gone."""
+    disk = PosixDisk()
+    log, _ = WriteAheadLog.open(disk, tmp_path, segment_bytes=1 << 16)
+    log.append(entries=entries(1, 1))
+    log.append(entries=entries(2, 4, size=1000))
+    (path,) = tmp_path.iterdir()
+    with path.open("r+b") as file:
+        file.seek(1024 + 512)
+        file.write(bytes(512))
+    _, recovered = WriteAheadLog.open(disk, tmp_path, segment_bytes=1 << 16)
+    assert recovered.entries == entries(1, 1)
+    assert recovered.torn_bytes == 4096
+    content = path.read_bytes()
+    assert not any(content[2048:])
+
+
+def test_second_process_is_refused(tmp_path: Path) -> None:
+    """A directory in use is refused with its name and the holder's process id, and is free once that process is gone."""
+    disk = PosixDisk()
+    with disk.lock_directory(tmp_path):
+        pass
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        message = f"data directory {tmp_path} is in use by process {process.pid}"
+        with pytest.raises(DirectoryLocked, match=f"^{message}$") as caught:
+            disk.lock_directory(tmp_path)
+        assert caught.value.pid == process.pid
+        process.kill()
+    lock = disk.lock_directory(tmp_path)
+    lock.release()
+    lock.release()
+
+
+def test_identity_and_snapshots_on_real_files(tmp_path: Path) -> None:
+    """Identity, a made and a received snapshot on a real file system."""
+    disk = PosixDisk()
+    load_or_create_identity(disk, tmp_path, 1, 2)
+    load_or_create_identity(disk, tmp_path, 1, 2)
+    sender = SnapshotStore(disk, tmp_path / "sender")
+    receiver = SnapshotStore(disk, tmp_path / "receiver")
+    metadata = snapshot_at(5)
+    payload = os.urandom(3_000_000)
+    sender.create(metadata, lambda out: out.write(payload))
+    offset, done = 0, False
+    while not done:
+        data, done = sender.read_chunk(metadata, offset, 1 << 20)
+        receiver.write_chunk(metadata, offset, data)
+        offset += len(data)
+    receiver.finish(metadata)
+    with receiver.open(metadata) as stream:
+        assert stream.read() == payload
+    receiver.remove_older(6)
+    assert receiver.latest() is None
+    assert list((tmp_path / "receiver").iterdir()) == []
+    assert disk.free_bytes(tmp_path) > 0
+
+
+def test_file_operations(tmp_path: Path) -> None:
+    """Reads end where the file ends, allocation keeps what is there, and a missing file is not made unasked."""
+    disk = PosixDisk()
+    path = tmp_path / "file"
+    with pytest.raises(FileNotFoundError):
+        disk.open(path)
+    file = disk.open(path, create=True)
+    file.pwrite(b"abc", 0)
+    file.allocate(5)
+    file.allocate(2)
+    assert file.size() == 5
+    assert file.pread(10, 0) == b"abc\0\0"
+    assert file.pread(10, 5) == b""
+    file.fdatasync()
+    file.drop_cache()
+    assert file.pread(2, 1) == b"bc"
+    file.truncate(1)
+    assert file.size() == 1
+    file.close()
+    disk.rename(path, tmp_path / "other")
+    assert disk.exists(tmp_path / "other")
+    assert disk.listdir(tmp_path) == ["other"]
+    disk.fsync_directory(tmp_path)
+
+
+def test_short_writes_and_reads_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may take or give less than asked for; the rest follows."""
+    file = PosixDisk().open(tmp_path / "file", create=True)
+    real_write, real_read = os.pwrite, os.pread
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: real_write(fd, data[:3], offset))
+    monkeypatch.setattr(os, "pread", lambda fd, length, offset: real_read(fd, min(length, 4), offset))
+    file.pwrite(b"0123456789", 2)
+    assert file.pread(100, 0) == b"\0\x000123456789"
+    assert file.pread(5, 2) == b"01234"
+    file.close()
+
+
+def test_failing_sync_of_a_real_file_ends_the_log(tmp_path: Path) -> None:
+    """A sync that the system refuses makes the log refuse: here because its descriptor is gone."""
+    log, _ = WriteAheadLog.open(PosixDisk(), tmp_path, segment_bytes=4096)
+    assert isinstance(log._file, PosixFile)
+    log._file.close()
+    with pytest.raises(WriteFailed, match="Bad file descriptor"):
+        log.append(entries=entries(1, 1))
+    with pytest.raises(WriteFailed, match="refused since"):
+        log.append(entries=entries(1, 1))

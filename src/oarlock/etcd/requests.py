@@ -65,7 +65,7 @@ def parse(kind: type[_Request], data: bytes) -> _Request:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise RpcError(Status.INTERNAL, f"grpc: failed to unmarshal the received message {error}") from None
+        raise RpcError(Status.INTERNAL, f"grpc: error unmarshalling request: {error}") from None
 
 
 def check_size(request: bytes, max_request_bytes: int) -> ApiError | None:

@@ -20,6 +20,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     server_id: ServerId
     data_dir: str
     """Directory of the log, the snapshots and the identity; made when absent."""
+    wal_dir: str = ""
+    """Directory of the log alone, where it is to be elsewhere."""
     members: dict[ServerId, tuple[Address, ...]]
     """Every server of the cluster, this one included, with the addresses of its transport."""
     election_timeout_ms: int = 1000

@@ -26,10 +26,11 @@ from oarlock.node.writer import Writer, WriterEvents
 from oarlock.raft.log import Log
 from oarlock.raft.raft import Raft
 from oarlock.raft.state import Tracer
-from oarlock.raft.types import Index, ServerId
+from oarlock.raft.types import Index, ServerId, Term
 from oarlock.storage.disk import Disk
 from oarlock.storage.errors import DiskFull as StorageFull
 from oarlock.transport.interface import Address, OnMessage, OnUnreachable, Transport
+from oarlock.transport.stats import PeerStats
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ class NodeTransport(Transport, Protocol):
 
     async def close(self) -> None:
         """End; no callback comes after this."""
+
+    @property
+    def stats(self) -> dict[ServerId, PeerStats]:
+        """Counters by peer."""
 
 
 OpenTransport = Callable[[OnMessage, OnUnreachable], NodeTransport]
@@ -342,9 +347,18 @@ class Node:
         return self._owner.raft.state.leader is not None
 
     @property
+    def term(self) -> Term:
+        """The current term, as far as this server knows."""
+        return self._owner.raft.state.current_term
+
+    @property
     def disk_is_full(self) -> bool:
         """Whether writes are refused for want of space."""
         return self._low_space or self._disk_full
+
+    def peer_traffic(self) -> dict[ServerId, PeerStats]:
+        """What was exchanged with each peer."""
+        return self.transport.stats
 
     @property
     def transport(self) -> NodeTransport:

@@ -80,7 +80,7 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStora
 def _open_log(config: NodeConfig, disk: Disk, directory: Path, *, must_exist: bool) -> tuple[WriteAheadLog, Recovered]:
     return WriteAheadLog.open(
         disk,
-        directory / "wal",
+        Path(config.wal_dir) if config.wal_dir else directory / "wal",
         segment_bytes=config.segment_bytes,
         log_id=config.server_id,
         must_exist=must_exist,

@@ -1,0 +1,58 @@
+"""The command `oarlock`."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from oarlock import __version__
+
+HELP = """usage: oarlock COMMAND [options]
+
+A replicated key-value store: any etcd v3 client can use it.
+
+commands:
+  up       start a cluster on this machine, to try things out
+  serve    run one server; takes etcd's flags and ETCD_* variables
+  status   ask servers how they are
+  version  print the version
+
+`oarlock COMMAND --help` says more."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: As given to the process, without the program; None for its real ones.
+
+    Returns:
+        The exit status: 0 when all is well, 1 when the command failed, 2 when it was not understood.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command, rest = (given[0], given[1:]) if given else ("help", [])
+    match command:
+        case "serve":
+            from oarlock.cli.serve import serve  # noqa: PLC0415 - each command loads only what it needs
+
+            return serve(rest, os.environ)
+        case "up":
+            from oarlock.cli.up import up  # noqa: PLC0415
+
+            return up(rest)
+        case "status":
+            from oarlock.cli.status import status  # noqa: PLC0415
+
+            return status(rest)
+        case "version" | "--version" | "-version":
+            print(f"oarlock {__version__}")
+            return 0
+        case "help" | "--help" | "-h":
+            print(HELP)
+            return 0
+        case _:
+            print(f"oarlock: unknown command {command!r}; `oarlock --help` lists all", file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

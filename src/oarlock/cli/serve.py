@@ -1,0 +1,242 @@
+"""`oarlock serve`: one server in this process, from its flags to its end."""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import re
+import secrets
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from oarlock import __version__
+from oarlock.cli import logs
+from oarlock.cli.etcd_flags import help_text
+from oarlock.cli.flags import FlagError
+from oarlock.cli.local_cluster import STOP_WITH_PARENT
+from oarlock.cli.settings import ServeSettings, TlsFiles, read_settings
+from oarlock.etcd.port import server_tls_context
+from oarlock.etcd.server import EtcdServer, ServerConfig, open_machine
+from oarlock.etcd.services.calls import Limits
+from oarlock.etcd.services.cluster import Peer
+from oarlock.node.config import NodeConfig
+from oarlock.node.errors import NodeError
+from oarlock.node.node import Node
+from oarlock.storage.disk import PosixDisk
+from oarlock.storage.errors import StorageError
+from oarlock.transport.interface import OnMessage, OnUnreachable
+from oarlock.transport.options import TransportOptions
+from oarlock.transport.tcp import TcpTransport
+from oarlock.transport.tls import PeerTls, TlsError
+
+logger = logging.getLogger(__name__)
+
+USAGE_ERROR: Final = 2
+FAILURE: Final = 1
+
+_SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a thread that has finished a disk write may have to wait for the busy loop; Python's default is 5 ms."""
+_GC_THRESHOLDS: Final = (50_000, 50, 100)
+"""Next to nothing here is cyclic, so the collector should rarely interrupt."""
+_COMMAND_OVERHEAD_BYTES: Final = 64 << 10
+
+
+def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a server until it is told to stop.
+
+    Args:
+        arguments: Those after `serve`.
+        environment: Its `ETCD_*` variables count as flags.
+
+    Returns:
+        The exit status: 0 after SIGTERM or SIGINT, 1 when the server cannot run, 2 for flags that cannot be used.
+    """
+    if any(argument in ("-h", "-help", "--help") for argument in arguments):
+        print(help_text())
+        return 0
+    if any(argument in ("-version", "--version") for argument in arguments):
+        print(f"oarlock {__version__}")
+        return 0
+    try:
+        settings = read_settings(arguments, environment)
+        logs.set_up(settings.log_level, settings.log_outputs, settings.log_format)
+    except FlagError as error:
+        print(f"oarlock serve: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except OSError as error:
+        print(f"oarlock serve: --log-outputs: {error.filename}: {error.strerror}", file=sys.stderr)
+        return USAGE_ERROR
+    for warning in settings.warnings:
+        logger.warning("%s", warning)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.set_threshold(*_GC_THRESHOLDS)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings, stop_on_eof=STOP_WITH_PARENT in environment))
+
+
+async def _serve(settings: ServeSettings, *, stop_on_eof: bool) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, number, stop)
+    if stop_on_eof:
+        loop.add_reader(sys.stdin.fileno(), _on_input, loop, stop)
+    logger.info(
+        "oarlock %s: member %s (%x) of cluster %x, data in %s",
+        __version__,
+        settings.name,
+        settings.server_id,
+        settings.cluster_id,
+        settings.data_dir,
+    )
+    try:
+        server = make_server(settings, loop)
+        await server.start()
+    except (NodeError, StorageError, TlsError, OSError, ValueError) as error:
+        logger.critical("cannot start: %s", describe(error))
+        return FAILURE
+    gc.collect()
+    gc.freeze()  # what was recovered lives on: the collector need not look at it again
+    logger.info("listening for clients on %s", ", ".join(url.bind_url for url in settings.listen_client))
+    await stop.wait()
+    await server.stop()
+    logger.info("stopped")
+    return 0
+
+
+def _on_signal(number: int, stop: asyncio.Event) -> None:
+    """The first asks for an orderly end, the second for an immediate one."""
+    if stop.is_set():
+        logger.warning("second signal, ending at once")
+        logging.shutdown()
+        os._exit(128 + number)
+    logger.info("%s: finishing what is under way, then stopping", signal.Signals(number).name)
+    stop.set()
+
+
+def _on_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Whoever started this server has ended."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin.fileno())
+        logger.info("standard input has ended: stopping")
+        stop.set()
+
+
+def _end_at_once(_: BaseException) -> None:
+    """The node cannot go on and has said why; whatever this process still did could only claim too much."""
+    logging.shutdown()
+    os._exit(FAILURE)
+
+
+def make_server(settings: ServeSettings, loop: asyncio.AbstractEventLoop) -> EtcdServer:
+    """Put the server together; nothing runs yet.
+
+    Raises:
+        TlsError, OSError: A certificate, key or CA cannot be used.
+        ValueError: A setting is out of range.
+    """
+    rng = random.Random(secrets.randbits(128))  # noqa: S311 - for jitter and timeouts
+    peer_tls = _peer_tls(settings.peer_tls)
+    options = TransportOptions(max_message_bytes=max(16 << 20, 2 * settings.max_request_bytes))
+
+    def open_transport(on_message: OnMessage, on_unreachable: OnUnreachable) -> TcpTransport:
+        return TcpTransport(
+            loop,
+            settings.cluster_id,
+            settings.server_id,
+            rng,
+            peer_tls,
+            on_message,
+            on_unreachable,
+            options=options,
+        )
+
+    node = Node(
+        _node_config(settings),
+        disk=PosixDisk(),
+        rng=rng,
+        open_transport=open_transport,
+        open_machine=lambda: open_machine(Path(settings.data_dir) / "db", settings.server_id),
+        listen=[url.bind_address for url in settings.listen_peer],
+        # Above that of every earlier boot even where the data directory was lost; the node raises it where it is not.
+        boot_epoch=time.time_ns() // 1_000_000,
+        on_fatal=_end_at_once,
+    )
+    config = ServerConfig(
+        name=settings.name,
+        cluster_id=settings.cluster_id,
+        server_id=settings.server_id,
+        peers={
+            member.id: Peer(member.name, tuple(url.text for url in member.peer_urls)) for member in settings.members
+        },
+        listen_client_urls=[url.bind_url for url in (*settings.listen_client, *settings.listen_metrics)],
+        advertise_client_urls=[url.text for url in settings.advertise_client],
+        limits=Limits(
+            max_request_bytes=settings.max_request_bytes,
+            max_txn_operations=settings.max_txn_ops,
+            quota_bytes=settings.quota_bytes,
+            request_timeout_s=_request_timeout_ms(settings) / 1000,
+        ),
+        tls=_client_tls(settings.client_tls),
+    )
+    return EtcdServer(config, node)
+
+
+def _request_timeout_ms(settings: ServeSettings) -> int:
+    """Etcd's rule: five seconds, and time for an election that fails once."""
+    return 5000 + 2 * settings.election_ms
+
+
+def _node_config(settings: ServeSettings) -> NodeConfig:
+    return NodeConfig(
+        cluster_id=settings.cluster_id,
+        server_id=settings.server_id,
+        data_dir=settings.data_dir,
+        wal_dir=settings.wal_dir,
+        members={member.id: tuple(url.address for url in member.peer_urls) for member in settings.members},
+        election_timeout_ms=settings.election_ms,
+        heartbeat_interval_ms=settings.heartbeat_ms,
+        pre_vote=settings.pre_vote,
+        proposal_timeout_ms=_request_timeout_ms(settings),
+        read_timeout_ms=_request_timeout_ms(settings),
+        max_command_bytes=settings.max_request_bytes + _COMMAND_OVERHEAD_BYTES,
+        snapshot_count=settings.snapshot_count,
+        flush_interval_ms=settings.flush_interval_ms,
+        flush_entries=settings.flush_entries,
+    )
+
+
+def _peer_tls(files: TlsFiles | None) -> PeerTls | None:
+    if files is None:
+        return None
+    return PeerTls(files.cert_file, files.key_file, files.ca_file or None)
+
+
+def _client_tls(files: TlsFiles | None) -> ssl.SSLContext | None:
+    if files is None:
+        return None
+    return server_tls_context(
+        Path(files.cert_file),
+        Path(files.key_file),
+        trusted_ca_file=Path(files.ca_file) if files.ca_file else None,
+        client_cert_auth=bool(files.ca_file),
+    )
+
+
+def describe(error: BaseException) -> str:
+    """One line for a person: what failed and where."""
+    text = str(error)
+    bound = re.search(r"address \('([^']+)', (\d+)", text)
+    if bound:
+        return f"cannot listen on {bound[1]}:{bound[2]}: {text.rpartition(': ')[2]}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return text

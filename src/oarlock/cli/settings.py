@@ -1,0 +1,240 @@
+"""What a server is to be, worked out from its flags: everything that can be wrong is found before anything starts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from oarlock.cli.etcd_flags import ETCD_FLAGS
+from oarlock.cli.flags import FlagError, ParsedFlags, parse
+from oarlock.cli.urls import Url, check_can_bind, parse_cluster, parse_urls
+from oarlock.etcd.services.cluster import cluster_id, member_id
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "dpanic", "panic", "fatal")
+_DEFAULT_QUOTA_BYTES = 2 << 30
+_MAX_ELECTION_TIMEOUT_MS = 50_000
+
+
+class TlsFiles(msgspec.Struct, frozen=True):
+    """Where the files of one side's TLS are."""
+
+    cert_file: str
+    key_file: str
+    ca_file: str
+    """Empty: the other side needs no certificate."""
+
+
+class MemberUrls(msgspec.Struct, frozen=True):
+    """One member of the cluster as planned."""
+
+    name: str
+    id: int
+    peer_urls: tuple[Url, ...]
+
+
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `oarlock serve` needs to know."""
+
+    name: str
+    data_dir: str
+    wal_dir: str
+    cluster_id: int
+    server_id: int
+    members: tuple[MemberUrls, ...]
+    """All of them, this one included."""
+    joins_existing: bool
+    listen_peer: tuple[Url, ...]
+    listen_client: tuple[Url, ...]
+    listen_metrics: tuple[Url, ...]
+    advertise_client: tuple[Url, ...]
+    client_tls: TlsFiles | None
+    peer_tls: TlsFiles | None
+    heartbeat_ms: int
+    election_ms: int
+    snapshot_count: int
+    flush_interval_ms: int
+    flush_entries: int
+    pre_vote: bool
+    quota_bytes: int
+    """Negative: none."""
+    max_txn_ops: int
+    max_request_bytes: int
+    max_concurrent_streams: int
+    log_level: str
+    log_outputs: tuple[str, ...]
+    log_format: str
+    warnings: tuple[str, ...]
+    """To be logged, once the log is set up."""
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ServeSettings:
+    """Work out what a server is to be.
+
+    Args:
+        arguments: Those after `serve`.
+        environment: Its `ETCD_*` variables count.
+
+    Raises:
+        FlagError: Something is unknown, unusable or contradicts itself; the message is one line.
+    """
+    flags = parse(ETCD_FLAGS, arguments, environment)
+    warnings = list(flags.warnings)
+    name = flags.text("name")
+    if not name or "=" in name or "," in name:
+        raise FlagError(f"--name must not be empty or hold '=' or ',', as {name!r} does")
+    listen_peer = parse_urls(flags.text("listen-peer-urls"), "--listen-peer-urls")
+    listen_client = parse_urls(flags.text("listen-client-urls"), "--listen-client-urls")
+    check_can_bind(listen_peer, "--listen-peer-urls")
+    check_can_bind(listen_client, "--listen-client-urls")
+    metrics = flags.text("listen-metrics-urls")
+    listen_metrics = parse_urls(metrics, "--listen-metrics-urls") if metrics else ()
+    check_can_bind(listen_metrics, "--listen-metrics-urls")
+    if "listen-client-urls" in flags.given and "advertise-client-urls" not in flags.given:
+        raise FlagError("--advertise-client-urls is required when --listen-client-urls is set")
+    advertise_peer = parse_urls(flags.text("initial-advertise-peer-urls"), "--initial-advertise-peer-urls")
+    members = _members(flags, name, advertise_peer)
+    heartbeat_ms, election_ms = _timing(flags)
+    return ServeSettings(
+        name=name,
+        data_dir=flags.text("data-dir") or f"{name}.etcd",
+        wal_dir=flags.text("wal-dir"),
+        cluster_id=cluster_id(member.id for member in members),
+        server_id=next(member.id for member in members if member.name == name),
+        members=members,
+        joins_existing=_cluster_state(flags) == "existing",
+        listen_peer=listen_peer,
+        listen_client=listen_client,
+        listen_metrics=listen_metrics,
+        advertise_client=parse_urls(flags.text("advertise-client-urls"), "--advertise-client-urls"),
+        client_tls=_tls(
+            "", listen_client, flags, ("cert-file", "key-file", "client-cert-auth", "trusted-ca-file"), warnings
+        ),
+        peer_tls=_tls(
+            "peer-",
+            listen_peer + advertise_peer,
+            flags,
+            ("peer-cert-file", "peer-key-file", "peer-client-cert-auth", "peer-trusted-ca-file"),
+            warnings,
+        ),
+        heartbeat_ms=heartbeat_ms,
+        election_ms=election_ms,
+        snapshot_count=_positive(flags, "snapshot-count"),
+        flush_interval_ms=round(flags.seconds("backend-batch-interval") * 1000) or 100,
+        flush_entries=flags.number("backend-batch-limit") or 10_000,
+        pre_vote=flags.switch("pre-vote"),
+        quota_bytes=_quota(flags),
+        max_txn_ops=_positive(flags, "max-txn-ops"),
+        max_request_bytes=_positive(flags, "max-request-bytes"),
+        max_concurrent_streams=_positive(flags, "max-concurrent-streams"),
+        log_level=_log_level(flags),
+        log_outputs=_log_outputs(flags),
+        log_format=_log_format(flags),
+        warnings=tuple(warnings),
+    )
+
+
+def _members(flags: ParsedFlags, name: str, advertise_peer: tuple[Url, ...]) -> tuple[MemberUrls, ...]:
+    """The cluster as planned; this member must be in it with just the URLs it advertises."""
+    text = flags.text("initial-cluster")
+    cluster = parse_cluster(text) if text else {name: advertise_peer}
+    if name not in cluster:
+        raise FlagError(f"--initial-cluster does not name this member, {name!r}; it names {', '.join(sorted(cluster))}")
+    planned, own = _texts(cluster[name]), _texts(advertise_peer)
+    if planned != own:
+        raise FlagError(f"--initial-cluster has {name}={planned}, but --initial-advertise-peer-urls is {own}")
+    token = flags.text("initial-cluster-token")
+    members = tuple(
+        MemberUrls(member, member_id([url.text for url in urls], token), urls)
+        for member, urls in sorted(cluster.items())
+    )
+    owners: dict[str, str] = {}
+    for member in members:
+        for url in member.peer_urls:
+            if owners.setdefault(url.text, member.name) != member.name:
+                raise FlagError(f"--initial-cluster gives {url.text} to both {owners[url.text]} and {member.name}")
+    return members
+
+
+def _texts(urls: tuple[Url, ...]) -> str:
+    return ",".join(url.text for url in urls)
+
+
+def _cluster_state(flags: ParsedFlags) -> str:
+    state = flags.text("initial-cluster-state")
+    if state not in ("new", "existing"):
+        raise FlagError(f"--initial-cluster-state must be new or existing, not {state!r}")
+    return state
+
+
+def _timing(flags: ParsedFlags) -> tuple[int, int]:
+    heartbeat_ms = _positive(flags, "heartbeat-interval")
+    election_ms = _positive(flags, "election-timeout")
+    if election_ms < 5 * heartbeat_ms:
+        raise FlagError(
+            f"--election-timeout is {election_ms} ms, but must be at least 5 times --heartbeat-interval, which is "
+            f"{heartbeat_ms} ms"
+        )
+    if election_ms > _MAX_ELECTION_TIMEOUT_MS:
+        raise FlagError(f"--election-timeout is {election_ms} ms, but must be at most {_MAX_ELECTION_TIMEOUT_MS} ms")
+    return heartbeat_ms, election_ms
+
+
+def _tls(
+    prefix: str,
+    urls: tuple[Url, ...],
+    flags: ParsedFlags,
+    names: tuple[str, str, str, str],
+    warnings: list[str],
+) -> TlsFiles | None:
+    """The TLS of one side: needed where a URL is https, and unused where none is."""
+    cert, key, auth, ca = names
+    cert_file, key_file, ca_file = flags.text(cert), flags.text(key), flags.text(ca)
+    if not any(url.is_secure for url in urls):
+        if cert_file or key_file or ca_file or flags.switch(auth):
+            warnings.append(f"no URL is https, so --{prefix}cert-file and its companions are ignored")
+        return None
+    if len({url.is_secure for url in urls}) > 1:
+        raise FlagError(f"{urls[0].text} and the other URLs beside it must be all http or all https")
+    if not cert_file or not key_file:
+        raise FlagError(f"an https URL needs --{cert} and --{key}")
+    if flags.switch(auth) and not ca_file:
+        raise FlagError(f"--{auth} needs --{ca}")
+    for flag, file in ((cert, cert_file), (key, key_file), (ca, ca_file)):
+        if file and not Path(file).is_file():
+            raise FlagError(f"--{flag}: there is no file {file}")
+    # etcd asks for certificates only with the switch; the CA alone then serves for dialling.
+    return TlsFiles(cert_file, key_file, ca_file if flags.switch(auth) or prefix else "")
+
+
+def _positive(flags: ParsedFlags, name: str) -> int:
+    value = flags.number(name)
+    if value <= 0:
+        raise FlagError(f"--{name} must be above 0, not {value}")
+    return value
+
+
+def _quota(flags: ParsedFlags) -> int:
+    """Etcd's meaning: 0 is the default, negative is none."""
+    value = flags.number("quota-backend-bytes")
+    return value or _DEFAULT_QUOTA_BYTES
+
+
+def _log_level(flags: ParsedFlags) -> str:
+    level = flags.text("log-level")
+    if level not in LOG_LEVELS:
+        raise FlagError(f"--log-level must be one of {', '.join(LOG_LEVELS)}, not {level!r}")
+    return level
+
+
+def _log_outputs(flags: ParsedFlags) -> tuple[str, ...]:
+    outputs = tuple(part.strip() for part in flags.text("log-outputs").split(",") if part.strip())
+    if not outputs:
+        raise FlagError("--log-outputs names no output")
+    return outputs
+
+
+def _log_format(flags: ParsedFlags) -> str:
+    log_format = flags.text("log-format")
+    if log_format not in ("auto", "console", "json"):
+        raise FlagError(f"--log-format must be auto, console or json, not {log_format!r}")
+    return log_format

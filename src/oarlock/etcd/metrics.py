@@ -3,7 +3,7 @@
 Everything is read from plain counters when a page is asked for, so that nothing on the hot paths knows of it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -51,7 +51,7 @@ class Measured(Protocol):
     def status(self) -> NodeStatus:
         """What the node says about itself."""
 
-    def peer_traffic(self) -> dict[ServerId, PeerTraffic]:
+    def peer_traffic(self) -> Mapping[ServerId, PeerTraffic]:
         """Bytes exchanged with each peer."""
 
 

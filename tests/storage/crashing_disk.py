@@ -34,13 +34,30 @@ class _Inode:
         self.writes: dict[int, list[bytes]] = {}
         self.sizes: list[int] = []
 
+    def sync(self) -> None:
+        """What waits to be written gets to the device; pages that a failed sync marked clean do not."""
+        self.durable = self.merged(len(self.sizes), {sector: images[-1] for sector, images in self.writes.items()})
+        self.forget()
+
     def settle(self) -> None:
+        """The device has what reads show, whatever happened."""
         self.durable = bytes(self.current)
         self.forget()
 
     def forget(self) -> None:
         self.writes.clear()
         self.sizes.clear()
+
+    def merged(self, resizes: int, images: dict[int, bytes]) -> bytes:
+        """The durable bytes, after so many of the changes of size, with some sectors replaced."""
+        content = bytearray(self.durable)
+        for size in self.sizes[:resizes]:
+            content = content[:size].ljust(size, b"\0")
+        for sector, image in images.items():
+            start, end = sector * SECTOR, min(len(content), (sector + 1) * SECTOR)
+            if start < end:
+                content[start:end] = image[: end - start]
+        return bytes(content)
 
     def note(self, offset: int, length: int) -> None:
         """Remember the sectors of a write as they now are."""
@@ -51,22 +68,19 @@ class _Inode:
     def resize(self, size: int) -> None:
         if size < len(self.current):
             del self.current[size:]
+            self.writes = {s: images for s, images in self.writes.items() if s * SECTOR < size}
         else:
             self.current.extend(bytes(size - len(self.current)))
         self.sizes.append(size)
 
     def after_power_loss(self, choose: Choose, *, garbage: bool) -> bytes:
-        sizes = [len(self.durable), *self.sizes]
-        size = sizes[choose(len(sizes))] if len(sizes) > 1 else sizes[0]
-        content = bytearray(self.durable[:size].ljust(size, b"\0"))
+        resizes = choose(1 + len(self.sizes)) if self.sizes else 0
+        kept = {}
         for sector, images in sorted(self.writes.items()):
             outcome = choose(1 + len(images) + garbage)
-            if outcome == 0 or sector * SECTOR >= size:
-                continue
-            image = images[outcome - 1] if outcome <= len(images) else GARBAGE
-            end = min(size, (sector + 1) * SECTOR)
-            content[sector * SECTOR : end] = image[: end - sector * SECTOR]
-        return bytes(content)
+            if outcome:
+                kept[sector] = images[outcome - 1] if outcome <= len(images) else GARBAGE
+        return self.merged(resizes, kept)
 
 
 _Names = dict[Path, "_Inode | None"]
@@ -298,7 +312,7 @@ class CrashingFile:
         except OSError:
             self.inode.forget()  # the pages count as clean now, though the device never got them
             raise
-        self.inode.settle()
+        self.inode.sync()
 
     def allocate(self, size: int) -> None:
         self.disk.step("allocate", self.path)

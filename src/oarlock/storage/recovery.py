@@ -60,7 +60,7 @@ class _Segment(msgspec.Struct):
 def recover(disk: Disk, directory: Path, log_id: int) -> RecoveredLog | None:
     """Read the log in `directory`; None where there is none.
 
-    When it returns, everything that it reports is durable, and only zeros lie behind the last record.
+    When it returns, everything that it reports is durable, and reads show only zeros behind the last record.
 
     Args:
         disk: where the directory is.
@@ -225,12 +225,11 @@ def _cut(file: File, reader: SegmentReader, offset: int, durable_end: int, fault
         )
     length = evidence.end - offset
     if length:
-        # In place: cut bytes must not come to lie behind a later record.
+        # In place, so that they do not come to lie behind a later record; its sync covers this.
         try:
             file.pwrite(bytes(length), offset)
         except OSError as error:
             raise write_error(error, reader.path) from error
-        sync_file(file, reader.path)
     return length
 
 

@@ -140,10 +140,13 @@ class HeadCache:
         self.heads: dict[tuple[bytes, bytes], RequestHead] = {}
         self.values: dict[bytes, str] = {}
 
-    def remember(self, block: bytes, head: RequestHead) -> None:
+    def remember(self, block: bytes, head: RequestHead, volatile: str | None) -> None:
         """Keep a request under its block, if that block needs no dynamic table."""
-        key = _stateless_key(block) if len(block) <= self.MAX_BLOCK_BYTES else None
-        if key is not None:
+        if len(block) > self.MAX_BLOCK_BYTES or head.get(VOLATILE_FIELD) is not None:
+            return
+        key, was_cut = _stateless_key(block)
+        # A volatile field in a form that is not recognised must not vanish from the next request.
+        if key is not None and was_cut == (volatile is not None):
             if len(self.heads) >= self.MAX_HEADS:
                 self.heads.clear()
             self.heads[key] = head
@@ -203,7 +206,7 @@ class HeaderDecoder:
                     raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
         fields = self._decode(block)
         head, volatile = _checked_request(fields)
-        self._cache.remember(block, head)
+        self._cache.remember(block, head, volatile)
         return head, volatile
 
     def trailers(self, block: bytes) -> Fields:
@@ -308,8 +311,10 @@ def _content_length(value: str, seen: int | None) -> int:
     return length
 
 
-def _stateless_key(block: bytes) -> tuple[bytes, bytes] | None:
-    """The block without its first volatile field, as (before, after); None when the dynamic table is involved.
+def _stateless_key(block: bytes) -> tuple[tuple[bytes, bytes] | None, bool]:
+    """The block without its volatile field, as (before, after), and whether there was one to be cut out.
+
+    None instead, when the dynamic table is involved.
 
     The block is known to decode, so lengths need no check; an index above the static table or an instruction that
     changes the dynamic one makes the block's meaning depend on others.
@@ -320,7 +325,7 @@ def _stateless_key(block: bytes) -> tuple[bytes, bytes] | None:
         first = block[at]
         index, after = _decode_integer(block, at, 7 if first & 0x80 else 4)
         if index > _STATIC_ENTRIES or 0x20 <= first < 0x80:
-            return None
+            return None, False
         if first < 0x20:
             if not index:
                 length, after = _decode_integer(block, after, 7)
@@ -330,7 +335,7 @@ def _stateless_key(block: bytes) -> tuple[bytes, bytes] | None:
             if cut is None and block.startswith((_VOLATILE_CODED, _VOLATILE_PLAIN), at):
                 cut = at, after
         at = after
-    return (block[: cut[0]], block[cut[1] :]) if cut else (block, b"")
+    return ((block[: cut[0]], block[cut[1] :]) if cut else (block, b"")), cut is not None
 
 
 def _decode_integer(block: bytes, at: int, prefix_bits: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from oarlock.storage.disk import PosixFile
 
 WRITER = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from oarlock.raft.types import Entry, EntryKind
 from oarlock.storage import PosixDisk, WriteAheadLog
@@ -34,6 +36,7 @@ while True:
 
 HOLDER = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from oarlock.storage import PosixDisk
 lock = PosixDisk().lock_directory(Path(sys.argv[1]))
@@ -89,6 +92,23 @@ def test_killed_writer_loses_nothing(tmp_path: Path) -> None:
         assert len(recovered.entries) >= acknowledged
         assert len(recovered.entries) - acknowledged <= 3
         assert [int(e.data) for e in recovered.entries] == list(range(1, len(recovered.entries) + 1))
+
+
+def test_segments_made_ahead_by_another_thread(tmp_path: Path) -> None:
+    """`prepare` may run beside `append`, in any interleaving, and nothing is lost."""
+    disk = PosixDisk()
+    log, _ = WriteAheadLog.open(disk, tmp_path, segment_bytes=8192)
+    with ThreadPoolExecutor(2) as pool:
+        prepared = []
+        for index in range(1, 301):
+            if log.wants_spare:
+                prepared.append(pool.submit(log.prepare))
+            log.append(entries=entries(index, 1, size=900))
+        assert all(future.result() for future in prepared)
+    log.close()
+    assert len(list(tmp_path.iterdir())) > 30
+    _, recovered = WriteAheadLog.open(disk, tmp_path, segment_bytes=8192)
+    assert recovered.entries == entries(1, 300, size=900)
 
 
 def test_torn_tail_on_real_files(tmp_path: Path) -> None:

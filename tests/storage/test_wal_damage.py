@@ -65,6 +65,8 @@ def test_every_byte_rotten(seal: bool, bits: int) -> None:
     reported = cut = 0
     for path in disk.files():
         for position in range(len(disk.content(path))):
+            if not seal and path == segment(1) and position % 8:
+                continue  # the sealed case goes through these
             rotten = disk.copy()
             rotten.content(path)[position] ^= bits
             rotten.settle()
@@ -80,7 +82,7 @@ def test_every_byte_rotten(seal: bool, bits: int) -> None:
                 assert path == segment(2)
                 assert position >= last
                 assert found == HELD[-2]
-    assert reported > 3000
+    assert reported > (3000 if seal else 1500)
     assert (cut > 0) is not seal
 
 

@@ -11,7 +11,7 @@ import msgspec
 from oarlock.raft.types import Entry, HardState, Index, SnapshotMetadata
 from oarlock.storage.batches import Batch, LogBounds
 from oarlock.storage.disk import Disk, File, make_directory, remove_quietly, sync_directory, sync_file
-from oarlock.storage.errors import DiskFull, LogMissing, StorageError, WriteFailed, write_error
+from oarlock.storage.errors import DiskFull, LogMissing, ReadFailed, StorageError, WriteFailed, write_error
 from oarlock.storage.records import (
     FORMAT_VERSION,
     SECTOR,
@@ -61,6 +61,7 @@ class WriteAheadLog:
         self._segments = SealedSegments()
         self._tail = LogTail(segment=0, capacity=0, offset=0, sequence=1, previous=0, sealed=False)
         self._file: File | None = None
+        self._path = directory  # of the current segment
         self._dirty_end = 0  # bytes of a failed append may lie between the tail and here
         self._spare: File | None = None
         self._spare_lock = threading.Lock()
@@ -167,14 +168,17 @@ class WriteAheadLog:
         """Make the next segment ahead of need. Blocks; may run in any thread, beside `append`.
 
         Returns:
-            Whether it is there; False when the disk is full.
+            Whether it is there; False when the disk has no room for it.
 
         Raises:
             WriteFailed: the log is of no more use.
+            ReadFailed: the disk does not say how much room it has.
         """
-        self._check_usable()
         with self._spare_lock:
+            self._check_usable()
             if self._spare is None:
+                if not self._has_room():
+                    return False
                 try:
                     spare = self._make_spare(self._segment_bytes)
                     sync_file(spare, self._directory / SPARE_NAME)
@@ -208,10 +212,10 @@ class WriteAheadLog:
             if self._spare is not None:
                 self._drop_spare(self._spare)
                 self._spare = None
+            self._refusal = self._refusal or "the log is closed"
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._refusal = self._refusal or "the log is closed"
 
     def _check_usable(self) -> None:
         if self._refusal is not None:
@@ -221,7 +225,7 @@ class WriteAheadLog:
         """Go on behind what was recovered."""
         self._segments = found.segments
         self._tail = found.tail
-        path = segment_path(self._directory, found.tail.segment)
+        self._path = path = segment_path(self._directory, found.tail.segment)
         if found.torn_bytes:
             self._log.warning(
                 "cut %d bytes of a torn write at the log's end: %s at byte %d",
@@ -268,13 +272,12 @@ class WriteAheadLog:
         end = tail.offset + len(record)
         if end < self._dirty_end:
             record += bytes(self._dirty_end - end)
-        path = segment_path(self._directory, tail.segment)
         try:
             file.pwrite(record, tail.offset)
         except OSError as error:
             self._dirty_end = tail.offset + len(record)
-            raise write_error(error, path) from error
-        sync_file(file, path)
+            raise write_error(error, self._path) from error
+        sync_file(file, self._path)
         self._dirty_end = 0
         tail.offset = end
         tail.sequence += 1
@@ -301,19 +304,19 @@ class WriteAheadLog:
             )
             data += record
             sequence += 1
-        file = self._publish_segment(number, capacity, data)
+        path = segment_path(self._directory, number)
+        file = self._publish_segment(path, capacity, data)
         if self._file is not None:
             self._segments.seal(tail.segment, self._bounds.last_index)
             self._file.close()
-        self._file = file
+        self._file, self._path = file, path
         self._dirty_end = 0
         sealed = carried is None or carried[0] == RecordType.SEAL
         self._tail = LogTail(number, capacity, len(data), sequence, crc, sealed)
         self._log.debug("began log segment %d of %d bytes", number, capacity)
 
-    def _publish_segment(self, number: int, capacity: int, data: bytes) -> File:
+    def _publish_segment(self, path: Path, capacity: int, data: bytes) -> File:
         """Write `data` to the spare, sync it, and only then give it its place in the log."""
-        path = segment_path(self._directory, number)
         spare_path = self._directory / SPARE_NAME
         with self._spare_lock:
             file, self._spare = self._spare, None
@@ -348,6 +351,13 @@ class WriteAheadLog:
             self._drop_spare(file)
             raise write_error(error, path) from error
         return file
+
+    def _has_room(self) -> bool:
+        """Whether a segment may fit; asked again and again while the disk is full, so that this must cost little."""
+        try:
+            return self._disk.free_bytes(self._directory) >= self._segment_bytes
+        except OSError as error:
+            raise ReadFailed(self._directory, 0, error) from error
 
     def _drop_spare(self, file: File) -> None:
         file.close()

@@ -318,22 +318,22 @@ class WriteAheadLog:
     def _publish_segment(self, path: Path, capacity: int, data: bytes) -> File:
         """Write `data` to the spare, sync it, and only then give it its place in the log."""
         spare_path = self._directory / SPARE_NAME
-        with self._spare_lock:
+        with self._spare_lock:  # until the rename: the next spare will have the same name
             file, self._spare = self._spare, None
             if file is None:
                 file = self._make_spare(capacity)
-        try:
-            file.allocate(capacity)
-            file.pwrite(data, 0)
-        except OSError as error:
-            self._drop_spare(file)
-            raise write_error(error, spare_path) from error
-        sync_file(file, spare_path)
-        try:
-            self._disk.rename(spare_path, path)
-        except OSError as error:
-            self._drop_spare(file)
-            raise write_error(error, path) from error
+            try:
+                file.allocate(capacity)
+                file.pwrite(data, 0)
+            except OSError as error:
+                self._drop_spare(file)
+                raise write_error(error, spare_path) from error
+            sync_file(file, spare_path)
+            try:
+                self._disk.rename(spare_path, path)
+            except OSError as error:
+                self._drop_spare(file)
+                raise write_error(error, path) from error
         sync_directory(self._disk, self._directory)
         return file
 

@@ -5,13 +5,22 @@ import struct
 from pathlib import Path
 
 import google_crc32c
+import msgspec
 import pytest
 from tests.storage.crashing_disk import CrashingDisk
 from tests.storage.log_model import DIRECTORY, entries, image, images, new_disk, open_log, snapshot_at
 
 from oarlock.raft.types import HardState
 from oarlock.storage import Batch, CorruptLog, LogMissing, NewerFormat, ReadFailed
-from oarlock.storage.records import SECTOR, RecordType, decode_header, encode_batches, encode_record
+from oarlock.storage.records import (
+    SECTOR,
+    RecordType,
+    decode_header,
+    decode_start,
+    encode_batches,
+    encode_record,
+    encode_start,
+)
 
 APPENDS: list[list[Batch]] = [
     [Batch(HardState(1, 2), entries(1, 2))],
@@ -286,7 +295,7 @@ def test_sound_checksum_with_impossible_content() -> None:
     for body in (
         encode_batches([Batch(None, entries(9, 1))]),
         b"\xc1",
-        encode_batches([Batch(None, [*entries(1, 1), *entries(3, 1)])]),
+        encode_batches([Batch(None, [*entries(1, 1), *entries(5, 1), *entries(3, 1)])]),
     ):
         disk = new_disk()
         open_log(disk)
@@ -308,3 +317,28 @@ def test_header_layout() -> None:
     assert fields == (b"OAR1", 2, 4, google_crc32c.value(b"body"), 7, 3, 1024, 0xDEAD, crc)
     assert record[48:52] == b"body"
     assert not any(record[52:])
+
+
+def test_segment_start_that_disagrees() -> None:
+    """A segment that says something else about the log than the segments before is refused, though all checksums hold."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    log.append(hard_state=HardState(5, 1), entries=entries(1, 1, size=3000))
+    log.append(entries=entries(2, 1, size=3000))
+    content = disk.content(segment(2))
+    header = decode_header(bytes(content[:SECTOR]))
+    assert header is not None
+    start = decode_start(bytes(content[48 : 48 + header.length]))
+    bounds = msgspec.structs.replace(start.bounds, hard_state=HardState(4, 1))
+    forged, _ = encode_record(
+        RecordType.SEGMENT,
+        encode_start(msgspec.structs.replace(start, bounds=bounds, carried_bytes=0)),
+        sequence=header.sequence,
+        segment=2,
+        offset=0,
+        previous=header.previous,
+    )
+    content[:] = forged.ljust(len(content), b"\0")
+    disk.settle()
+    with pytest.raises(CorruptLog, match="disagrees with the segments before"):
+        open_log(disk)

@@ -157,7 +157,7 @@ class KeyIndex:
             entry.older = None
             if entry.version:
                 self.garbage.pop(key, None)
-            elif latest_seen and len(dropped) < limit and entry.modified >> MAIN_SHIFT < main:
+            elif len(dropped) < limit and entry.modified >> MAIN_SHIFT < main:
                 dropped.append(entry.modified)
                 del self.entries[key]
                 self.garbage.pop(key, None)

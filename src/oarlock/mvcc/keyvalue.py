@@ -77,8 +77,10 @@ def encode_tombstone(key: bytes) -> bytes:
     return b"\n" + varint(len(key)) + key if key else b""
 
 
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
+def _long_varint(data: bytes, position: int, number: int) -> tuple[int, int]:
+    """The rest of a varint whose first byte was `number`, and where it ends."""
+    number &= 0x7F
+    shift = 7
     while True:
         byte = data[position]
         position += 1
@@ -87,33 +89,41 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
             return number, position
         shift += 7
         if shift > 63:
-            raise CorruptStoreError(f"a number of more than ten bytes at byte {position} of a KeyValue")
+            raise CorruptStoreError(f"a KeyValue has a number of more than ten bytes before its byte {position}")
 
 
 def _fields(data: bytes, *, with_value: bool) -> tuple[bytes, int, int, int, bytes, int]:
     key = value = b""
-    numbers = [0, 0, 0, 0, 0, 0, 0]
+    created = modified = version = lease = 0
     position, end = 0, len(data)
     try:
         while position < end:
             tag = data[position]
-            position += 1
-            number, position = _read_varint(data, position)
-            if tag in (0x0A, 0x2A):
-                if position + number > end:
-                    raise CorruptStoreError(f"a KeyValue of {end} bytes ends inside a field of {number}")
+            number = data[position + 1]
+            position += 2
+            if number >= 0x80:
+                number, position = _long_varint(data, position, number)
+            if tag == 0x10:
+                created = number
+            elif tag == 0x18:
+                modified = number
+            elif tag == 0x20:
+                version = number
+            elif tag == 0x30:
+                lease = number if number < 1 << 63 else number - (1 << 64)
+            elif tag not in (0x0A, 0x2A):
+                raise CorruptStoreError(f"a KeyValue has a field with the unknown tag {tag:#x}")
+            elif position + number > end:
+                raise CorruptStoreError(f"a KeyValue of {end} bytes ends inside a field of {number}")
+            else:
                 if tag == 0x0A:
                     key = data[position : position + number]
                 elif with_value:
                     value = data[position : position + number]
                 position += number
-            elif tag in (0x10, 0x18, 0x20, 0x30):
-                numbers[tag >> 3] = number if number < 1 << 63 else number - (1 << 64)
-            else:
-                raise CorruptStoreError(f"a KeyValue has a field with the unknown tag {tag:#x}")
     except IndexError:
         raise CorruptStoreError(f"a KeyValue of {end} bytes ends inside a number") from None
-    return key, numbers[2], numbers[3], numbers[4], value, numbers[6]
+    return key, created, modified, version, value, lease
 
 
 def decode_key_value(data: bytes) -> KeyValue:

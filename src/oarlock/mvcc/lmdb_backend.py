@@ -10,6 +10,7 @@ is renewed after each commit, guarded by `_read_lock` because a writer that meet
 """
 
 import contextlib
+import errno
 import os
 import re
 import threading
@@ -32,6 +33,9 @@ from oarlock.mvcc.revision import key_of
 
 DEFAULT_MAP_BYTES = 16 << 30
 """Address space reserved for the map, twice etcd's greatest advised database. Only what is written takes disk."""
+
+_NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""How the texts of LMDB's errors end when the disk, a quota or a limit on file sizes is exhausted."""
 
 _MINIMUM_MAP_BYTES = 64 << 20
 _CURRENT = "CURRENT"
@@ -335,11 +339,11 @@ def _translated_errors(path: Path) -> Iterator[None]:
         yield
     except lmdb.MapFullError:
         raise
-    except lmdb.DiskError as error:
-        raise StorageFullError(f"{path}: no space left on the disk") from error
     except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError) as error:
         raise CorruptStoreError(f"{path}: {error}") from error
     except lmdb.Error as error:
+        if isinstance(error, lmdb.DiskError) or str(error).endswith(_NO_ROOM):
+            raise StorageFullError(f"{path}: no room on the disk: {error}") from error
         raise StorageFailedError(f"{path}: {error}") from error
 
 

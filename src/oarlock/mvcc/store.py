@@ -169,7 +169,7 @@ class Store:
         """Keep opaque bytes beside the data, committed with it and part of every snapshot."""
         self._set_meta(EXTRA_PREFIX + name, value)
 
-    def extra(self, name: str) -> bytes | None:
+    def get_extra(self, name: str) -> bytes | None:
         """Opaque bytes kept with `set_extra`."""
         return self._meta.get(EXTRA_PREFIX + name)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.front_door import echo_server, serving
 
 import grpc
-from oarlock.etcd.grpc import RpcError, ServingStatus, Status, add_health
+from oarlock.etcd.grpc import RpcError, Status
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
@@ -360,29 +360,6 @@ def test_draining_ends_what_does_not_end():
             next(stream)
         assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
         hold.set()
-
-
-def test_health():
-    """Check and Watch of grpc.health.v1, through a callable that knows."""
-    state = {"": ServingStatus.SERVING}
-
-    def build(loop):
-        server = echo_server(loop)
-        add_health(server, lambda service: state.get(service, ServingStatus.SERVICE_UNKNOWN))
-        return server
-
-    with serving("uvloop", build) as thread, grpc.insecure_channel(thread.address) as channel:
-        check = channel.unary_unary("/grpc.health.v1.Health/Check")
-        assert check(b"", timeout=10) == b"\x08\x01"
-        with pytest.raises(grpc.RpcError) as raised:
-            check(b"\x0a\x01x", timeout=10)
-        assert (raised.value.code(), raised.value.details()) == (grpc.StatusCode.NOT_FOUND, "unknown service")
-        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=20)
-        assert next(watch) == b"\x08\x01"
-        state[""] = ServingStatus.NOT_SERVING
-        assert next(watch) == b"\x08\x02"
-        unknown = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"\x0a\x01x", timeout=20)
-        assert next(unknown) == b"\x08\x03"
 
 
 def test_counters(server, channel):

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.support.front_door import grpc_message
 
 from oarlock.etcd.grpc import RpcError, Status, wire
-from oarlock.etcd.grpc.health import decode_request
 from oarlock.etcd.grpc.messages import MessageAssembler, decompress
 from oarlock.etcd.grpc.server import is_grpc
 
@@ -136,20 +135,3 @@ def test_binary_metadata():
 def test_content_types(content_type, expected):
     """GRPC's content type, alone, with a suffix or with parameters; grpc-web is another protocol."""
     assert is_grpc(content_type) is expected
-
-
-@given(st.binary(max_size=40))
-def test_any_bytes_are_a_health_request_or_an_error(message):
-    """What is not a HealthCheckRequest is INTERNAL, never an exception of another kind."""
-    code = None
-    try:
-        assert isinstance(decode_request(message), str)
-    except RpcError as error:
-        code = error.code
-    assert code in {None, Status.INTERNAL}
-
-
-def test_unknown_fields_of_a_health_request_are_passed_over():
-    """Protobuf's rule for fields that a reader does not know."""
-    message = b"\x10\x85\x01" + b"\x19" + bytes(8) + b"\x25" + bytes(4) + b"\x2a\x01z" + b"\x0a\x02kv"
-    assert decode_request(message) == "kv"

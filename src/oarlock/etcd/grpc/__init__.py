@@ -1,7 +1,6 @@
 """gRPC for servers, on `oarlock.etcd.http2`."""
 
 from oarlock.etcd.grpc.context import PeerInfo, RpcContext
-from oarlock.etcd.grpc.health import ServingStatus, add_health
 from oarlock.etcd.grpc.route import MethodStats, StreamHandler, UnaryHandler
 from oarlock.etcd.grpc.server import GrpcConnection, GrpcServer, Traffic, is_grpc
 from oarlock.etcd.grpc.status import RpcError, Status
@@ -15,11 +14,9 @@ __all__ = [
     "RequestStream",
     "RpcContext",
     "RpcError",
-    "ServingStatus",
     "Status",
     "StreamHandler",
     "Traffic",
     "UnaryHandler",
-    "add_health",
     "is_grpc",
 ]

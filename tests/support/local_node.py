@@ -38,8 +38,6 @@ class LocalNode:
     async def stop(self) -> None:
         """Flush and refuse everything from now on."""
         self.failure = Stopped("stopped")
-        if self._flushing is not None:
-            await self._flushing
         await self.flush()
 
     def propose(self, command: bytes, timeout: float | None = None) -> asyncio.Future[object]:
@@ -68,6 +66,8 @@ class LocalNode:
 
     async def flush(self) -> None:
         """Make everything durable that was applied."""
+        if self._flushing is not None and self._flushing is not asyncio.current_task():
+            await self._flushing
         while (job := self.machine.begin_flush()) is not None:
             await carry_out(job, self._loop, None)
 

@@ -52,7 +52,7 @@ _ALARMS: Final = "alarms"
 _MEMBERS: Final = "members"
 
 _Item = TypeVar("_Item")
-_MAX_ALARMS: Final = 4096
+_MAX_ALARMS: Final = 1024
 _MAX_MEMBERS: Final = 1024
 _NOTHING: Final = (0, b"")
 
@@ -76,7 +76,7 @@ class EtcdMachine:
         """
         self.store = store
         self.alarms: dict[tuple[int, int], None] = {}
-        """Raised alarms as (type, member), sorted."""
+        """Raised alarms as (type, member)."""
         self.members: dict[ServerId, Member] = {}
         """What each member has published: its name and client URLs."""
         self.restored: asyncio.Future[None] | None = None
@@ -206,20 +206,19 @@ class EtcdMachine:
             answered = [alarm]
         elif request.action == AlarmRequest.GET:
             answered = self.raised(request.alarm)
-        self._apply_alarms()
+        if request.action != AlarmRequest.GET:
+            self._apply_alarms()
         return self.store.current_revision, alarm_fields(answered)
 
     def raised(self, alarm: int) -> list[tuple[int, int]]:
-        """The raised alarms of one type, or of every type for 0 (`NONE`)."""
-        return [raised for raised in self.alarms if alarm in (AlarmType.NONE, raised[0])]
+        """The raised alarms of one type, or of every type for 0 (`NONE`), sorted."""
+        return [raised for raised in sorted(self.alarms) if alarm in (AlarmType.NONE, raised[0])]
 
     def _apply_alarms(self) -> None:
-        """Keep the alarms sorted, so that they are encoded alike everywhere, and note what they forbid."""
-        self.alarms = dict.fromkeys(sorted(self.alarms))
-        corrupt = any(alarm == AlarmType.CORRUPT for alarm, _ in self.alarms)
-        no_space = any(alarm == AlarmType.NOSPACE for alarm, _ in self.alarms)
-        self._refuses_all = errors.CORRUPT if corrupt else None
-        self._refuses_puts = self._refuses_all or (errors.NO_SPACE if no_space else None)
+        """Note what the alarms forbid."""
+        kinds = {alarm for alarm, _ in self.alarms}
+        self._refuses_all = errors.CORRUPT if AlarmType.CORRUPT in kinds else None
+        self._refuses_puts = self._refuses_all or (errors.NO_SPACE if AlarmType.NOSPACE in kinds else None)
 
     def _member_attributes(self, data: bytes, _wanted: bool) -> Outcome:
         member = Member.FromString(data)
@@ -235,7 +234,7 @@ class EtcdMachine:
         encode = msgspec.msgpack.encode
         return {
             _SESSIONS: encode(self._once.dump()),
-            _ALARMS: encode(list(self.alarms)),
+            _ALARMS: encode(sorted(self.alarms)),
             _MEMBERS: encode([self.members[member].SerializeToString() for member in sorted(self.members)]),
         }
 

@@ -18,7 +18,7 @@ from oarlock.etcd.http1 import Router
 from oarlock.etcd.machine import EtcdMachine
 from oarlock.etcd.metrics import Measured, Metrics
 from oarlock.etcd.port import PortServer
-from oarlock.etcd.proto.rpc_pb2 import Member
+from oarlock.etcd.proto.rpc_pb2 import AlarmType, Member
 from oarlock.etcd.requests import Kind, encode_command
 from oarlock.etcd.services.calls import Calls, Cluster, Limits, failure_of, outcome_of
 from oarlock.etcd.services.cluster import ClusterService, Peer
@@ -185,7 +185,7 @@ class _Probe:
         self._calls = calls
 
     def alarms(self) -> list[int]:
-        return [alarm for alarm, _ in self._calls.machine.alarms]
+        return [alarm for alarm, _ in self._calls.machine.raised(AlarmType.NONE)]
 
     def has_leader(self) -> bool:
         return self._calls.cluster.leader_id is not None

@@ -75,7 +75,7 @@ class MaintenanceService:
         complaints = [] if status.leader_id else [errors.NO_LEADER.message]
         complaints += [
             f"memberID:{member} alarm:{_alarm_name(alarm)} "  # etcd prints the message, blank included
-            for alarm, member in self._machine.alarms
+            for alarm, member in self._machine.raised(AlarmType.NONE)
         ]
         response = StatusResponse(
             version=SERVER_VERSION,
@@ -170,7 +170,7 @@ class MaintenanceService:
     def _buckets(self) -> dict[str, dict[bytes, bytes]]:
         """What the file holds beside keys, as etcd keeps it; members are left out, since a restore names new ones."""
         return {
-            "alarm": {alarm_member(*alarm).SerializeToString(): b"" for alarm in self._machine.alarms},
+            "alarm": {alarm_member(*alarm).SerializeToString(): b"" for alarm in self._machine.raised(AlarmType.NONE)},
             "cluster": {b"clusterVersion": b"3.5.0"},
         }
 

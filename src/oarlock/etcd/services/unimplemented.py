@@ -57,7 +57,19 @@ def _refuse(error: ApiError) -> UnaryHandler:
 
 
 def _refuse_stream(error: ApiError) -> StreamHandler:
-    def handler(_requests: RequestStream, _context: RpcContext) -> AsyncIterator[bytes]:
-        raise error.exception()
+    def handler(requests: RequestStream, _context: RpcContext) -> AsyncIterator[bytes]:
+        return _Refusal(requests, error)
 
     return handler
+
+
+class _Refusal(AsyncIterator[bytes]):
+    """Fails once the client has said something: some take an end that comes before as a failure of their own."""
+
+    def __init__(self, requests: RequestStream, error: ApiError) -> None:
+        self._requests = requests
+        self._error = error
+
+    async def __anext__(self) -> bytes:
+        await anext(self._requests, None)
+        raise self._error.exception()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.node_cluster import NodeCluster, eventually
 
 from oarlock.node.errors import (
     NoLeader,
@@ -16,7 +17,6 @@ from oarlock.node.errors import (
     Stopped,
 )
 from oarlock.node.node import Node
-from tests.support.node_cluster import NodeCluster, eventually
 
 
 async def settle(futures: list[asyncio.Future[Any]]) -> list[Any]:

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.support.node_cluster import NodeCluster
 
 from oarlock.node.errors import Overloaded, ReadTimeout
-from tests.support.node_cluster import NodeCluster
 
 
 async def test_follower_sees_what_was_acknowledged(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_late_answer_confirms_nothing(tmp_path: Path) -> None:
             await follower.read_barrier(timeout=0.4)
         assert len(held) >= 2, "it was tried again"
         barrier = follower.read_barrier(timeout=0.3)
-        for payload in list(held):
+        for payload in held:
             follower._owner.receive(leader.config.server_id, payload)
         with pytest.raises(ReadTimeout):
             await barrier

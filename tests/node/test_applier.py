@@ -1,0 +1,72 @@
+"""One ordered applier that blocks nobody."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.node_cluster import NodeCluster, eventually
+from tests.support.node_machine import Broken
+
+from oarlock.node.errors import Stopped
+
+
+async def test_backlog_does_not_delay_heartbeats(tmp_path: Path) -> None:
+    """A long backlog of slow commands is applied in slices: the leader keeps its office meanwhile."""
+    async with NodeCluster(tmp_path, election_timeout_ms=600, heartbeat_interval_ms=60) as cluster:
+        leader = await cluster.leader()
+        await leader.propose(b"warm")
+        term = leader.status().term
+        for server_id in cluster.nodes:
+            machine = cluster.machine(server_id)
+
+            def slow(index: int, command: bytes, apply=machine.apply) -> object:
+                time.sleep(0.001)
+                return apply(index, command)
+
+            machine.apply = slow
+            cluster.nodes[server_id]._applier._machine = machine
+        futures = [leader.propose(b"%d" % number) for number in range(500)]
+        turns = 0
+        while not futures[-1].done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 3, "the loop went round while the backlog was applied"
+        assert leader.status().term == term
+        assert cluster.machine(leader.config.server_id).words == [b"warm", *(b"%d" % number for number in range(500))]
+
+
+async def test_broken_machine_ends_the_server(tmp_path: Path) -> None:
+    """A machine that raises cannot go on: the node fails, waiters get an error, nothing further is applied."""
+    cluster = NodeCluster(tmp_path, 1)
+    node = await cluster.start(1)
+    await node.propose(b"good")
+    cluster.machine(1).break_at = b"bad"
+    outcomes = await asyncio.gather(node.propose(b"bad"), node.propose(b"next"), return_exceptions=True)
+    assert all(isinstance(outcome, Stopped) for outcome in outcomes)
+    assert isinstance(cluster.failures[1], Broken)
+    assert cluster.machine(1).words == [b"good"]
+    with pytest.raises(Stopped):
+        await node.propose(b"late")
+    await cluster.stop(1)
+
+
+async def test_flushed_in_the_background(tmp_path: Path) -> None:
+    """What is applied becomes durable in the machine's own storage soon, without anybody asking."""
+    async with NodeCluster(tmp_path, 1, flush_interval_ms=20) as cluster:
+        node = await cluster.leader()
+        await node.propose(b"one")
+        machine = cluster.machine(1)
+        await eventually(lambda: machine.durable_index() == machine.applied_index() > 0, "a flush")
+        flushes = machine.flushes
+        await asyncio.sleep(0.1)
+        assert machine.flushes == flushes, "an idle machine is not flushed"
+
+
+async def test_flushed_early_under_load(tmp_path: Path) -> None:
+    """Many applied entries are flushed without waiting for the interval."""
+    async with NodeCluster(tmp_path, 1, flush_interval_ms=60_000, flush_entries=20) as cluster:
+        node = await cluster.leader()
+        for number in range(30):
+            await node.propose(b"%d" % number)
+        await eventually(lambda: cluster.machine(1).flushes, "a flush")

@@ -1,0 +1,192 @@
+"""The disk: group commit off the loop, stalls, failures, and running full."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from tests.support.faulty_disk import FaultyDisk
+from tests.support.node_cluster import NodeCluster, eventually
+
+from oarlock.node.errors import DiskFull, Stopped
+from oarlock.storage.errors import WriteFailed
+
+
+async def test_synced_in_one_thread_of_its_own(tmp_path: Path) -> None:
+    """The log is synced in a thread of its own, never on the loop."""
+    disk = FaultyDisk()
+    async with NodeCluster(tmp_path, 1, disks={1: disk}) as cluster:
+        node = await cluster.leader()
+        disk.sync_threads.clear()
+        for number in range(10):
+            await node.propose(b"%d" % number)
+        assert len(disk.sync_threads) == 1
+        assert threading.get_ident() not in disk.sync_threads
+
+
+async def test_what_waits_for_a_sync_shares_the_next(tmp_path: Path) -> None:
+    """Group commit: everything that arrives while one sync runs is made durable by the next one."""
+    disk = FaultyDisk()
+    async with NodeCluster(tmp_path, 1, disks={1: disk}, election_timeout_ms=5000) as cluster:
+        node = await cluster.leader()
+        await node.propose(b"warm")
+        disk.open_gate.clear()
+        futures = [node.propose(b"first")]
+        await eventually(disk.stalled.is_set, "the sync waits")
+        before = disk.syncs
+        for number in range(50):
+            futures.append(node.propose(b"%d" % number))
+            await asyncio.sleep(0)
+        assert not any(future.done() for future in futures), "nothing is answered before the disk has it"
+        disk.open_gate.set()
+        await asyncio.gather(*futures)
+        assert disk.syncs - before <= 2
+
+
+async def test_no_acknowledgement_before_the_followers_disks(tmp_path: Path) -> None:
+    """P-1: followers acknowledge only what is on their disks; without a majority of disks nothing is answered."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, election_timeout_ms=3000, heartbeat_interval_ms=50) as cluster:
+        leader = await cluster.leader()
+        await leader.propose(b"before")
+        await cluster.all_applied()
+        followers = [server_id for server_id in disks if server_id != leader.config.server_id]
+        for server_id in followers:
+            disks[server_id].open_gate.clear()
+        future = leader.propose(b"waits")
+        for server_id in followers:
+            await eventually(disks[server_id].stalled.is_set, "followers are writing")
+        assert not future.done()
+        disks[followers[0]].open_gate.set()
+        assert await future == 2
+        disks[followers[1]].open_gate.set()
+
+
+async def test_stalled_disk_costs_the_leadership(tmp_path: Path) -> None:
+    """A leader whose disk hangs steps down, though its network is fine, and another one goes on (hashicorp/raft 503)."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks) as cluster:
+        old = await cluster.leader()
+        await old.propose(b"before")
+        others = {server_id for server_id in disks if server_id != old.config.server_id}
+        disks[old.config.server_id].open_gate.clear()
+        pending = old.propose(b"while it hangs")
+        new = await eventually(
+            lambda: next(
+                (cluster.nodes[server_id] for server_id in others if cluster.nodes[server_id].is_leader), None
+            ),
+            "a new leader",
+        )
+        await new.propose(b"goes on")
+        assert not old.is_leader
+        disks[old.config.server_id].open_gate.set()
+        await pending
+        await cluster.all_applied()
+        words = cluster.machine(1).words
+        assert sorted(words) == sorted([b"before", b"while it hangs", b"goes on"])
+
+
+async def test_failed_sync_ends_the_server(tmp_path: Path) -> None:
+    """A failed sync is never retried: the node fails at once, nothing waiting is answered with success."""
+    disk = FaultyDisk()
+    cluster = NodeCluster(tmp_path, 1, disks={1: disk})
+    node = await cluster.start(1)
+    await cluster.leader()
+    await node.propose(b"good")
+    disk.fail_sync = True
+    futures = [node.propose(b"%d" % number) for number in range(5)]
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert all(isinstance(outcome, Stopped) for outcome in outcomes)
+    assert isinstance(cluster.failures[1], WriteFailed)
+    syncs = disk.syncs
+    with pytest.raises(Stopped):
+        await node.propose(b"after")
+    await cluster.stop(1)
+    assert disk.syncs == syncs, "not even at the end is it tried again"
+    disk.fail_sync = False
+    node = await cluster.start(1)
+    await node.read_barrier()
+    assert cluster.machine(1).words[0] == b"good"
+    await cluster.stop(1)
+
+
+async def test_full_disk_refuses_writes_and_recovers(tmp_path: Path) -> None:
+    """A full disk: writes get a clear error, reads go on, and both work again when space returns."""
+    disk = FaultyDisk()
+    async with NodeCluster(
+        tmp_path, 1, disks={1: disk}, election_timeout_ms=60_000, heartbeat_interval_ms=30
+    ) as cluster:
+        node = await cluster.leader()
+        await node.propose(b"before")
+        disk.full = True
+        caught = node.propose(b"caught by it")
+        await eventually(lambda: node.disk_is_full, "the writer finds the disk full")
+        with pytest.raises(DiskFull):
+            await node.propose(b"refused")
+        assert not DiskFull.outcome_unknown
+        await node.read_barrier()
+        assert cluster.machine(1).words == [b"before"]
+        disk.full = False
+        assert await caught == 2
+        assert await node.propose(b"after") == 3
+        assert not node.disk_is_full
+
+
+async def test_follower_with_a_full_disk(tmp_path: Path) -> None:
+    """A follower with a full disk stops acknowledging and harms nobody; when space returns it catches up."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, election_timeout_ms=1000) as cluster:
+        leader = await cluster.leader()
+        follower = await cluster.follower()
+        disks[follower.config.server_id].full = True
+        for number in range(20):
+            await leader.propose(b"%d" % number)
+        await eventually(lambda: follower.disk_is_full, "the follower finds its disk full")
+        with pytest.raises(DiskFull):
+            await follower.propose(b"refused")
+        assert follower.status().durable_index < leader.status().commit_index
+        disks[follower.config.server_id].full = False
+        await cluster.all_applied()
+        assert await follower.propose(b"after") == 21
+
+
+async def test_full_leader_makes_way(tmp_path: Path) -> None:
+    """A leader that can write no more makes way for one that can, and its own disk's end loses nothing."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks) as cluster:
+        old = await cluster.leader()
+        await old.propose(b"before")
+        disks[old.config.server_id].full = True
+        caught = old.propose(b"caught", timeout=15)
+        others = {server_id for server_id in disks if server_id != old.config.server_id}
+        new = await eventually(
+            lambda: next(
+                (cluster.nodes[server_id] for server_id in others if cluster.nodes[server_id].is_leader), None
+            ),
+            "a new leader",
+        )
+        await new.propose(b"goes on")
+        disks[old.config.server_id].full = False
+        await caught
+        await cluster.all_applied()
+        assert sorted(cluster.machine(1).words) == sorted([b"before", b"caught", b"goes on"])
+
+
+async def test_low_space_refuses_before_it_is_too_late(tmp_path: Path) -> None:
+    """Below the reserve proposals are refused, also those forwarded by others, while leadership and reads go on."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000, election_timeout_ms=2000) as cluster:
+        leader = await cluster.leader()
+        follower = await cluster.follower()
+        await leader.propose(b"before")
+        disks[leader.config.server_id].free = 10
+        await eventually(lambda: leader.disk_is_full, "low space is noticed")
+        with pytest.raises(DiskFull):
+            await leader.propose(b"refused")
+        with pytest.raises(DiskFull):
+            await follower.propose(b"refused by the leader")
+        await follower.read_barrier()
+        assert leader.is_leader
+        disks[leader.config.server_id].free = None
+        await eventually(lambda: not leader.disk_is_full, "space is noticed")
+        assert await follower.propose(b"after") == 2

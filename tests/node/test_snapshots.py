@@ -1,0 +1,121 @@
+"""Compaction, and followers that need a snapshot."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from tests.support.node_cluster import NodeCluster, eventually
+
+from oarlock.node.node import Node
+
+SMALL = {"snapshot_count": 10, "snapshot_tail": 5, "flush_interval_ms": 10, "snapshot_chunk_bytes": 1000}
+
+
+async def fill(node: Node, first: int, last: int) -> None:
+    for number in range(first, last):
+        await node.propose(b"word %d " % number + bytes(50))
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_log_is_compacted(tmp_path: Path, durable: bool) -> None:
+    """After snapshot_count entries the log is cut on every server, a tail stays, and a restart finds everything."""
+    async with NodeCluster(tmp_path, durable=durable, **SMALL) as cluster:
+        leader = await cluster.leader()
+        await fill(leader, 0, 50)
+        await eventually(lambda: all(node.status().first_index > 20 for node in cluster.nodes.values()), "compaction")
+        for node in cluster.nodes.values():
+            status = node.status()
+            assert status.last_index - status.first_index + 1 >= SMALL["snapshot_tail"]
+        for server_id in (1, 2, 3):
+            await cluster.stop(server_id)
+        for server_id in (1, 2, 3):
+            await cluster.start(server_id)
+        await cluster.nodes[2].read_barrier()
+        assert len(cluster.machine(2).words) == 50
+        await cluster.all_applied()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_follower_catches_up_by_snapshot(tmp_path: Path, durable: bool) -> None:
+    """A follower whose next entry is compacted gets a snapshot in chunks, then the log that follows it."""
+    async with NodeCluster(tmp_path, durable=durable, **SMALL) as cluster:
+        leader = await cluster.leader()
+        follower = (await cluster.follower()).config.server_id
+        await cluster.crash(follower)
+        await fill(leader, 0, 50)
+        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        node = await cluster.start(follower)
+        await fill(leader, 50, 70)
+        await cluster.all_applied()
+        assert node.counters.snapshots_received >= 1
+        assert len(cluster.machine(follower).words) == 70
+        await cluster.crash(follower)
+        await cluster.start(follower)
+        await cluster.nodes[follower].read_barrier()
+        assert len(cluster.machine(follower).words) == 70
+
+
+async def test_old_snapshots_are_removed(tmp_path: Path) -> None:
+    """Of snapshots made for compaction only the newest file stays."""
+    async with NodeCluster(tmp_path, 1, durable=False, **SMALL) as cluster:
+        node = await cluster.leader()
+        await fill(node, 0, 90)
+        directory = cluster.data_dir(1) / "snapshots"
+        await eventually(lambda: node.counters.snapshots_taken >= 3, "several snapshots")
+        await eventually(lambda: len(list(directory.glob("*.snap"))) == 1, "older ones go")
+
+
+async def test_applies_go_on_while_a_snapshot_is_written(tmp_path: Path) -> None:
+    """The image is pinned at its index; commands applied while it is written are not in it, and not held up (G21)."""
+    async with NodeCluster(tmp_path, 1, durable=False) as cluster:
+        node = await cluster.leader()
+        await node.propose(b"in it")
+        gate, reached = threading.Event(), threading.Event()
+        machine = cluster.machine(1)
+        begin = machine.begin_snapshot
+
+        def slow_view() -> object:
+            view = begin()
+            write = view.write
+
+            def held(out: object) -> None:
+                reached.set()
+                gate.wait()
+                write(out)
+
+            view.write = held
+            return view
+
+        machine.begin_snapshot = slow_view
+        node._snapshots.take()
+        await eventually(reached.is_set, "the image is being written")
+        assert await node.propose(b"not in it") == 2
+        gate.set()
+        await eventually(lambda: node.counters.snapshots_taken == 1, "the snapshot is there")
+        held = node._opened.snapshots.latest()
+        assert held is not None
+        assert held.metadata.last_included_index == machine.applied_index() - 1
+
+
+async def test_damaged_snapshot_is_sent_again(tmp_path: Path) -> None:
+    """A received snapshot that does not verify is dropped and asked for anew; it never reaches the machine."""
+    async with NodeCluster(tmp_path, **SMALL) as cluster:
+        leader = await cluster.leader()
+        follower = (await cluster.follower()).config.server_id
+        await cluster.crash(follower)
+        await fill(leader, 0, 50)
+        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        damaged: list[int] = []
+        for node in cluster.nodes.values():
+
+            def damaging(to: int, payload: bytes, send=node.transport.send_bulk) -> bool:
+                if len(payload) > 900 and not damaged:
+                    damaged.append(to)
+                    payload = payload[:500] + bytes([payload[500] ^ 1]) + payload[501:]
+                return send(to, payload)
+
+            node.transport.send_bulk = damaging
+        await cluster.start(follower)
+        await cluster.all_applied()
+        assert damaged
+        assert len(cluster.machine(follower).words) == 50

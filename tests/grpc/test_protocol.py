@@ -12,6 +12,7 @@ from tests.support.front_door import (
     grpc_message,
     headers_frame,
     request_bytes,
+    until,
 )
 
 from oarlock.etcd.grpc import GrpcConnection, PeerInfo, RequestStream, RpcContext
@@ -40,10 +41,7 @@ class GrpcWire(Wire):
         return any(seen.ends_stream for seen in self.seen if seen.stream_id == stream_id)
 
     async def until_ended(self, *stream_ids):
-        async with asyncio.timeout(10):
-            while not all(map(self.ended, stream_ids)):
-                await asyncio.sleep(0)
-                self.read()
+        await until(lambda: (self.read(), all(map(self.ended, stream_ids)))[1])
 
 
 @pytest.fixture
@@ -201,8 +199,7 @@ async def test_a_streaming_handler_that_does_not_read_stops_its_client(server):
 
     async def lazy(requests: RequestStream, context: RpcContext):
         await go_on.wait()
-        async for message in requests:
-            taken.append(len(message))
+        taken.extend([len(message) async for message in requests])
         yield b"done"
 
     server.add_stream("/test.Echo/Lazy", lazy)
@@ -214,8 +211,7 @@ async def test_a_streaming_handler_that_does_not_read_stops_its_client(server):
     wire.read()
     assert [seen for seen in wire.kinds(frames.WINDOW_UPDATE) if seen.stream_id == 1] == []
     go_on.set()
-    while len(taken) < 65:
-        await asyncio.sleep(0)
+    await until(lambda: wire.read() or wire.kinds(frames.WINDOW_UPDATE)[1:])
     wire.read()
     (update,) = [seen for seen in wire.kinds(frames.WINDOW_UPDATE) if seen.stream_id == 1]
     assert int.from_bytes(update.payload, "big") == 65_000

@@ -272,7 +272,7 @@ class ServerThread:
         *,
         router: Router | None = None,
         tls: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
+        **options: Any,
     ) -> None:
         self.loop = uvloop.new_event_loop() if kind == "uvloop" else asyncio.new_event_loop()
         self.server: PortServer
@@ -284,7 +284,7 @@ class ServerThread:
         )
 
         async def start() -> int:
-            self.server = PortServer(self.loop, build(self.loop), router, limits=limits)
+            self.server = PortServer(self.loop, build(self.loop), router, **options)
             return (await self.server.start("127.0.0.1", 0, tls=tls))[0][1]
 
         self.port: int = self.run(start())
@@ -318,3 +318,10 @@ def serving(kind: str, *arguments: Any, **options: Any) -> Iterator[ServerThread
         yield thread
     finally:
         thread.stop()
+
+
+async def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
+    """Let the loop run until a condition holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.0005)

@@ -179,9 +179,9 @@ class Connection(Sender):
         self.closed = True
         streams = list(self.streams.values())
         self.streams.clear()
-        self.blocked.clear()
         self._block.clear()
         for stream in streams:
+            self.discard_pending(stream)
             stream.receiving = False
             stream.receiver.reset(None)
 

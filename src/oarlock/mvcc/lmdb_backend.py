@@ -9,13 +9,10 @@ Writes happen under `_write_lock` in whatever thread calls; reads of the owner's
 is renewed after each commit, guarded by `_read_lock` because a writer that meets a full map grows it.
 """
 
-import contextlib
-import errno
 import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -26,50 +23,24 @@ from oarlock.mvcc.errors import (
     CorruptStoreError,
     StorageBusyError,
     StorageFailedError,
-    StorageFullError,
     StoreClosedError,
 )
-from oarlock.mvcc.revision import key_of
+from oarlock.mvcc.lmdb_generation import Generation, translated_errors, unlink
 
 DEFAULT_MAP_BYTES = 16 << 30
 """Address space reserved for the map, twice etcd's greatest advised database. Only what is written takes disk."""
 
-_NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-"""How the texts of LMDB's errors end when the disk, a quota or a limit on file sizes is exhausted."""
-
-_MINIMUM_MAP_BYTES = 64 << 20
 _CURRENT = "CURRENT"
+_NEXT = "CURRENT.next"
+_EMPTY_BYTES = 1 << 16
+"""A database file without data is smaller."""
 _GENERATION_NAME = re.compile(r"store-(\d{6,})\.mdb\Z")
-_REPLACE_RECORDS = 4096
-"""Records per transaction while a new generation is built; bounds the dirty pages in memory."""
-
-
-class _Generation:
-    """One open environment, closed when its last user lets go of it."""
-
-    def __init__(self, path: Path, map_bytes: int, *, sync: bool = True) -> None:
-        self.path = path
-        self.views = 0
-        self.retired = False
-        self.env = _open(path, map_bytes, sync=sync)
-        self.keys = self.env.open_db(b"key")
-        self.meta = self.env.open_db(b"meta")
-
-    def size(self) -> int:
-        """Bytes of the file up to the last page in use."""
-        return (self.env.info()["last_pgno"] + 1) * self.env.stat()["psize"]
-
-    def release(self) -> None:
-        """Close and delete the files of a generation that was replaced, unless a view still reads it."""
-        if self.retired and not self.views:
-            self.env.close()
-            _unlink(self.path)
 
 
 class LmdbView:
     """A read transaction pinned at one commit."""
 
-    def __init__(self, backend: "LmdbBackend", generation: _Generation) -> None:
+    def __init__(self, backend: "LmdbBackend", generation: Generation) -> None:
         self._backend = backend
         self._generation = generation
         self._transaction: lmdb.Transaction | None = generation.env.begin(db=generation.keys)
@@ -136,9 +107,12 @@ class LmdbBackend:
     def write(self, batch: Batch) -> None:
         """Apply a batch in one synced transaction, growing the map if it is full."""
         with self._write_lock:
+            if self._closed:
+                raise StoreClosedError(f"{self._directory}: the store is closed")
+            self._generation.reserve(batch)
             while True:
                 try:
-                    self._write_once(batch)
+                    self._generation.write(batch)
                 except lmdb.MapFullError:
                     self._grow()
                 else:
@@ -155,7 +129,7 @@ class LmdbBackend:
             self._generation.views += 1
             return view
 
-    def end_view(self, generation: _Generation, transaction: lmdb.Transaction) -> None:
+    def end_view(self, generation: Generation, transaction: lmdb.Transaction) -> None:
         """Called by a view that closes."""
         with self._read_lock:
             # After close() the environment has already ended its transactions.
@@ -185,37 +159,45 @@ class LmdbBackend:
 
     def size_in_use(self) -> int:
         """Bytes of pages that hold data or the tree over it."""
-        generation = self._generation
-        with generation.env.begin() as transaction:
-            stats = [transaction.stat(database) for database in (generation.keys, generation.meta)]
-            stats.append(generation.env.stat())
-        pages = 2 + sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
-        return pages * int(stats[0]["psize"])
+        with self._read_lock:
+            return self._generation.size_in_use()
 
     def close(self) -> None:
         """Close the environment; everything committed is on disk."""
-        with self._write_lock, self._read_lock:
+        with self._write_lock:
+            self._close()
+
+    def _close(self) -> None:
+        with self._read_lock:
             if not self._closed:
                 self._end_reader()
                 self._closed = True
                 self._generation.env.close()
 
-    def _open_current(self) -> _Generation:
+    def _open_current(self) -> Generation:
         pointer = self._directory / _CURRENT
         if not pointer.exists():
+            self._require_no_data()
             self._remove_others(None)
             generation = self._create(1)
-            self._point_to(generation)
+            self._prepare_pointer(generation)
+            self._switch_pointer()
             return generation
         name = pointer.read_text().strip()
         path = self._directory / name
         if not _GENERATION_NAME.match(name) or not path.is_file():
             raise CorruptStoreError(f"{pointer} names {name!r}, which is no database file in that directory")
         self._remove_others(name)
-        return _Generation(path, self._map_bytes)
+        return Generation(path, self._map_bytes)
 
-    def _create(self, number: int, *, sync: bool = True) -> _Generation:
-        return _Generation(self._directory / f"store-{number:06d}.mdb", self._map_bytes, sync=sync)
+    def _require_no_data(self) -> None:
+        """Without `CURRENT` there may be what a start left that never came to write it, but no data."""
+        for path in sorted(self._directory.iterdir()):
+            if _GENERATION_NAME.match(path.name) and path.stat().st_size > _EMPTY_BYTES:
+                raise CorruptStoreError(f"{self._directory} holds the database {path.name} but no {_CURRENT}")
+
+    def _create(self, number: int, *, sync: bool = True) -> Generation:
+        return Generation(self._directory / f"store-{number:06d}.mdb", self._map_bytes, sync=sync)
 
     def _remove_others(self, current: str | None) -> None:
         """Delete what an interrupted replacement, or the one before the last crash, left behind."""
@@ -224,14 +206,17 @@ class LmdbBackend:
             if match and match.string != current:
                 path.unlink()
 
-    def _point_to(self, generation: _Generation) -> None:
-        aside = self._directory / (_CURRENT + ".new")
-        with aside.open("w") as file:
+    def _prepare_pointer(self, generation: Generation) -> None:
+        """Write the next `CURRENT` aside; the old one still counts."""
+        with (self._directory / _NEXT).open("w") as file:
             file.write(generation.path.name + "\n")
             file.flush()
             os.fsync(file.fileno())
         _fsync_directory(self._directory)
-        aside.replace(self._directory / _CURRENT)
+
+    def _switch_pointer(self) -> None:
+        """Let the next `CURRENT` count; until this returns, either may after a crash."""
+        (self._directory / _NEXT).replace(self._directory / _CURRENT)
         _fsync_directory(self._directory)
 
     def _begin_reader(self) -> lmdb.Transaction:
@@ -245,29 +230,12 @@ class LmdbBackend:
             self._reader.abort()
             self._reader = None
 
-    def _write_once(self, batch: Batch) -> None:
-        if self._closed:
-            raise StoreClosedError(f"{self._directory}: the store is closed")
-        generation = self._generation
-        with _translated_errors(generation.path), generation.env.begin(write=True) as transaction:
-            with transaction.cursor(generation.keys) as cursor:
-                consumed, added = cursor.putmulti(batch.records.items(), append=True)
-                if added != consumed:
-                    raise CorruptStoreError(f"{generation.path} already holds revisions that a batch adds")
-                for revision in batch.deletions:
-                    if cursor.set_key(key_of(revision)):
-                        cursor.delete()
-            for name, value in batch.meta.items():
-                transaction.put(name.encode(), value, db=generation.meta)
-
     def _grow(self) -> None:
         with self._read_lock:
             if self._generation.views:
                 raise StorageBusyError(f"{self._generation.path}: its map is full and cannot grow while a view is open")
             self._end_reader()
-            self._map_bytes = self._generation.env.info()["map_size"] * 2
-            with _translated_errors(self._generation.path):
-                self._generation.env.set_mapsize(self._map_bytes)
+            self._map_bytes = self._generation.grow()
 
     def _replace(self, records: Iterable[tuple[bytes, bytes]], meta: dict[str, bytes]) -> None:
         old = self._generation
@@ -275,81 +243,28 @@ class LmdbBackend:
         number = int(match[1]) + 1 if match else 1
         new = self._create(number, sync=False)
         try:
-            with _translated_errors(new.path):
-                self._fill(new, records, meta)
+            with translated_errors(new.path):
+                new.fill(records, meta)
                 new.env.sync(True)
-            new.env.close()
-            new = self._create(number)
-            self._point_to(new)
+                new.env.close()
+                new = self._create(number)
+                self._prepare_pointer(new)
         except BaseException:
             new.env.close()
-            _unlink(new.path)
+            unlink(new.path)
             raise
+        try:
+            self._switch_pointer()
+        except OSError as error:
+            # Which of the two a restart would find is not known, so nothing more may be written to either.
+            self._close()
+            raise StorageFailedError(f"{self._directory / _CURRENT}: {error}") from error
         with self._read_lock:
             self._end_reader()
             self._generation = new
             self._size_bytes = new.size()
             old.retired = True
             old.release()
-
-    def _fill(self, generation: _Generation, records: Iterable[tuple[bytes, bytes]], meta: dict[str, bytes]) -> None:
-        source = iter(records)
-        while chunk := list(islice(source, _REPLACE_RECORDS)):
-            while True:
-                try:
-                    with generation.env.begin(write=True) as transaction:
-                        with transaction.cursor(generation.keys) as cursor:
-                            consumed, added = cursor.putmulti(chunk, append=True)
-                        if added != consumed:
-                            raise CorruptStoreError("revisions out of order in what should replace the store")
-                except lmdb.MapFullError:
-                    self._map_bytes = generation.env.info()["map_size"] * 2
-                    generation.env.set_mapsize(self._map_bytes)
-                else:
-                    break
-        with generation.env.begin(write=True, db=generation.meta) as transaction:
-            for name, value in meta.items():
-                transaction.put(name.encode(), value)
-
-
-def _open(path: Path, map_bytes: int, *, sync: bool) -> lmdb.Environment:
-    """Open an environment, asking for less address space where the process may not have so much."""
-    with _translated_errors(path):
-        while True:
-            try:
-                return lmdb.open(
-                    str(path),
-                    subdir=False,
-                    map_size=map_bytes,
-                    max_dbs=2,
-                    max_spare_txns=4,
-                    sync=sync,
-                    readahead=False,
-                    mode=0o600,
-                )
-            except (lmdb.MemoryError, MemoryError):
-                if map_bytes <= _MINIMUM_MAP_BYTES:
-                    raise
-                map_bytes //= 2
-
-
-@contextlib.contextmanager
-def _translated_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except lmdb.MapFullError:
-        raise
-    except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError) as error:
-        raise CorruptStoreError(f"{path}: {error}") from error
-    except lmdb.Error as error:
-        if isinstance(error, lmdb.DiskError) or str(error).endswith(_NO_ROOM):
-            raise StorageFullError(f"{path}: no room on the disk: {error}") from error
-        raise StorageFailedError(f"{path}: {error}") from error
-
-
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_name(path.name + "-lock").unlink(missing_ok=True)
 
 
 def _fsync_directory(directory: Path) -> None:

@@ -45,6 +45,7 @@ async def test_ignore_value_and_ignore_lease(pair: Pair) -> None:
 async def test_an_unknown_lease_is_refused(pair: Pair) -> None:
     """A put under a lease that does not exist has no effect."""
     await pair.play(put(b"a", b"1", lease=12345), put(b"a", b"1", lease=-5), get(b"a"))
+    await pair.play(put(b"a", lease=12345, ignore_value=True), put(b"a"), put(b"a", lease=12345, ignore_value=True))
 
 
 async def test_delete_ranges(pair: Pair) -> None:

@@ -156,6 +156,7 @@ async def test_puts_are_checked_before_ranges(pair: Pair) -> None:
         txn(success=[get(b"a", revision=1 << 40), put(b"missing", ignore_value=True)]),
         txn(success=[get(b"a", revision=1 << 40), txn(None, [put(b"missing", ignore_lease=True)])]),
         txn(success=[get(b"a", revision=1 << 40), get(b"a", revision=-9)]),
+        txn(success=[put(b"missing", lease=12345, ignore_value=True)]),
     )
 
 

@@ -121,9 +121,9 @@ class EtcdMachine:
         if self._refuses_puts is not None:
             return self._refuses_puts
         request = PutRequest.FromString(data)
-        if (request.lease or request.ignore_value or request.ignore_lease) and (
-            error := check_put_against(self.store, request)
-        ):
+        if request.lease:
+            return errors.LEASE_NOT_FOUND  # before the key, unlike inside a transaction
+        if (request.ignore_value or request.ignore_lease) and (error := check_put_against(self.store, request)):
             return error
         writer = self.store.begin_write()
         fields = put(writer, request)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from oarlock.storage.disk import PosixFile
 
 WRITER = """
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from oarlock.raft.types import Entry, EntryKind
@@ -36,6 +38,7 @@ while True:
 
 HOLDER = """
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from oarlock.storage import PosixDisk
@@ -208,6 +211,25 @@ def test_short_writes_and_reads_are_completed(tmp_path: Path, monkeypatch: pytes
     assert file.pread(100, 0) == b"\0\x000123456789"
     assert file.pread(5, 2) == b"01234"
     file.close()
+
+
+def test_syncs_reach_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An append asks the system for one fdatasync of the segment, and a new segment for an fsync of the directory."""
+    log, _ = WriteAheadLog.open(PosixDisk(), tmp_path, segment_bytes=4096)
+    synced: list[str] = []
+    for name in ("fdatasync", "fsync"):
+        real = getattr(os, name)
+
+        def record(fd: int, name: str = name, real: Callable[[int], None] = real) -> None:
+            synced.append(f"{name} {Path(f'/proc/self/fd/{fd}').readlink().name}")
+            real(fd)
+
+        monkeypatch.setattr(os, name, record)
+    log.append(entries=entries(1, 1, size=2500))
+    assert synced == ["fdatasync 0000000000000001.wal"]
+    log.append(entries=entries(2, 1, size=2500))
+    assert synced[1:] == ["fdatasync spare.tmp", f"fsync {tmp_path.name}"]
+    log.close()
 
 
 def test_failing_sync_of_a_real_file_ends_the_log(tmp_path: Path) -> None:

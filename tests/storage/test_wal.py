@@ -80,9 +80,11 @@ def test_prepared_segment_is_used() -> None:
     assert not log.wants_spare
     log.append(entries=entries(1, 1, size=3000))
     assert log.wants_spare
+    disk.operations.clear()
     assert log.prepare()
     assert not log.wants_spare
     assert log.prepare()
+    assert [name for name, _ in disk.operations] == ["open", "truncate", "allocate", "fdatasync"]
     disk.operations.clear()
     log.append(entries=entries(2, 1, size=3000))
     assert [name for name, _ in disk.operations] == ["allocate", "pwrite", "fdatasync", "rename", "fsync_directory"]
@@ -233,3 +235,25 @@ def test_directories_are_made() -> None:
     survivor = disk.after_power_loss(lambda options: 0)
     _, recovered = WriteAheadLog.open(survivor, directory, segment_bytes=SEGMENT_BYTES)
     assert recovered.entries == entries(1, 1)
+
+
+def test_leftover_spare_is_removed_at_open() -> None:
+    """A segment that a crash left half made gives its space back at the next start."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    assert log.prepare()
+    restarted = disk.killed()
+    assert any(path.name == "spare.tmp" for path in restarted.files())
+    open_log(restarted)
+    assert not any(path.name == "spare.tmp" for path in restarted.files())
+
+
+def test_discarded_suffix_stays_gone() -> None:
+    """With `discard_log` nothing above the new base comes back; without it the suffix stays (IS-6, IS-7)."""
+    for discard, kept in ((True, []), (False, [4, 5])):
+        disk = new_disk()
+        log, _ = open_log(disk)
+        log.append(entries=entries(1, 5))
+        log.append(base=snapshot_at(3), discard_log=discard)
+        assert log.last_index == (3 if discard else 5)
+        assert [e.index for e in open_log(disk.copy())[1].entries] == kept

@@ -19,8 +19,9 @@ from tests.storage.log_model import (
     snapshot_at,
 )
 
-from oarlock.raft.types import HardState
+from oarlock.raft.types import Entry, EntryKind, HardState
 from oarlock.storage import Batch
+from oarlock.storage.records import SECTOR, RecordType, decode_header, encode_record
 
 
 def run(disk: CrashingDisk, appends: list[list[Batch]], *, prepare: bool = False) -> int:
@@ -209,3 +210,46 @@ def test_any_history_over_several_lives(appends: list[list[Batch]], rng: random.
         disk.crash_at = None
     _, recovered = open_log(disk.copy())
     assert image(recovered) in held[position : position + 2]
+
+
+def test_power_loss_while_several_segments_are_removed() -> None:
+    """Removal goes from the oldest on, each durable before the next, so that no crash leaves a gap between files."""
+    rng = random.Random(4)
+    crash_at = 0
+    while True:
+        disk = new_disk()
+        log, _ = open_log(disk)
+        for index in range(1, 7):
+            log.append(entries=entries(index, 1, size=3000))
+        disk.crash_at = len(disk.operations) + crash_at
+        try:
+            log.append(base=snapshot_at(5))
+            finished = True
+        except Crash:
+            finished = False
+        for survivor in disk.power_losses(rng, most=64):
+            _, recovered = open_log(survivor)
+            assert [e.index for e in recovered.entries] in ([6], [1, 2, 3, 4, 5, 6])
+        if finished:
+            assert crash_at > 10
+            return
+        crash_at += 1
+
+
+def test_value_that_looks_like_a_log() -> None:
+    """Sound records inside a torn append, a copy of a log kept as a value, say nothing about this log."""
+    record, _ = encode_record(RecordType.APPEND, b"", sequence=9, segment=1, offset=0, previous=0)
+    found = 0
+    for shift in range(SECTOR):
+        disk = new_disk()
+        log, _ = open_log(disk)
+        disk.crash_at = len(disk.operations) + 1
+        with pytest.raises(Crash):
+            log.append(entries=[Entry(1, 1, EntryKind.COMMAND, bytes(SECTOR + shift) + record + b"end")])
+        survivor = disk.after_power_loss(_keep_all_but(0))
+        content = bytes(survivor.content(DIRECTORY / f"{1:016x}.wal"))
+        found += any(decode_header(content[o : o + SECTOR]) is not None for o in range(SECTOR, len(content), SECTOR))
+        _, recovered = open_log(survivor)
+        assert recovered.entries == []
+        assert recovered.torn_bytes > 0
+    assert found == 1

@@ -74,8 +74,9 @@ def test_every_byte_rotten(seal: bool, bits: int) -> None:
     reported = cut = 0
     for path in disk.files():
         for position in range(len(disk.content(path))):
-            if not seal and path == segment(1) and position % 8:
-                continue  # the sealed case goes through these
+            around = disk.content(path)[max(0, position - 32) : position + 32]
+            if position % 8 and (not any(around) or (path == segment(1) and not seal)):
+                continue  # zeros among zeros, and what the sealed case goes through: a sample will do
             rotten = disk.copy()
             rotten.content(path)[position] ^= bits
             rotten.settle()
@@ -91,7 +92,7 @@ def test_every_byte_rotten(seal: bool, bits: int) -> None:
                 assert path == segment(2)
                 assert position >= last
                 assert found == HELD[-2]
-    assert reported > (3000 if seal else 1500)
+    assert reported > (3000 if seal else 1000)
     assert (cut > 0) is not seal
 
 

@@ -13,6 +13,7 @@ MEMBER: Final = (
     Flag("data-dir", "", "directory of all data (default: NAME.etcd)"),
     Flag("wal-dir", "", "directory of the log (default: inside the data directory)"),
     Flag("snapshot-count", 100_000, "applied entries after which the log is compacted", Kind.NUMBER),
+    Flag("experimental-snapshot-catchup-entries", 5000, "entries kept behind that for slow members", Kind.NUMBER),
     Flag("heartbeat-interval", 100, "milliseconds between a leader's heartbeats", Kind.NUMBER),
     Flag("election-timeout", 1000, "milliseconds without a leader before an election", Kind.NUMBER),
     Flag("listen-peer-urls", DEFAULT_PEER_URL, "URLs to listen on for other members"),
@@ -96,7 +97,6 @@ _IGNORED: Final = (
     _ignored("experimental-initial-corrupt-check", False, Kind.SWITCH),
     _ignored("experimental-max-learners", 1, Kind.NUMBER),
     _ignored("experimental-memory-mlock", False, Kind.SWITCH),
-    _ignored("experimental-snapshot-catchup-entries", 5000, Kind.NUMBER),
     _ignored("experimental-stop-grpc-service-on-defrag", False, Kind.SWITCH),
     _ignored("experimental-txn-mode-write-with-shared-buffer", True, Kind.SWITCH),
     _ignored("experimental-wait-cluster-ready-timeout", 5.0, Kind.DURATION),
@@ -165,6 +165,6 @@ def help_text() -> str:
         for flag in flags:
             shown = str(flag.default).lower() if flag.kind is Kind.SWITCH else str(flag.default)
             default = f" (default: {shown})" if flag.default not in ("", 0, 0.0) and "default" not in flag.help else ""
-            lines.append(f"  --{flag.name:<28} {flag.help}{default}")
+            lines.append(f"  --{flag.name:<38} {flag.help}{default}")
     lines += ["", "One server:    oarlock serve --name s1 --data-dir ./s1", "Three at once: oarlock up"]
     return "\n".join(lines)

@@ -209,6 +209,7 @@ def _node_config(settings: ServeSettings) -> NodeConfig:
         read_timeout_ms=_request_timeout_ms(settings),
         max_command_bytes=settings.max_request_bytes + _COMMAND_OVERHEAD_BYTES,
         snapshot_count=settings.snapshot_count,
+        snapshot_tail=settings.snapshot_tail,
         flush_interval_ms=settings.flush_interval_ms,
         flush_entries=settings.flush_entries,
     )

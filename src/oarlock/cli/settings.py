@@ -52,6 +52,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: int
     election_ms: int
     snapshot_count: int
+    snapshot_tail: int
     flush_interval_ms: int
     flush_entries: int
     pre_vote: bool
@@ -119,6 +120,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         heartbeat_ms=heartbeat_ms,
         election_ms=election_ms,
         snapshot_count=_positive(flags, "snapshot-count"),
+        snapshot_tail=_positive(flags, "experimental-snapshot-catchup-entries"),
         flush_interval_ms=round(flags.seconds("backend-batch-interval") * 1000) or 100,
         flush_entries=flags.number("backend-batch-limit") or 10_000,
         pre_vote=flags.switch("pre-vote"),

@@ -1,348 +1,364 @@
-"""Cores on a simulated network and disk, for tests of the algorithm alone: no sockets, no files, no clock.
+"""Several cores on a simulated network: events in a heap, delays and faults drawn from one seed, Figure 3 checked.
 
-`Server` runs one core with a disk that keeps only what was synced. `Cluster` moves messages between several, with
-drops, duplicates, delays, partitions and crashes drawn from one seed, and checks the paper's Figure 3 as it goes.
+Without faults a message takes a millisecond and disks are instant. With faults messages are lost, doubled, delayed
+and overtaken, disks and machines lag behind and stall, servers take several events in one turn as the node does, and
+a crash loses what was not synced. Time jumps from event to event.
 """
 
 import random
-from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+
+from tests.support.raft_server import Disk, Server, slot
 
 from oarlock.raft.config import RaftConfig
-from oarlock.raft.log import Log
-from oarlock.raft.messages import InstallSnapshot, RaftMessage
-from oarlock.raft.raft import Raft
-from oarlock.raft.ready import Outgoing, ReadState, Ready
-from oarlock.raft.state import Role
-from oarlock.raft.types import Configuration, Entry, EntryKind, HardState, SnapshotMetadata
+from oarlock.raft.messages import RaftMessage
+from oarlock.raft.ready import Outgoing
+from oarlock.raft.state import NotLeader, Overloaded, Role
+from oarlock.raft.types import Configuration, Entry, HardState, Index, ServerId, SnapshotMetadata, Term
 
-CHUNK = 64
-
-
-class Disk:
-    """What one server's disk holds for certain, and the writes that may still be lost."""
-
-    def __init__(self, base: SnapshotMetadata) -> None:
-        self.hard_state = HardState()
-        self.base = base
-        self.entries: list[Entry] = []
-        self.snapshot: tuple[SnapshotMetadata, tuple[bytes, ...]] | None = None
-
-    def write(self, ready: Ready) -> None:
-        """Make one `Ready` durable."""
-        if ready.hard_state is not None:
-            self.hard_state = ready.hard_state
-        if ready.snapshot is not None:
-            self._move_base(ready.snapshot, discard=ready.discard_log)
-        if ready.entries:
-            keep = ready.entries[0].index - self.base.last_included_index - 1
-            assert 0 <= keep <= len(self.entries), "entries follow the stored log"
-            self.entries[keep:] = ready.entries
-        if ready.compact_to is not None and ready.compact_to.last_included_index > self.base.last_included_index:
-            self._move_base(ready.compact_to, discard=False)
-
-    def _move_base(self, base: SnapshotMetadata, *, discard: bool) -> None:
-        dropped = base.last_included_index - self.base.last_included_index
-        self.entries = [] if discard else self.entries[dropped:]
-        self.base = base
-
-
-class Server:
-    """One core, its disk, and a state machine that is the list of the commands applied (one slot per index)."""
-
-    def __init__(self, config: RaftConfig, voters: Iterable[int], seed: int = 0, *, disk_delay: bool = False) -> None:
-        self.config = config
-        self.rng = random.Random(seed * 1_000_003 + config.server_id)
-        self.disk = Disk(SnapshotMetadata(0, 0, Configuration(voters=frozenset(voters))))
-        self.disk_delay = disk_delay
-        self.fired: list[tuple[str, tuple[object, ...]]] = []
-        self.outbox: list[Outgoing] = []
-        self.reads: list[ReadState] = []
-        self.lives = 0
-        self.start(0.0)
-
-    def start(self, now: float) -> None:
-        """Begin a life from what the disk holds."""
-        self.lives += 1
-        self.writing: deque[Ready] = deque()
-        self.outbox.clear()
-        self.partial: dict[SnapshotMetadata, dict[int, bytes]] = defaultdict(dict)
-        base, slots = self.disk.snapshot or (self.disk.base, ())
-        entries = self.disk.entries
-        self.machine: list[bytes] = list(slots)
-        if base.last_included_index > self.disk.base.last_included_index:
-            last = {entry.index: entry.term for entry in entries}.get(base.last_included_index)
-            kept = last == base.last_included_term
-            entries = [entry for entry in entries if kept and entry.index > base.last_included_index]
-            self.disk.base, self.disk.entries = base, list(entries)
-        self.raft = Raft(
-            self.config,
-            rng=self.rng,
-            now=now,
-            hard_state=self.disk.hard_state,
-            log=Log(base, entries),
-            applied_index=len(self.machine),
-            tracer=lambda rule, operands: self.fired.append((rule, operands)),
-            check_invariants=True,
-        )
-        if self.disk.snapshot is not None:
-            self.raft.snapshot_taken(self.disk.snapshot[0])
-
-    @property
-    def state(self):
-        """The core's state."""
-        return self.raft.state
-
-    @property
-    def id(self) -> int:
-        """The server's id."""
-        return self.config.server_id
-
-    def rules(self) -> set[str]:
-        """The ids of all rules fired so far."""
-        return {rule for rule, _ in self.fired}
-
-    def step(self, message: RaftMessage, now: float = 0.0) -> list[RaftMessage]:
-        """Take a message, carry out its effects at once, and return the messages sent."""
-        self.raft.step(message, now)
-        return self.settle()
-
-    def tick(self, now: float) -> list[RaftMessage]:
-        """Let time pass, carry out the effects at once, and return the messages sent."""
-        self.raft.tick(now)
-        return self.settle()
-
-    def settle(self) -> list[RaftMessage]:
-        """Carry out all effects, the disk's included, and return (and forget) the messages sent."""
-        self.run()
-        while self.writing:
-            self.complete_write()
-            self.run()
-        sent = [message for _, message in self.outbox]
-        self.outbox = []
-        return sent
-
-    def run(self) -> None:
-        """Carry out effects, leaving disk writes under way."""
-        while self.raft.has_ready():
-            ready = self.raft.ready()
-            self.outbox += ready.messages
-            for entry in ready.committed_entries:
-                assert entry.index == len(self.machine) + 1, "applied in order, each index once (ALL-1, G12)"
-                self.machine.append(b"%d:%d:%s" % (entry.term, entry.kind, entry.data))
-            for request in ready.chunk_requests:
-                self._send_chunk(request)
-            for chunk in ready.chunks:
-                self._take_chunk(chunk)
-            if ready.snapshot is not None:
-                self.machine = list(self._slots(ready.snapshot))
-                self.disk.snapshot = (ready.snapshot, tuple(self.machine))
-            if ready.committed_entries or ready.snapshot is not None:
-                self.raft.applied(len(self.machine))
-            if ready.snapshot_wanted:
-                self.take_snapshot()
-            self.reads += ready.reads
-            if ready.must_persist or self.writing:
-                self.writing.append(ready)
-                while self.writing and not self.disk_delay:
-                    self.complete_write()
-            else:
-                self.outbox += ready.messages_after_persist
-
-    def complete_write(self) -> None:
-        """The oldest write under way is durable."""
-        ready = self.writing.popleft()
-        self.disk.write(ready)
-        self.outbox += ready.messages_after_persist
-        self.raft.advance(ready.number)
-
-    def take_snapshot(self) -> None:
-        """Save the state machine as a snapshot."""
-        metadata = self.raft.metadata_at(len(self.machine))
-        self.disk.snapshot = (metadata, tuple(self.machine))
-        self.raft.snapshot_taken(metadata)
-
-    def compact(self, keep: int = 0) -> None:
-        """Take a snapshot and compact the log, but for the newest `keep` entries."""
-        index = len(self.machine)
-        if index > self.state.log.base_index:
-            self.take_snapshot()
-            self.raft.compact(max(self.state.log.base_index, index - keep))
-
-    @staticmethod
-    def _encode(slots: Iterable[bytes]) -> bytes:
-        return b"\n".join(slots)
-
-    def _send_chunk(self, request) -> None:
-        assert self.disk.snapshot is not None
-        if self.disk.snapshot[0] != request.metadata:
-            self.raft.snapshot_unavailable(request.to)
-            return
-        image = self._encode(self.disk.snapshot[1])
-        data = image[request.offset : request.offset + CHUNK]
-        done = request.offset + CHUNK >= len(image)
-        message = InstallSnapshot(
-            self.id, request.term, request.request_id, request.metadata, request.offset, data, done
-        )
-        self.outbox.append((request.to, message))
-
-    def _take_chunk(self, chunk) -> None:
-        parts = self.partial[chunk.metadata]
-        if chunk.offset == 0:
-            parts.clear()
-        expected = sum(map(len, parts.values()))
-        if chunk.offset not in parts and chunk.offset != expected:
-            self.raft.snapshot_chunk_failed(chunk, expected)
-            return
-        parts[chunk.offset] = chunk.data
-        if chunk.done:
-            slots = self._slots(chunk.metadata)
-            assert len(slots) == chunk.metadata.last_included_index
-        self.raft.snapshot_chunk_written(chunk)
-
-    def _slots(self, metadata: SnapshotMetadata) -> tuple[bytes, ...]:
-        parts = self.partial[metadata]
-        return tuple(b"".join(parts[offset] for offset in sorted(parts)).split(b"\n"))
+_TICKS_AT_ONE_TIME = 100
 
 
 class Cluster:
-    """Servers on a network whose faults are drawn from a seed."""
+    """Servers on a network."""
 
-    def __init__(self, size: int, seed: int = 0, *, faults: bool = False, **settings: object) -> None:
+    def __init__(
+        self,
+        size: int,
+        seed: int = 0,
+        *,
+        faults: bool = False,
+        configuration: Configuration | None = None,
+        **settings: object,
+    ) -> None:
         self.rng = random.Random(seed)
         self.now = 0.0
         self.faults = faults
-        ids = range(1, size + 1)
-        self.servers = {i: Server(RaftConfig(server_id=i, **settings), ids, seed, disk_delay=faults) for i in ids}
-        self.down: set[int] = set()
-        self.cut: set[tuple[int, int]] = set()
-        self.traffic: list[tuple[float, int, int, RaftMessage]] = []
-        self.leaders: dict[int, int] = {}
+        configuration = configuration or Configuration(voters=frozenset(range(1, size + 1)))
+        base = SnapshotMetadata(configuration=configuration)
+        self.servers = {
+            server_id: Server(
+                RaftConfig(server_id=server_id, **settings),
+                Disk(base, HardState(), [], ()),
+                seed=seed,
+                asynchronous=faults,
+            )
+            for server_id in sorted(configuration.members)
+        }
+        self.down: set[ServerId] = set()
+        self.cut: set[tuple[ServerId, ServerId]] = set()
+        self.drop: Callable[[ServerId, ServerId, RaftMessage], bool] = lambda source, to, message: False
+        """Messages a test does not let arrive."""
+        self.leaders: dict[Term, ServerId] = {}
         self.applied: list[bytes] = []
+        """What any server applied, by index: from the first moment on, for ever."""
         self.sequence = 0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._event_number = 0
+        self._turn_due: set[ServerId] = set()
+        self._apply_due: set[ServerId] = set()
+        self._chunk_due: set[ServerId] = set()
+        self._write_ends: dict[ServerId, float] = {}
+        self._writes_scheduled: dict[ServerId, int] = {}
+        self._reads: dict[int, tuple[ServerId, Index]] = {}
+        self._checked: dict[ServerId, tuple[Term, Index, Entry | None, int]] = {}
+        self.reads_answered = 0
 
-    def __getitem__(self, server_id: int) -> Server:
+    def __getitem__(self, server_id: ServerId) -> Server:
         return self.servers[server_id]
+
+    # -- what tests look at --------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> list[Server]:
+        """The servers that run."""
+        return [server for server in self.servers.values() if server.id not in self.down]
 
     @property
     def leader(self) -> Server | None:
         """The live leader of the highest term."""
-        leaders = [s for s in self.servers.values() if s.id not in self.down and s.state.role is Role.LEADER]
-        return max(leaders, key=lambda s: s.state.current_term, default=None)
+        leaders = [server for server in self.live if server.state.role is Role.LEADER]
+        return max(leaders, key=lambda server: server.state.current_term, default=None)
 
-    def partition(self, *groups: Iterable[int]) -> None:
+    def rules(self) -> set[str]:
+        """All rules fired by any server."""
+        return set().union(*(server.rules() for server in self.servers.values()))
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    def partition(self, *groups: Iterable[ServerId]) -> None:
         """Only servers of one group reach each other."""
         sides = [set(group) for group in groups]
         self.cut = {
-            (a, b) for a in self.servers for b in self.servers if a != b and not any({a, b} <= side for side in sides)
+            (one, other)
+            for one in self.servers
+            for other in self.servers
+            if one != other and not any({one, other} <= side for side in sides)
         }
+
+    def isolate(self, server_id: ServerId) -> None:
+        """One server reaches nobody."""
+        self.partition({server_id}, self.servers.keys() - {server_id})
 
     def heal(self) -> None:
         """All links work."""
         self.cut = set()
 
-    def crash(self, server_id: int) -> None:
-        """Stop a server: what it had not synced is lost, what it had sent may still arrive."""
+    def crash(self, server_id: ServerId) -> None:
+        """Stop a server: what it had sent may still arrive; of writes under way any first part may be on the disk."""
         self.down.add(server_id)
+        server = self.servers[server_id]
+        while self.faults and server.writing and self.rng.random() < 0.5:
+            server.disk.write(server.writing.popleft())
 
-    def restart(self, server_id: int) -> None:
+    def restart(self, server_id: ServerId) -> None:
         """Start a stopped server from its disk."""
         self.down.discard(server_id)
+        for due in (self._turn_due, self._apply_due, self._chunk_due):
+            due.discard(server_id)
+        self._write_ends.pop(server_id, None)
+        self._writes_scheduled.pop(server_id, None)
+        self._checked.pop(server_id, None)
+        self._reads = {context: read for context, read in self._reads.items() if read[0] != server_id}
         self.servers[server_id].start(self.now)
 
-    def run_for(self, seconds: float, step: float = 0.01) -> None:
+    def end_faults(self) -> None:
+        """From here on everything works: the network heals, who is down starts, disks are instant."""
+        self.heal()
+        for server_id in sorted(self.down):
+            self.restart(server_id)
+        self.faults = False
+        for server in self.servers.values():
+            server.asynchronous = False
+            self.carry_out(server)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def run_for(self, seconds: float) -> None:
         """Let time pass."""
         end = self.now + seconds
-        while self.now < end:
-            self.advance(step)
+        while self._next(end):
+            pass
+        self.now = end
 
-    def run_until(self, condition, limit: float = 60.0) -> None:
+    def run_until(self, condition: Callable[[], bool], limit: float = 60.0) -> None:
         """Let time pass until a condition holds."""
         end = self.now + limit
         while not condition():
-            assert self.now < end, "not reached in time"
-            self.advance(0.01)
+            assert self._next(end), "not reached in time"
 
     def elect(self) -> Server:
         """Let time pass until there is a leader that has committed in its term."""
-        self.run_until(
-            lambda: (
-                self.leader is not None
-                and self.leader.state.log.term(self.leader.state.commit_index) == self.leader.state.current_term
+
+        def has_committed() -> bool:
+            leader = self.leader
+            return leader is not None and (
+                leader.state.log.term(leader.state.commit_index) == leader.state.current_term
             )
-        )
+
+        self.run_until(has_committed)
         assert self.leader is not None
         return self.leader
 
-    def advance(self, step: float) -> None:
-        """One step of time: deliver what is due, tick, carry out effects, check Figure 3."""
-        self.now += step
-        due = [item for item in self.traffic if item[0] <= self.now]
-        self.traffic = [item for item in self.traffic if item[0] > self.now]
-        if self.faults:
-            self.rng.shuffle(due)
-        for _, source, to, message in due:
-            if to not in self.down and (source, to) not in self.cut:
-                self.servers[to].raft.step(message, self.now)
-                self._collect(self.servers[to])
-        for server in self.servers.values():
-            if server.id not in self.down:
-                server.raft.tick(self.now)
-                self._collect(server)
-        self.check()
+    def campaign(self, server_id: ServerId) -> Server:
+        """Have one server time out now, and let time pass until it leads and has committed in its term."""
+        for server in self.live:
+            server.state.last_leader_contact = float("-inf")
+        candidate = self.servers[server_id]
+        candidate.state.last_contact = self.now - candidate.state.election_wait
+        self.elect()
+        assert self.leader is candidate
+        return candidate
 
-    def _collect(self, server: Server) -> None:
-        server.run()
-        while server.writing and (not self.faults or self.rng.random() < 0.7):
-            server.complete_write()
-            server.run()
-        for to, message in server.outbox:
-            copies = 1
-            if self.faults:
-                copies = self.rng.choices((0, 1, 2), (10, 80, 10))[0]
-            for _ in range(copies):
-                delay = self.rng.expovariate(1 / 0.02) if self.faults else 0.001
-                if self.faults and self.rng.random() < 0.02:
-                    delay += self.rng.uniform(0.5, 5)
-                self.traffic.append((self.now + delay, server.id, to, message))
-        server.outbox = []
+    def converge(self) -> None:
+        """Let time pass until all live servers have applied the leader's whole log."""
 
-    def check(self) -> None:
-        """Figure 3's properties, from the states alone (SP-1, SP-3, SP-4, SP-5)."""
-        for server in self.servers.values():
-            state = server.state
-            if state.role is Role.LEADER and server.id not in self.down:
-                assert self.leaders.setdefault(state.current_term, server.id) == server.id, "SP-1: one leader per term"
-            for index, slot in enumerate(server.machine):
-                if index == len(self.applied):
-                    self.applied.append(slot)
-                assert self.applied[index] == slot, "SP-5: the same entry at every applied index"
+        def has_converged() -> bool:
+            leader = self.leader
+            return leader is not None and all(
+                len(server.machine) == leader.state.log.last_index for server in self.live
+            )
 
-    def check_logs(self) -> None:
-        """SP-3 over all pairs; slow, so called now and then."""
-        logs = [
-            {entry.index: entry for entry in s.state.log.slice(s.state.log.base_index + 1, s.state.log.last_index)}
-            for s in self.servers.values()
-        ]
-        for one in logs:
-            for other in logs:
-                shared = sorted(one.keys() & other.keys(), reverse=True)
-                agreed = False
-                for index in shared:
-                    agreed = agreed or one[index].term == other[index].term
-                    assert not agreed or one[index] == other[index], "SP-3: equal below an equal entry"
+        self.run_until(has_converged)
 
     def propose(self) -> bool:
-        """Propose a new command to the present leader."""
+        """Propose a new command to the present leader; False if there is none, or it is full."""
         leader = self.leader
         if leader is None:
             return False
         self.sequence += 1
-        leader.raft.propose([b"c%d" % self.sequence])
-        self._collect(leader)
+        try:
+            leader.raft.propose([b"c%d" % self.sequence])
+        except (NotLeader, Overloaded):
+            return False
+        self.carry_out(leader)
         return True
 
+    def read(self, server_id: ServerId) -> None:
+        """Read at one server; the answer, if one comes, is checked against what was applied before now."""
+        self.sequence += 1
+        self._reads[self.sequence] = (server_id, len(self.applied))
+        server = self.servers[server_id]
+        server.raft.read_index(self.sequence, self.now)
+        self.carry_out(server)
 
-def log_of(*terms: int) -> list[Entry]:
-    """Entries 1, 2, ... of the given terms."""
-    return [Entry(index, term, EntryKind.COMMAND, b"%d@%d" % (index, term)) for index, term in enumerate(terms, 1)]
+    def _next(self, end: float) -> bool:
+        """Take the next event that is due by `end`; False if there is none."""
+        at = self._events[0][0] if self._events else end
+        who = None
+        for server in self.servers.values():
+            if server.id in self.down or server.id in self._turn_due:
+                continue
+            deadline = min(server.raft.heartbeat_deadline(), server.raft.election_deadline())
+            if deadline < at:
+                at, who = deadline, server
+        if at > end or (who is None and not self._events):
+            return False
+        self._ticks_here = self._ticks_here + 1 if who is not None and at <= self.now else 0
+        assert self._ticks_here < _TICKS_AT_ONE_TIME, "a tick moves its deadline on"
+        self.now = max(self.now, at)
+        if who is None:
+            heappop(self._events)[2]()
+        else:
+            who.raft.tick(self.now)
+            self.carry_out(who)
+        return True
+
+    _ticks_here = 0
+
+    def _later(self, at: float, event: Callable[[], None]) -> None:
+        self._event_number += 1
+        heappush(self._events, (at, self._event_number, event))
+
+    def carry_out(self, server: Server) -> None:
+        """See to a server's effects: at once; or, with faults, now or in a turn soon."""
+        if server.id in self.down:
+            return
+        if not server.asynchronous:
+            self._post(server, server.settle())
+            self._check(server)
+        elif server.id not in self._turn_due:
+            if self.rng.random() < 0.25:
+                self._turn_due.add(server.id)
+                self._for_this_life(server, self.now + self.rng.expovariate(1 / 0.004), self._turn)
+            else:
+                self._turn(server)
+
+    def _for_this_life(self, server: Server, at: float, event: Callable[[Server], None]) -> None:
+        life = server.lives
+
+        def if_alive() -> None:
+            if server.lives == life and server.id not in self.down:
+                event(server)
+
+        self._later(at, if_alive)
+
+    def _turn(self, server: Server) -> None:
+        self._turn_due.discard(server.id)
+        server.run()
+        sent, server.outbox = server.outbox, []
+        self._post(server, sent)
+        for ready in list(server.writing):
+            if ready.number > self._writes_scheduled.get(server.id, 0):
+                self._writes_scheduled[server.id] = ready.number
+                seconds = self.rng.expovariate(1 / 0.005) if self.rng.random() < 0.995 else self.rng.uniform(1, 3)
+                ends = max(self._write_ends.get(server.id, 0.0), self.now) + seconds
+                self._write_ends[server.id] = ends
+                self._for_this_life(server, ends, self._written)
+        self._see_to_chunks(server)
+        self._see_to_applying(server)
+        self._check(server)
+
+    def _written(self, server: Server) -> None:
+        if server.writing:
+            server.complete_write()
+            self.carry_out(server)
+
+    def _see_to_chunks(self, server: Server) -> None:
+        if server.chunks and server.id not in self._chunk_due:
+            self._chunk_due.add(server.id)
+            self._for_this_life(server, self.now + self.rng.expovariate(1 / 0.005), self._write_chunk)
+
+    def _write_chunk(self, server: Server) -> None:
+        self._chunk_due.discard(server.id)
+        if server.chunks:
+            server.write_chunk()
+            self.carry_out(server)
+            self._see_to_chunks(server)
+
+    def _see_to_applying(self, server: Server) -> None:
+        if server.can_apply and server.id not in self._apply_due:
+            self._apply_due.add(server.id)
+            self._for_this_life(server, self.now + self.rng.expovariate(1 / 0.003), self._apply)
+
+    def _apply(self, server: Server) -> None:
+        self._apply_due.discard(server.id)
+        if server.can_apply:
+            server.apply_next()
+            self.carry_out(server)
+            self._see_to_applying(server)
+
+    def _post(self, server: Server, sent: list[Outgoing]) -> None:
+        for to, message in sent:
+            copies, delay = 1, 0.001
+            if self.faults:
+                copies = self.rng.choices((0, 1, 2), (8, 84, 8))[0]
+            for _ in range(copies):
+                if self.faults:
+                    delay = self.rng.expovariate(1 / 0.01)
+                    if self.rng.random() < 0.03:
+                        delay += self.rng.uniform(0.1, 3)
+                self._later(self.now + delay, lambda to=to, message=message: self._deliver(server.id, to, message))
+
+    def _deliver(self, source: ServerId, to: ServerId, message: RaftMessage) -> None:
+        if to in self.down or (source, to) in self.cut or self.drop(source, to, message):
+            return
+        self.servers[to].raft.step(message, self.now)
+        self.carry_out(self.servers[to])
+
+    # -- checks --------------------------------------------------------------------------------------------------
+
+    def _check(self, server: Server) -> None:
+        """After each event of a server: Figure 3, and that reads are linearizable."""
+        state = server.state
+        term, last_index, last, applied = self._checked.get(server.id, (0, 0, None, 0))
+        is_leader = state.role is Role.LEADER
+        if is_leader and term != state.current_term:
+            self._check_election(server)
+        elif is_leader and last is not None and last_index > state.log.base_index:
+            assert state.log.entry(last_index) == last, "SP-2: a leader keeps what it has"
+        machine = server.machine
+        for index in range(min(applied, len(machine)), len(machine)):
+            if index == len(self.applied):
+                self.applied.append(machine[index])
+            assert self.applied[index] == machine[index], "SP-5: the same entry at every applied index"
+        log = state.log
+        last = log.entry(log.last_index) if log.last_index > log.base_index else None
+        self._checked[server.id] = (state.current_term if is_leader else 0, log.last_index, last, len(machine))
+        reads, server.reads = server.reads, []
+        for read in reads:
+            reader, floor = self._reads.pop(read.context)
+            assert reader == server.id
+            if read.read_index is not None:
+                self.reads_answered += 1
+                assert floor <= read.read_index <= len(machine), "a read sees all that was applied before it began"
+
+    def _check_election(self, server: Server) -> None:
+        state = server.state
+        assert self.leaders.setdefault(state.current_term, server.id) == server.id, "SP-1: one leader per term"
+        for index in range(state.log.base_index + 1, len(self.applied) + 1):
+            assert slot(state.log.entry(index)) == self.applied[index - 1], "SP-4: a leader has all committed entries"
+
+    def check_logs(self) -> None:
+        """SP-3 over all pairs; slow, so called now and then."""
+        logs = [
+            {entry.index: entry for entry in server.state.log.slice(server.state.log.base_index + 1, 1 << 62)}
+            for server in self.servers.values()
+        ]
+        for one in logs:
+            for other in logs:
+                agreed = False
+                for index in sorted(one.keys() & other.keys(), reverse=True):
+                    agreed = agreed or one[index].term == other[index].term
+                    assert not agreed or one[index] == other[index], "SP-3: equal below an equal entry"

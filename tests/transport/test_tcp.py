@@ -255,7 +255,7 @@ async def test_a_port_in_use_is_reported():
     """A listening address that is taken raises an error that names it, and leaves nothing bound."""
     async with HandMadeServer(2) as other, running(Server(1)) as (one,):
         await one.transport.close()
-        with pytest.raises(OSError, match="127[.]0[.]0[.]1"):
+        with pytest.raises(OSError, match=r"127\.0\.0\.1"):
             await one.transport.start([("127.0.0.1", 0), *other.addresses])
         assert one.addresses == []
 

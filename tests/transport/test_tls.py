@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.transport.servers import CLUSTER, FAST, HandMadePeer, Server, link, r
 
 from oarlock.transport import PeerTls, TlsError, TransportOptions
 from oarlock.transport.handshake import Hello
+from oarlock.transport.incoming import IncomingConnection
 from oarlock.transport.interface import Channel
 from oarlock.transport.tls import TlsContexts
 
@@ -196,6 +198,18 @@ async def test_close_in_the_middle_of_tls_handshakes(first):
         transport.abort()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_handshake_given_up_before_it_began_closes_its_socket(first):
+    """A connection that ends before its TLS task has run once leaves no descriptor behind."""
+    async with running(Server(1, tls=first)) as (one,):
+        ours, theirs = socket.socketpair()
+        connection = IncomingConnection(one.transport._acceptor)
+        connection.secure(ours, None)
+        connection.fail("the test says so")
+        await connection.ended
+        assert ours.fileno() == -1
+        theirs.close()
 
 
 def test_replaced_files_are_used(tmp_path, caplog):

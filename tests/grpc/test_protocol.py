@@ -29,6 +29,10 @@ class GrpcWire(Wire):
         super().__init__(cache=server.heads, **options)
         self.grpc.http2 = self.http2
 
+    def send(self, *parts):
+        self.now = self.grpc.loop.time()
+        return super().send(*parts)
+
     def fields_of(self, stream_id):
         """The stream's fields, head and trailers, in one mapping."""
         found = {}

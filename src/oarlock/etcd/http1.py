@@ -14,6 +14,7 @@ _logger = logging.getLogger(__name__)
 
 _EARLY_BYTES = 64 * 1024
 _MAX_QUERY_FIELDS = 100
+_CLOSE_TIMEOUT_S = 20.0
 
 
 class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,21 +125,17 @@ class Router:
             return HttpResponse(405, b"Method Not Allowed\n", [("allow", ", ".join(sorted(by_method)))])
         return handler
 
-    def answer(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        """Call a request's handler; one that fails at once is answered with status 500."""
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """The response to a request; a handler that fails is logged, and answered with status 500."""
         handler = self.find(request.method, request.path)
         if isinstance(handler, HttpResponse):
             return handler
         try:
-            return handler(request)
-        except Exception as error:  # noqa: BLE001 - `failed` logs it
-            return failed(request, error)
-
-
-def failed(request: HttpRequest, error: Exception) -> HttpResponse:
-    """The response for a handler that raised, which is logged."""
-    _logger.error("handler of %s %s failed", request.method, request.path, exc_info=error)
-    return HttpResponse(500, b"internal server error\n")
+            answer = handler(request)
+            return answer if isinstance(answer, HttpResponse) else await answer
+        except Exception:
+            _logger.exception("handler of %s %s failed", request.method, request.path)
+            return HttpResponse(500, b"internal server error\n")
 
 
 class Http1Protocol(asyncio.Protocol):
@@ -217,20 +214,26 @@ class Http1Protocol(asyncio.Protocol):
         self._on_closed(self)
 
     def pause_writing(self) -> None:
-        """The client reads slowly: a streaming handler waits."""
+        """The client reads slowly: a streaming handler waits, and so does the next request."""
         self._is_paused = True
         self._since = self._loop.time()
+        self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._is_paused = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        if not self._is_closed:
+            self._transport.resume_reading()
+            self._feed_pending()
 
     def check(self, now: float) -> None:
         """Look for what should have happened and has not; called about once a second."""
         limits = self._limits
-        if self._is_paused:
+        if self._is_closed:
+            timeout = _CLOSE_TIMEOUT_S
+        elif self._is_paused:
             timeout = limits.stall_timeout_s
         elif self._task is not None:
             return
@@ -262,7 +265,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Act on what has come, up to the end of one request."""
-        while self._task is None and not self._is_closed:
+        while self._task is None and not self._is_closed and not self._is_paused:
             event = self._http.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
                 return
@@ -301,24 +304,15 @@ class Http1Protocol(asyncio.Protocol):
             peer_common_name=self._peer_common_name,
         )
         self._body = []
-        answer = self._router.answer(request)
-        if isinstance(answer, HttpResponse) and isinstance(answer.body, bytes):
-            self._send_whole(request, answer, answer.body)
-            self._response_done()
-        else:
-            self._task = self._loop.create_task(self._serve(request, answer))
-            self._task.add_done_callback(self._served)
+        self._task = self._loop.create_task(self._serve(request))
+        self._task.add_done_callback(self._served)
 
-    async def _serve(self, request: HttpRequest, answer: HttpResponse | Awaitable[HttpResponse]) -> None:
-        if not isinstance(answer, HttpResponse):
-            try:
-                answer = await answer
-            except Exception as error:  # noqa: BLE001 - `failed` logs it
-                answer = failed(request, error)
-        if isinstance(answer.body, bytes):
-            self._send_whole(request, answer, answer.body)
+    async def _serve(self, request: HttpRequest) -> None:
+        response = await self._router.answer(request)
+        if isinstance(response.body, bytes):
+            self._send_whole(request, response, response.body)
         else:
-            await self._send_stream(request, answer, answer.body)
+            await self._send_stream(request, response, response.body)
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._task = None
@@ -401,4 +395,5 @@ class Http1Protocol(asyncio.Protocol):
     def _close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
+            self._since = self._loop.time()
             self._transport.close()

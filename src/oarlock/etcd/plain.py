@@ -1,10 +1,10 @@
 """Plain requests over HTTP/2, answered by the router that answers HTTP/1.1: what `curl` sends after ALPN."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from oarlock.etcd.grpc import GrpcConnection
-from oarlock.etcd.http1 import HttpRequest, HttpResponse, Router, failed
+from oarlock.etcd.http1 import HttpRequest, HttpResponse, Router
 from oarlock.etcd.http2 import ErrorCode, HeaderBlock, RequestHead, Stream
 
 _PENDING_HIGH_BYTES = 64 * 1024
@@ -78,24 +78,16 @@ class PlainCall:
             text = f"{error}\n".encode()
             self._send_whole(HttpResponse(400, text), text)
             return
-        answer = self._router.answer(request)
-        if isinstance(answer, HttpResponse) and isinstance(answer.body, bytes):
-            self._send_whole(answer, answer.body)
-        else:
-            self._task = self._connection.start_task(self._serve(request, answer))
+        self._task = self._connection.start_task(self._serve(request))
 
-    async def _serve(self, request: HttpRequest, answer: HttpResponse | Awaitable[HttpResponse]) -> None:
-        if not isinstance(answer, HttpResponse):
-            try:
-                answer = await answer
-            except Exception as error:  # noqa: BLE001 - `failed` logs it
-                answer = failed(request, error)
+    async def _serve(self, request: HttpRequest) -> None:
+        response = await self._router.answer(request)
         if self._is_over:
             return
-        if isinstance(answer.body, bytes):
-            self._send_whole(answer, answer.body)
+        if isinstance(response.body, bytes):
+            self._send_whole(response, response.body)
         else:
-            await self._send_stream(answer, answer.body)
+            await self._send_stream(response, response.body)
 
     def _send_whole(self, response: HttpResponse, body: bytes) -> None:
         self._is_over = True

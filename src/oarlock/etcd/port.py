@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
-from oarlock.etcd.grpc import GrpcConnection, GrpcServer, PeerInfo, is_grpc
+from oarlock.etcd.grpc import GrpcConnection, GrpcServer, PeerInfo
 from oarlock.etcd.http1 import Http1Protocol, HttpLimits, Router
 from oarlock.etcd.http2 import PREFACE, Http2Protocol, Limits, RequestHead, Stream
 from oarlock.etcd.plain import PlainCall
@@ -113,7 +113,14 @@ class PortServer:
         Raises:
             OSError: The address cannot be listened on.
         """
-        server = await self.loop.create_server(lambda: _Sniffer(self), host, port, ssl=tls, backlog=_BACKLOG)
+        server = await self.loop.create_server(
+            lambda: _Sniffer(self),
+            host,
+            port,
+            ssl=tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=self.limits.preface_timeout_s if tls is not None else None,
+        )
         self._servers.append(server)
         if self._timer is None:
             self._timer = self.loop.call_later(CHECK_INTERVAL_S, self._check)
@@ -275,19 +282,16 @@ class _Sniffer(asyncio.Protocol):
 
 
 class _PortApplication(GrpcConnection):
-    """Tells gRPC from plain requests on an HTTP/2 connection."""
+    """Serves plain requests beside gRPC on an HTTP/2 connection."""
 
     def __init__(self, server: PortServer, peer: PeerInfo) -> None:
         super().__init__(server.grpc, peer, server.limits.stream_window_bytes)
         self._router = server.http
         self._max_body_bytes = server.http_limits.max_body_bytes
 
-    def request(self, stream: Stream, head: RequestHead, volatile: str | None, ended: bool) -> None:
-        """Begin a gRPC call, or a plain request."""
-        if head.route is None and not is_grpc(head.get("content-type") or ""):
-            PlainCall(self, self._router, stream, head, self._max_body_bytes, ended=ended)
-        else:
-            super().request(stream, head, volatile, ended)
+    def plain(self, stream: Stream, head: RequestHead, ended: bool) -> None:
+        """Begin a plain request."""
+        PlainCall(self, self._router, stream, head, self._max_body_bytes, ended=ended)
 
 
 def _address(transport: asyncio.Transport) -> str:

@@ -2,7 +2,7 @@
 
 from oarlock.etcd.grpc.context import PeerInfo, RpcContext
 from oarlock.etcd.grpc.route import MethodStats, StreamHandler, UnaryHandler
-from oarlock.etcd.grpc.server import GrpcConnection, GrpcServer, Traffic, is_grpc
+from oarlock.etcd.grpc.server import GrpcConnection, GrpcServer, Traffic
 from oarlock.etcd.grpc.status import RpcError, Status
 from oarlock.etcd.grpc.streaming import RequestStream
 
@@ -18,5 +18,4 @@ __all__ = [
     "StreamHandler",
     "Traffic",
     "UnaryHandler",
-    "is_grpc",
 ]

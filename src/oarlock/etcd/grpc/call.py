@@ -31,7 +31,7 @@ class Call(RpcContext):
         self._route = route
         self._peer = connection.peer
         if timeout is not None:
-            self.deadline = connection.now() + timeout
+            self.deadline = connection.http2.now + timeout
 
     def reset(self, code: int | None) -> None:  # noqa: ARG002
         """The client cancelled, or is gone."""

@@ -74,17 +74,15 @@ class GrpcServer:
             raise ValueError(f"method {method.path} is served already")
         self._methods[method.path] = method
         self._services.add(method.stats.service)
+        self.heads.heads.clear()
 
     def statistics(self) -> list[MethodStats]:
         """The counters of every method, in the order in which they were added."""
         return [method.stats for method in self._methods.values()]
 
     def route(self, head: RequestHead) -> Route:
-        """Where a request goes."""
+        """Where a request of gRPC's content type goes."""
         path = head.path
-        content_type = head.get("content-type") or ""
-        if not is_grpc(content_type):
-            return Route(path, refusal=(Status.INTERNAL, f'invalid gRPC request content-type "{content_type}"', 415))
         if head.method != "POST":
             text = f"http2Server.operateHeaders parsed a :method field: {head.method} which should be POST"
             return Route(path, refusal=(Status.INTERNAL, text, 405))
@@ -159,7 +157,6 @@ class GrpcConnection:
         self.peer = peer
         self.http2: Connection
         self.loop = server.loop
-        self.now = server.loop.time
         self.deadlines = server.deadlines
         self.traffic = server.traffic
         self.max_receive_bytes = server.max_receive_bytes
@@ -171,6 +168,9 @@ class GrpcConnection:
         """Begin a call."""
         route = head.route
         if route is None:
+            if not is_grpc(head.get("content-type") or ""):
+                self.plain(stream, head, ended)
+                return
             route = head.route = self._server.route(head)
         assert isinstance(route, Route)  # noqa: S101 - nobody else sets it
         if route.method is None:
@@ -184,10 +184,20 @@ class GrpcConnection:
             except RpcError as error:
                 self._refuse(stream, error.code, error.message, 400)
                 return
-        make = UnaryCall if route.method.unary is not None else StreamCall
-        call = stream.receiver = make(self, stream, route, timeout)
+        method = route.method
+        call: UnaryCall | StreamCall
+        if method.unary is not None:
+            call = UnaryCall(self, stream, route, timeout, method.unary, method.stats)
+        else:
+            call = StreamCall(self, stream, route, timeout, method)
+        stream.receiver = call
         if ended:
             call.data(b"", True)
+
+    def plain(self, stream: Stream, head: RequestHead, ended: bool) -> None:  # noqa: ARG002
+        """Answer what is not gRPC; a port that serves plain requests too has another answer."""
+        content_type = head.get("content-type") or ""
+        self._refuse(stream, Status.INTERNAL, f'invalid gRPC request content-type "{content_type}"', 415)
 
     def _refuse(self, stream: Stream, code: Status, message: str, http_status: int) -> None:
         block = wire.trailers_only(code, message, http_status=http_status)

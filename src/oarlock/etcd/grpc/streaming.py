@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from oarlock.etcd.grpc import wire
 from oarlock.etcd.grpc.call import Call
 from oarlock.etcd.grpc.messages import PREFIX, MessageAssembler
-from oarlock.etcd.grpc.route import Route, StreamHandler
+from oarlock.etcd.grpc.route import Method, Route, StreamHandler
 from oarlock.etcd.grpc.status import RpcError, Status
 from oarlock.etcd.http2 import Stream
 
@@ -64,11 +64,11 @@ class StreamCall(Call):
     _assembler: MessageAssembler
     _drained: asyncio.Future[None] | None = None
 
-    def __init__(self, connection: "GrpcConnection", stream: Stream, route: Route, timeout: float | None) -> None:
+    def __init__(
+        self, connection: "GrpcConnection", stream: Stream, route: Route, timeout: float | None, method: Method
+    ) -> None:
         super().__init__(connection, stream, route, timeout)
-        method = route.method
-        assert method is not None  # noqa: S101
-        assert method.stream is not None  # noqa: S101
+        assert method.stream is not None  # noqa: S101 - a method has one handler or the other
         self._stats = method.stats
         self._stats.started += 1
         self._assembler = MessageAssembler(connection.max_receive_bytes, route.encoding)

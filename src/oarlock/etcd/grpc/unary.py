@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from oarlock.etcd.grpc import wire
 from oarlock.etcd.grpc.call import Call
 from oarlock.etcd.grpc.messages import PREFIX, PREFIX_BYTES, MessageAssembler
-from oarlock.etcd.grpc.route import Route
+from oarlock.etcd.grpc.route import MethodStats, Route, UnaryHandler
 from oarlock.etcd.grpc.status import RpcError, Status
 from oarlock.etcd.http2 import Stream
 
@@ -20,14 +20,19 @@ class UnaryCall(Call):
     _message: bytes | None = None
     _future: asyncio.Future[bytes] | None = None
 
-    def __init__(self, connection: "GrpcConnection", stream: Stream, route: Route, timeout: float | None) -> None:
+    def __init__(
+        self,
+        connection: "GrpcConnection",
+        stream: Stream,
+        route: Route,
+        timeout: float | None,
+        handler: UnaryHandler,
+        stats: MethodStats,
+    ) -> None:
         super().__init__(connection, stream, route, timeout)
-        method = route.method
-        assert method is not None  # noqa: S101
-        assert method.unary is not None  # noqa: S101
-        self._handler = method.unary
-        self._stats = method.stats
-        self._stats.started += 1
+        self._handler = handler
+        self._stats = stats
+        stats.started += 1
 
     def data(self, payload: bytes, ended: bool) -> None:
         """Collect the message; call the handler when the request is complete."""

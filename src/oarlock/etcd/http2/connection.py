@@ -35,7 +35,7 @@ from oarlock.etcd.http2.frames import (
 from oarlock.etcd.http2.headers import HeadCache, HeaderBlock, HeaderDecoder, RequestHead
 from oarlock.etcd.http2.sender import Sender
 from oarlock.etcd.http2.settings import DEFAULT_FRAME_SIZE, DEFAULT_WINDOW, Limits
-from oarlock.etcd.http2.streams import Stream
+from oarlock.etcd.http2.streams import NOBODY, Stream
 
 _DRAIN_PING = b"drained?"
 _KEEPALIVE_PING = b"present?"
@@ -68,6 +68,7 @@ class Connection(Sender):
 
     Attributes:
         last_stream_id: The highest stream that the client has opened, served or not.
+        now: The time of the last bytes.
         is_ready: The client's preface and its SETTINGS have come.
         partial_since: When the frame or field section began that is not finished, while `is_mid_frame`.
     """
@@ -78,7 +79,7 @@ class Connection(Sender):
         super().__init__(limits, now=now, wake=wake)
         self._application = application
         self._decoder = HeaderDecoder(cache, limits.max_header_list_bytes)
-        self._now = now
+        self.now = now
         self._buffer = b""
         self._window = ReceiveWindow(limits.connection_window_bytes)
         self._preface_seen = False
@@ -112,7 +113,7 @@ class Connection(Sender):
         """Take in bytes, cut anywhere; every consequence has happened on return, and answers are in `out`."""
         if self.closed:
             return
-        self._now = now
+        self.now = now
         had_partial = bool(self._buffer)
         if had_partial:
             data = self._buffer + data
@@ -181,9 +182,7 @@ class Connection(Sender):
         self.streams.clear()
         self._block.clear()
         for stream in streams:
-            self.discard_pending(stream)
-            stream.receiving = False
-            stream.receiver.reset(None)
+            self._abandon(stream, None)
 
     # Frames.
 
@@ -232,7 +231,7 @@ class Connection(Sender):
         return at
 
     def _spend_control(self, what: str) -> None:
-        if not self.control.spend(self._now):
+        if not self.control.spend(self.now):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -251,7 +250,7 @@ class Connection(Sender):
             self._block_bytes = len(payload)
             self._block_stream_id = stream_id
             self._block_ends_stream = bool(flags & END_STREAM)
-            self.partial_since = self._now
+            self.partial_since = self.now
 
     def _on_continuation(self, flags: int, payload: bytes) -> None:
         self._block.append(payload)
@@ -382,11 +381,9 @@ class Connection(Sender):
             self._spend_control("RST_STREAM frames on closed streams")
             return
         # A stream that got an answer has paid for itself; one that is opened only to be reset is an attack.
-        if not stream.responded and not self.resets.spend(self._now):
+        if not stream.responded and not self.resets.spend(self.now):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many streams opened and reset")
-        self.discard_pending(stream)
-        stream.receiving = False
-        stream.receiver.reset(frames.parse_long(payload))
+        self._abandon(stream, frames.parse_long(payload))
         self.stream_ended()
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -460,10 +457,15 @@ class Connection(Sender):
         stream = self.streams.pop(stream_id, None)
         self.write_reset(stream_id, code)
         if stream is not None:
-            self.discard_pending(stream)
-            stream.receiving = False
-            stream.receiver.reset(code)
+            self._abandon(stream, code)
             self.stream_ended()
+
+    def _abandon(self, stream: Stream, code: int | None) -> None:
+        """A stream is over before its response was: tell its receiver, once."""
+        self.discard_pending(stream)
+        stream.receiving = False
+        receiver, stream.receiver = stream.receiver, NOBODY
+        receiver.reset(code)
 
     def write_reset(self, stream_id: int, code: ErrorCode) -> None:
         """RST_STREAM, remembering that frames already on their way to this stream are no fault."""

@@ -102,6 +102,8 @@ class Http2Protocol(asyncio.Protocol):
 
     def _flush(self) -> None:
         connection = self.connection
+        if self.transport.is_closing():
+            connection.take()
         while connection.out:
             self._written_at = self._loop.time()
             self.transport.write(connection.take())

@@ -14,7 +14,7 @@ from oarlock.etcd.http2.frames import CONTINUATION, DATA, END_HEADERS, END_STREA
 from oarlock.etcd.http2.guard import Allowance
 from oarlock.etcd.http2.headers import HeaderBlock
 from oarlock.etcd.http2.settings import DEFAULT_WINDOW, Limits, PeerSettings
-from oarlock.etcd.http2.streams import Stream
+from oarlock.etcd.http2.streams import NOBODY, Stream
 
 OUTPUT_BATCH_BYTES = 256 * 1024
 """What is made ready for the socket at once."""
@@ -231,6 +231,7 @@ class Sender:
     def _end(self, stream: Stream) -> None:
         """The response is complete, and so is the stream: the rest of the request is not needed (section 8.1)."""
         del self.streams[stream.id]
+        stream.receiver = NOBODY
         if stream.receiving:
             stream.receiving = False
             self.write_reset(stream.id, ErrorCode.NO_ERROR)

@@ -23,6 +23,25 @@ class Receiver(Protocol):
         """What was queued has gone out, after `Stream.pending_bytes` was found too large."""
 
 
+class _Nobody:
+    """The receiver of a stream that is over."""
+
+    __slots__ = ()
+
+    def data(self, payload: bytes, ended: bool) -> None:
+        pass
+
+    def reset(self, code: int | None) -> None:
+        pass
+
+    def writable(self) -> None:
+        pass
+
+
+NOBODY = _Nobody()
+"""Takes the receiver's place at the end, so that stream and receiver do not keep each other from being freed."""
+
+
 class Stream:
     """The state of one stream. It is open while the connection knows it: the response ends it.
 
@@ -51,7 +70,7 @@ class Stream:
     trailers: HeaderBlock | None = None
     end_data = False
     wants_writable = False
-    receiver: Receiver
+    receiver: Receiver = NOBODY
 
     def __init__(self, stream_id: int, head: RequestHead, send_window: int) -> None:
         self.id = stream_id

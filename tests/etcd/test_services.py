@@ -15,6 +15,7 @@ from tests.support.pair import compact, delete, get, put, txn
 from oarlock.etcd.proto import election_pb2, health_pb2, lock_pb2
 from oarlock.etcd.proto import rpc_pb2 as rpc
 from oarlock.etcd.services.calls import DISK_FULL
+from oarlock.etcd.services.maintenance import MAX_SNAPSHOTS
 from oarlock.etcd.services.unimplemented import every_method
 from oarlock.machine.interface import carry_out
 from oarlock.node import errors as node_errors
@@ -192,6 +193,30 @@ async def test_reads_wait_while_the_state_is_replaced(server: LocalServer, clien
     answers = await asyncio.gather(*calls)
     assert [answer.header.revision for answer in answers] == [2] * 5
     assert answers[0].kvs[0].value == answers[1].kvs[0].value == b"old"
+
+
+async def test_snapshots_sent_at_a_time_are_few(client: EtcdClient) -> None:
+    """Clients that do not take their snapshot cannot pin more and more of the database."""
+    for number in range(40):
+        await client.call(*put(b"k%d" % number, b"v" * 60_000))
+    streams = []
+    for _ in range(MAX_SNAPSHOTS):
+        stream = client._channel.unary_stream("/etcdserverpb.Maintenance/Snapshot")(b"")
+        assert await stream.read()
+        streams.append(stream)
+    answers = [answer async for answer in client.stream("Maintenance.Snapshot", rpc.SnapshotRequest())]
+    assert answers == [Failure("RESOURCE_EXHAUSTED", "etcdserver: too many requests")]
+    hashed = await client.call("Maintenance.HashKV", rpc.HashKVRequest())
+    assert hashed.hash
+    for stream in streams:
+        stream.cancel()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + 10
+    while True:
+        answers = [answer async for answer in client.stream("Maintenance.Snapshot", rpc.SnapshotRequest())]
+        if len(answers) > 1:
+            break
+        assert loop.time() < deadline
 
 
 async def test_what_is_missing_says_so(client: EtcdClient) -> None:

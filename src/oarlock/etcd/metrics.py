@@ -119,7 +119,7 @@ class Metrics(Collector):
         yield _counter("oarlock_server_proposals_retried", "Proposals sent again.", counters.proposals_retried)
         yield _counter("oarlock_server_reads_received", "Linearizable reads asked for.", counters.reads_received)
         yield _counter("oarlock_server_reads_failed", "Linearizable reads failed.", counters.reads_failed)
-        yield _counter("etcd_server_slow_apply", "Log writes that took too long.", counters.slow_writes)
+        yield _counter("oarlock_server_slow_log_writes", "Log writes that took too long.", counters.slow_writes)
         if self.endpoints is not None:
             yield _counter("etcd_server_health_success", "Health checks passed.", self.endpoints.health_success)
             yield _counter("etcd_server_health_failures", "Health checks failed.", self.endpoints.health_failures)

@@ -108,7 +108,13 @@ class EtcdServer:
             OSError: A port cannot be opened.
             Exception: Whatever the node's start raises; nothing is left running.
         """
-        await self._node.start()
+        try:
+            await self._node.start()
+        except BaseException:
+            machine = getattr(self._node, "machine", None)
+            if isinstance(machine, EtcdMachine):
+                machine.store.close()
+            raise
         try:
             await self._serve()
         except BaseException:

@@ -30,14 +30,17 @@ from oarlock.mvcc.view import View
 
 SNAPSHOT_BLOB_BYTES: Final = 32 * 1024
 
+MAX_SNAPSHOTS: Final = 4
+"""Sent at a time; each pins the pages of its view until the client has taken it."""
+
 _Result = TypeVar("_Result")
 
 
 class MaintenanceService:
     """Handlers of the Maintenance service.
 
-    What reads the whole store pins a view of it and works in a thread; one such call at a time, so that pinned
-    views and threads stay few however many clients ask.
+    What reads the whole store pins a view of it and works in a thread. Hashes and defragmentations wait for each
+    other, and only a few snapshots are sent at a time, so that pinned views stay few however many clients ask.
     """
 
     def __init__(self, calls: Calls, executor: Executor) -> None:
@@ -53,6 +56,7 @@ class MaintenanceService:
         self._headers = calls.headers
         self._executor = executor
         self._one_at_a_time = asyncio.Lock()
+        self._snapshots = 0
 
     def register(self, server: GrpcServer) -> None:
         """Add the handlers to a server."""
@@ -150,7 +154,10 @@ class MaintenanceService:
         """Snapshot: a bbolt file in blobs, then its SHA-256."""
         async for data in requests:
             parse(SnapshotRequest, data)
-        async with self._one_at_a_time:
+        if self._snapshots >= MAX_SNAPSHOTS:
+            raise errors.TOO_MANY_REQUESTS.exception()
+        self._snapshots += 1
+        try:
             await self._whole()
             view = self._store.begin_view()
             try:
@@ -165,6 +172,8 @@ class MaintenanceService:
                     yield SnapshotResponse(remaining_bytes=remaining, blob=blob).SerializeToString()
             finally:
                 view.close()
+        finally:
+            self._snapshots -= 1
         yield SnapshotResponse(blob=digest.digest()).SerializeToString()
 
     def _buckets(self) -> dict[str, dict[bytes, bytes]]:

@@ -47,6 +47,10 @@ class Connection(asyncio.Protocol):
         """The other end's address, for log lines."""
         return f"{self._peername[0]}:{self._peername[1]}" if isinstance(self._peername, tuple) else "?"
 
+    async def wait_ended(self) -> None:
+        """Wait until the loop has let go of the socket; unlike awaiting `ended`, cancelling this leaves that alone."""
+        await asyncio.wait([self.ended])
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport that the loop has connected."""
         self._transport = cast("asyncio.Transport", transport)
@@ -105,7 +109,7 @@ def tune_socket(transport: asyncio.BaseTransport) -> None:
         logger.debug("socket options not set: %s", error)
 
 
-async def wait_ended(connections: Sequence[Connection]) -> None:
+async def wait_all_ended(connections: Sequence[Connection]) -> None:
     """Wait until the loop has let go of every socket; `finish` and `fail` have been called, so this is bounded."""
     pending = [connection.ended for connection in connections if connection.holds_socket]
     if pending:

@@ -135,7 +135,7 @@ class Link:
             connection = await self._connect()
             if connection is not None:
                 established_at = self._loop.time()
-                await connection.ended
+                await connection.wait_ended()
                 self._lost(connection)
                 if self._loop.time() - established_at >= self._times.backoff_max_s:
                     # Only then: a peer that accepts and drops us at once must not be hammered.
@@ -154,7 +154,7 @@ class Link:
             self._stats.handshake_failures += 1
             side = "the peer refused" if refused.by_peer else "we refused"
             self._report(f"{side} the handshake: {refused}", address)
-            await connection.ended
+            await connection.wait_ended()
         except TimeoutError:
             self._stats.connect_failures += 1
             self._report("timed out", address)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from oarlock.raft.types import ServerId
-from oarlock.transport.connection import Connection, wait_ended
+from oarlock.transport.connection import Connection, wait_all_ended
 from oarlock.transport.handshake import Hello
 from oarlock.transport.incoming import Acceptor, IncomingLimits
 from oarlock.transport.interface import Address, Channel, OnMessage, OnUnreachable
@@ -182,7 +182,7 @@ class TcpTransport:
         connections += self._retired + self._acceptor.close()
         for link in links:
             await link.wait_closed()
-        await wait_ended(connections)
+        await wait_all_ended(connections)
 
     def _stop_listening(self) -> None:
         for server in self._servers:

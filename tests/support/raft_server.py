@@ -10,7 +10,15 @@ from collections.abc import Iterable, Sequence
 
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.log import Log
-from oarlock.raft.messages import InstallSnapshot, RaftMessage
+from oarlock.raft.messages import (
+    AppendEntriesReply,
+    InstallSnapshot,
+    PreVote,
+    PreVoteReply,
+    RaftMessage,
+    RequestVote,
+    RequestVoteReply,
+)
 from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Outgoing, ReadState, Ready, SnapshotChunk, SnapshotChunkRequest
 from oarlock.raft.types import Configuration, Entry, EntryKind, HardState, Index, ServerId, SnapshotMetadata, Term
@@ -360,3 +368,49 @@ def server(
     if base_index:
         disk.snapshots[metadata] = tuple(machine[:base_index])
     return Server(RaftConfig(server_id=server_id, **settings), disk, asynchronous=asynchronous)
+
+
+def leader(*args: object, **state: object) -> Server:
+    """As `server`, and elected: its term is one more, and a no-op of that term ends its log."""
+    elected = server(*args, **state)
+    grant_votes(elected, elected.time_out())
+    assert elected.state.leader is not None
+    return elected
+
+
+def grant_votes(candidate: Server, requests: list[Outgoing]) -> list[Outgoing]:
+    """Answer a candidate's requests, of a pre-vote first, with yes from all; gives what it sent then."""
+    sent = requests
+    for to, request in requests:
+        if isinstance(request, PreVote):
+            sent = candidate.step(PreVoteReply(to, request.term, request.request_id, vote_granted=True))
+        elif isinstance(request, RequestVote):
+            sent = candidate.step(RequestVoteReply(to, request.term, request.request_id, vote_granted=True))
+        if candidate.state.leader is not None:
+            return sent
+        if sent and isinstance(request, PreVote):
+            return grant_votes(candidate, sent)
+    return sent
+
+
+def accepted(leader: Server, source: ServerId, match_index: Index, **fields: object) -> AppendEntriesReply:
+    """A follower's success, in answer to the newest request."""
+    request_id = leader.state.request_counter
+    return AppendEntriesReply(
+        source, leader.state.current_term, request_id, success=True, match_index=match_index, **fields
+    )
+
+
+def refused(
+    leader: Server, source: ServerId, prev_log_index: Index, conflict_term: Term, conflict_index: Index
+) -> AppendEntriesReply:
+    """A follower's mismatch, in answer to the newest request."""
+    return AppendEntriesReply(
+        source,
+        leader.state.current_term,
+        leader.state.request_counter,
+        success=False,
+        prev_log_index=prev_log_index,
+        conflict_term=conflict_term,
+        conflict_index=conflict_index,
+    )

@@ -45,17 +45,27 @@ def on_install_snapshot(state: RaftState, message: InstallSnapshot) -> None:
     )
 
 
-def on_chunk_written(state: RaftState, chunk: SnapshotChunk, next_offset: int) -> None:
-    """The runtime wrote a chunk, or could not and wants `next_offset`; after the last, the file is synced."""
+def on_chunk_written(state: RaftState, chunk: SnapshotChunk) -> None:
+    """The runtime wrote a chunk; after the last, the whole file is verified, synced and in place."""
+    next_offset = chunk.offset + len(chunk.data)
+    if not chunk.done:
+        on_more_wanted(state, chunk, next_offset)
+        return
     if chunk.term != state.current_term:
         state.fire("RS-1", "SnapshotChunk", chunk.request_id)
         return
-    is_complete = chunk.done and next_offset == chunk.offset + len(chunk.data)
-    if not is_complete:
-        state.fire("IS-4", next_offset)
-    elif chunk.metadata.last_included_index > state.commit_index:
+    if chunk.metadata.last_included_index > state.commit_index:
         _install(state, chunk.metadata)
-    _reply(state, chunk.source, chunk.request_id, chunk.metadata, next_offset=next_offset, done=is_complete)
+    _reply(state, chunk.source, chunk.request_id, chunk.metadata, next_offset=next_offset, done=True)
+
+
+def on_more_wanted(state: RaftState, chunk: SnapshotChunk, next_offset: int) -> None:
+    """There is more to come after this chunk, or it could not be kept (IS-4)."""
+    if chunk.term != state.current_term:
+        state.fire("RS-1", "SnapshotChunk", chunk.request_id)
+        return
+    state.fire("IS-4", next_offset)
+    _reply(state, chunk.source, chunk.request_id, chunk.metadata, next_offset=next_offset, done=False)
 
 
 def _install(state: RaftState, metadata: SnapshotMetadata) -> None:
@@ -65,9 +75,10 @@ def _install(state: RaftState, metadata: SnapshotMetadata) -> None:
     if state.log.term(index) == metadata.last_included_term:
         state.fire("IS-6", index, state.log.last_index)
         state.log.compact(metadata)
+        # Entries replaced here, but not yet on disk: what is there may be another history's, longer than this log.
+        state.discard_log = state.first_unsaved <= index
         state.first_unsaved = max(state.first_unsaved, index + 1)
         state.rebase_configurations()
-        state.discard_log = False
     else:
         state.fire("IS-7", index, state.log.last_index)
         state.reset_log(metadata)

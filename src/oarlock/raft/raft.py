@@ -17,6 +17,7 @@ from oarlock.raft.install_snapshot import (
     on_chunk_written,
     on_install_snapshot,
     on_install_snapshot_reply,
+    on_more_wanted,
 )
 from oarlock.raft.log import Log
 from oarlock.raft.messages import (
@@ -231,20 +232,23 @@ class Raft:
         self._conclude()
 
     def snapshot_unavailable(self, to: ServerId) -> None:
-        """The snapshot being sent to a server cannot be read any more: begin again with the newest."""
+        """The snapshot being sent to a server cannot be read: begin again, with a new one if it is the newest."""
         leader = self.state.leader
         if leader is not None and to in leader.peers and leader.peers[to].mode is Mode.SNAPSHOT:
-            leader.peers[to].become_probe()
+            progress = leader.peers[to]
+            if progress.snapshot == self.state.snapshot:
+                self.state.snapshot = None
+            progress.become_probe()
             self._conclude()
 
     def snapshot_chunk_written(self, chunk: SnapshotChunk) -> None:
         """A received chunk is on disk; after the last, the whole file is verified, synced and in place."""
-        on_chunk_written(self.state, chunk, chunk.offset + len(chunk.data))
+        on_chunk_written(self.state, chunk)
         self._conclude()
 
     def snapshot_chunk_failed(self, chunk: SnapshotChunk, next_offset: int = 0) -> None:
         """A chunk did not fit what is there, or the whole did not verify: continue at `next_offset`."""
-        on_chunk_written(self.state, chunk, next_offset)
+        on_more_wanted(self.state, chunk, next_offset)
         self._conclude()
 
     def metadata_at(self, index: Index) -> SnapshotMetadata:

@@ -17,9 +17,15 @@ def read_index(state: RaftState, context: int) -> None:
         _begin(state, state.leader, PendingRead(context, None, 0))
         return
     state.fire("CL-Q1", state.leader_id)
-    if state.leader_id is None or len(state.forwarded_reads) >= state.config.max_pending_reads:
+    if state.leader_id is None:
         state.reads.append(ReadState(context, None))
         return
+    if len(state.forwarded_reads) >= state.config.max_pending_reads:
+        # The oldest goes, not this one: its request or answer may have been lost, and would hold its place for ever.
+        state.fire("FC-4", len(state.forwarded_reads))
+        oldest = next(iter(state.forwarded_reads))
+        del state.forwarded_reads[oldest]
+        state.reads.append(ReadState(oldest, None))
     state.fire("RI-1", state.leader_id, context)
     request_id = state.next_request_id()
     state.forwarded_reads[context] = request_id

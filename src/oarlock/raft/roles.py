@@ -42,11 +42,11 @@ def become_follower(state: RaftState, term: Term, leader_id: ServerId | None) ->
         raise InvariantViolation(f"server {state.server_id}: term would fall from {state.current_term} to {term}")
     deposed = state.leader
     _become(state, Role.FOLLOWER)
+    if term > state.current_term or state.leader_id != leader_id:
+        forget_forwarded_reads(state)
     if term > state.current_term:
         state.current_term = term
         state.voted_for = None
-    if state.leader_id != leader_id:
-        forget_forwarded_reads(state)
     state.leader_id = leader_id
     if deposed is not None:
         state.reset_election_timer()
@@ -60,7 +60,7 @@ def become_follower(state: RaftState, term: Term, leader_id: ServerId | None) ->
 
 
 def forget_forwarded_reads(state: RaftState) -> None:
-    """The leader asked is leader no more: its answers are not awaited any longer, the reads must be tried anew."""
+    """The leader asked leads no more, or in a newer term: its answers would count for nothing; the reads are refused."""
     for context in state.forwarded_reads:
         state.reads.append(ReadState(context, None))
     state.forwarded_reads.clear()

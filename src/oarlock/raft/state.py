@@ -243,7 +243,8 @@ class RaftState:
     @property
     def disk_is_stalled(self) -> bool:
         """Whether the oldest disk write has been under way for an election timeout (CQ-4)."""
-        return bool(self.disk_writes) and self.now - self.disk_writes[0].since >= self.config.election_timeout
+        # Compared as `election_deadline` computes it: a difference could round to just below the timeout.
+        return bool(self.disk_writes) and self.now >= self.disk_writes[0].since + self.config.election_timeout
 
     # -- messages ------------------------------------------------------------------------------------------------
 

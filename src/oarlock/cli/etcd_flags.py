@@ -24,7 +24,6 @@ MEMBER: Final = (
     Flag("backend-batch-limit", 0, "entries after which the database is committed earlier", Kind.NUMBER),
     Flag("max-txn-ops", 128, "operations allowed in a transaction", Kind.NUMBER),
     Flag("max-request-bytes", 1_572_864, "size of the largest request", Kind.NUMBER),
-    Flag("max-concurrent-streams", (1 << 32) - 1, "streams a client may have open on one connection", Kind.NUMBER),
     Flag("pre-vote", True, "ask before campaigning, so that a returning member disturbs nobody", Kind.SWITCH),
 )
 
@@ -111,6 +110,7 @@ _IGNORED: Final = (
     _ignored("log-package-levels", ""),
     _ignored("log-rotation-config-json", ""),
     _ignored("logger", "zap"),
+    _ignored("max-concurrent-streams", (1 << 32) - 1, Kind.NUMBER),
     _ignored("max-snapshots", 5, Kind.NUMBER),
     _ignored("max-wals", 5, Kind.NUMBER),
     _ignored("metrics", "basic"),
@@ -165,6 +165,6 @@ def help_text() -> str:
         for flag in flags:
             shown = str(flag.default).lower() if flag.kind is Kind.SWITCH else str(flag.default)
             default = f" (default: {shown})" if flag.default not in ("", 0, 0.0) and "default" not in flag.help else ""
-            lines.append(f"  --{flag.name:<38} {flag.help}{default}")
+            lines += [f"  --{flag.name}", f"      {flag.help}{default}"]
     lines += ["", "One server:    oarlock serve --name s1 --data-dir ./s1", "Three at once: oarlock up"]
     return "\n".join(lines)

@@ -60,7 +60,6 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Negative: none."""
     max_txn_ops: int
     max_request_bytes: int
-    max_concurrent_streams: int
     log_level: str
     log_outputs: tuple[str, ...]
     log_format: str
@@ -127,7 +126,6 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         quota_bytes=_quota(flags),
         max_txn_ops=_positive(flags, "max-txn-ops"),
         max_request_bytes=_positive(flags, "max-request-bytes"),
-        max_concurrent_streams=_positive(flags, "max-concurrent-streams"),
         log_level=_log_level(flags),
         log_outputs=_log_outputs(flags),
         log_format=_log_format(flags),

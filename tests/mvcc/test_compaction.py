@@ -106,6 +106,31 @@ def test_uncommitted_records_never_reach_the_database(store: Store) -> None:
     assert not store.compaction_pending
 
 
+def test_dropped_buffer_records_weigh_nothing(store: Store) -> None:
+    """The size of what waits to be committed falls with what a compaction takes out of it."""
+    for _ in range(5):
+        put(store, b"k", b"v" * 1000)
+    store.compact(6)
+    commit = store.begin_commit()
+    assert commit is not None
+    commit.abandon()
+    assert store.buffer.size_bytes == sum(map(len, next(iter(store.buffer.records.items()))))
+
+
+def test_view_leaves_out_what_is_being_dropped(store: Store) -> None:
+    """A view pinned while a finished compaction is still on its way to the database shows it finished."""
+    for value in (b"1", b"2", b"3"):
+        put(store, b"k", value)
+    store.commit()
+    store.compact(4)
+    commit = store.begin_commit()
+    assert commit is not None
+    assert _stored(store) == [revision_key(4, 0)]
+    commit.run()
+    commit.finish()
+    assert _stored(store) == [revision_key(4, 0)]
+
+
 def test_goes_on_in_slices(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each commit drops a bounded number of revisions; reads and hashes do not change meanwhile."""
     monkeypatch.setattr(compaction, "SLICE_REVISIONS", 3)

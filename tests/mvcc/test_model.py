@@ -232,7 +232,7 @@ class LmdbStoreMachine(StoreMachine):
 
 
 @pytest.mark.parametrize(
-    ("machine", "examples", "steps"), [(StoreMachine, 80, 40), (LmdbStoreMachine, 15, 30)], ids=["memory", "lmdb"]
+    ("machine", "examples", "steps"), [(StoreMachine, 50, 40), (LmdbStoreMachine, 15, 30)], ids=["memory", "lmdb"]
 )
 def test_store_is_as_the_model(machine: type[StoreMachine], examples: int, steps: int) -> None:
     """Reads, hashes, revisions and the applied index are the model's after every step, and after every crash."""

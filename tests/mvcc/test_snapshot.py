@@ -120,6 +120,7 @@ def test_damage_is_found_and_replaces_nothing(filled: Store) -> None:
     [
         (struct.pack(">BII", 9, 1, 1) + b"ab", "unknown kind 9"),
         (struct.pack(">BII", 2, 1, 1) + b"ab", "out of order"),
+        ((struct.pack(">BII", 2, 17, 0) + bytes(16) + b"1") * 2, "out of order"),
         (struct.pack(">BII", 2, 1 << 20, 0), "claims a length"),
         (struct.pack(">BII", 1, 1, 1 << 31), "claims a length"),
         (struct.pack(">BII", 1, 1, 0) + b"\xff", "no UTF-8"),

@@ -10,7 +10,6 @@ revision, nearly all reads, count and page through a range without touching dele
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from heapq import merge
 
 import msgspec
 from sortedcontainers import SortedList
@@ -126,11 +125,22 @@ class KeyIndex:
         if range_end != FROM_KEY and range_end <= key:
             return []
         bounds = (key,) if range_end == FROM_KEY else (key, range_end)
-        live = self._live.irange(*bounds, inclusive=(True, False))
-        dead = self._dead.irange(*bounds, inclusive=(True, False))
-        entries = self.entries
-        revisions = (_visible(entries[found], main) for found in merge(live, dead))
-        return [revision for revision in revisions if revision]
+        keys = list(self._live.irange(*bounds, inclusive=(True, False)))
+        dead = list(self._dead.irange(*bounds, inclusive=(True, False)))
+        if dead:
+            keys += dead
+            keys.sort()  # two ascending runs: one pass
+        revisions: list[int] = []
+        entries, bound = self.entries, main + 1 << MAIN_SHIFT
+        for found in keys:
+            entry = entries[found]
+            revision = entry.modified
+            if revision >= bound:
+                revision = _visible(entry, main)
+            # A tombstone's number is odd, and 0 means not there yet.
+            if revision and not revision & 1:
+                revisions.append(revision)
+        return revisions
 
     def compact(self, key: bytes, main: int, limit: int) -> list[int]:
         """Forget, oldest first, at most `limit` revisions of a key that no reader at or after `main` can see.

@@ -6,7 +6,7 @@ from oarlock.mvcc.backend import Backend
 from oarlock.mvcc.errors import CorruptStoreError
 from oarlock.mvcc.index import KeyEntry, KeyIndex
 from oarlock.mvcc.keyvalue import decode_key, decode_without_value
-from oarlock.mvcc.revision import encode_key, is_tombstone, main_of
+from oarlock.mvcc.revision import encode_key, main_of
 
 SCHEDULED_COMPACTION = "scheduledCompactRev"
 FINISHED_COMPACTION = "finishedCompactRev"
@@ -44,16 +44,17 @@ def load(backend: Backend) -> Loaded:
         revision_key = b""
         for revision_key, data in view.records():
             key = decode_key(data)
+            revision = encode_key(revision_key)
             entry = entries.get(key)
             if entry is None:
-                entries[key] = KeyEntry(encode_key(revision_key), 0, 0)
+                entries[key] = KeyEntry(revision, 0, 0)
+            elif entry.older is None:
+                entry.older = [entry.modified]
+                entry.modified = revision
             else:
-                if entry.older is None:
-                    entry.older = [entry.modified]
-                else:
-                    entry.older.append(entry.modified)
-                entry.modified = encode_key(revision_key)
-            if is_tombstone(revision_key):
+                entry.older.append(entry.modified)
+                entry.modified = revision
+            if revision & 1:
                 latest.pop(key, None)
             else:
                 latest[key] = data

@@ -160,10 +160,11 @@ class Store:
 
     # Beside the data
 
-    def set_applied(self, index: int, term: int = 0) -> None:
-        """Note that the log entry `index` of `term` has been applied; commits carry it with the data."""
+    def set_applied(self, index: int, term: int | None = None) -> None:
+        """Note that the log entry `index` has been applied; commits carry it, and the term, with the data."""
         self.applied_index = index
-        self.applied_term = term
+        if term is not None:
+            self.applied_term = term
 
     def set_extra(self, name: str, value: bytes) -> None:
         """Keep opaque bytes beside the data, committed with it and part of every snapshot."""

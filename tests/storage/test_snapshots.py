@@ -331,6 +331,26 @@ def test_only_a_sound_part_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert missing.files() == []
 
 
+def test_noted_part_outlives_a_power_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was noted is resumed even when nothing unsynced survives, and what lies behind it does no harm."""
+    monkeypatch.setattr(partial_module, "NOTE_EVERY_BYTES", 1000)
+    disk = new_disk()
+    store = open_store(disk)
+    metadata = snapshot_at(5)
+    parts = chunks(5)
+    for offset, data in parts[:3]:
+        store.write_chunk(metadata, offset, data)
+    survivor = disk.after_power_loss(lambda options: 0)
+    part, _ = survivor.files()
+    survivor.content(part)[1400:] = b"?" * 9000
+    store = open_store(survivor)
+    assert store.next_offset(metadata) == 1400
+    for offset, data in parts[2:]:
+        store.write_chunk(metadata, offset, data)
+    store.finish(metadata)
+    assert content(store, metadata) == payload(5)
+
+
 def test_full_disk_gives_the_space_back() -> None:
     """A snapshot that finds no space leaves nothing, whether made here or received, and can be tried again."""
     disk = new_disk()

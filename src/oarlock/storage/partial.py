@@ -8,7 +8,7 @@ from typing import Self
 import google_crc32c
 
 from oarlock.raft.types import SnapshotMetadata
-from oarlock.storage.disk import Disk, File, remove_quietly, sync_file
+from oarlock.storage.disk import Disk, File, remove_quietly, sync_directory, sync_file
 from oarlock.storage.errors import StorageError, write_error
 from oarlock.storage.snapshot_file import PIECE_BYTES, file_size, read, read_header
 
@@ -112,6 +112,7 @@ class Partial:
             except OSError as error:
                 raise write_error(error, self.progress_path) from error
             sync_file(progress, self.progress_path)
+        sync_directory(self._disk, self.path.parent)
         self._noted = self.length
 
 

@@ -92,3 +92,15 @@ async def test_a_put_that_ignores_what_its_transaction_deleted(pair: Pair, tmp_p
     await pair.same(put(b"a", b"1"))
     assert (await pair.ours.call(*call)).succeeded
     assert (await pair.ours.call(*get(b"a"))).kvs[0].value == b""
+
+
+async def test_equals_stay_in_order_of_key(pair: Pair) -> None:
+    """How etcd orders keys that are equal in what is sorted by depends on its sorting routine; ours goes by key."""
+    keys = [b"k%02d" % number for number in range(20)]
+    for key in keys:
+        await pair.same(put(key, b"v"))
+    for order in (1, 2):
+        request = get(b"\0", b"\0", sort_order=order, sort_target=4)
+        theirs, ours = await both(pair, request)
+        assert [pair.key for pair in ours.kvs] == keys
+        assert sorted(pair.key for pair in theirs.kvs) == keys

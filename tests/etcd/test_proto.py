@@ -1,7 +1,6 @@
 """The generated code is what the .proto files say, and every method of etcd's API is known."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +15,9 @@ PACKAGE = Path("oarlock/etcd/proto")
 
 
 def generated(directory: Path) -> dict[str, str]:
-    """Generated files by name; the lines that name protoc's version are left out, as they change with it."""
-    version = re.compile(r"# Protobuf Python Version: .*|ValidateProtobufRuntimeVersion\([^)]*\)")
+    """Generated files by name."""
     return {
-        path.name: version.sub("", path.read_text())
+        path.name: path.read_text()
         for path in sorted(directory.iterdir())
         if path.name.endswith(("_pb2.py", "_pb2.pyi"))
     }

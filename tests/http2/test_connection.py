@@ -74,6 +74,24 @@ def test_bytes_may_be_cut_anywhere():
     assert whole.seen == pieces.seen
 
 
+def test_the_age_of_an_unfinished_frame():
+    """It counts from the read in which the frame began, not from the last bytes, nor from an earlier read."""
+    wire = Wire()
+    ping = frame(PING, 0, 0, bytes(8))
+    for begun_with in (b"", ping):
+        wire.now += 50
+        began = wire.now
+        wire.send(begun_with + ping[:3])
+        wire.now += 5
+        wire.send(ping[3:10])
+        assert (wire.http2.is_mid_frame, wire.http2.partial_since) == (True, began)
+        wire.send(ping[10:])
+        assert not wire.http2.is_mid_frame
+    wire.now += 50
+    wire.send(frame(HEADERS, 0, 1, b"\x82"))
+    assert (wire.http2.is_mid_frame, wire.http2.partial_since) == (True, wire.now)
+
+
 def test_continuation_priority_and_padding_are_understood():
     """One field section over three frames, with padding and a priority that is ignored; padded DATA."""
     wire = Wire()
@@ -195,6 +213,10 @@ STREAM_ERRORS = {
         headers_frame(1) + frames.window_update(1, 0x7FFFFFFF),
         ErrorCode.FLOW_CONTROL_ERROR,
     ),
+    "more than the stream's window, at its end": (
+        headers_frame(1) + data_frame(1, bytes(16_384)) * 4 + data_frame(1, b"x", end_stream=True),
+        ErrorCode.FLOW_CONTROL_ERROR,
+    ),
     "more than the stream's window": (
         headers_frame(1) + data_frame(1, bytes(16_384)) * 5,
         ErrorCode.FLOW_CONTROL_ERROR,
@@ -290,10 +312,10 @@ class TestResponses:
         assert stream.send_window == -80
         wire.send(frames.window_update(1, 80))
         assert len(wire.body(1)) == 100
-        wire.send(frames.settings([(4, 60)]))
-        assert len(wire.body(1)) == 140
+        wire.http2.receive(frames.settings([(4, 60)]), wire.now)
+        assert len(wire.http2.take()) == 9 + 9 + 40
         wire.send(frames.settings([(4, 1000)]))
-        assert wire.body(1) == bytes(150)
+        assert wire.body(1) == bytes(110)
 
     def test_frames_are_no_larger_than_the_peer_takes(self):
         """RFC 9113, 4.2: DATA, and field sections by CONTINUATION, keep to SETTINGS_MAX_FRAME_SIZE."""
@@ -331,13 +353,16 @@ class TestResponses:
         wire.http2.send_headers(recorder.stream, HEAD_200)
         wire.http2.send_data(recorder.stream, bytes(60_000))
         recorder.stream.wants_writable = True
+        wire.send(request_bytes(3))
+        wire.http2.respond(wire.requests[1].stream, HEAD_200, b"", b"small", TRAILERS)
         wire.read()
-        assert wire.body(1) == b""
+        assert wire.body(1) == wire.body(3) == b""
         assert recorder.writable_calls == 0
         wire.http2.paused = False
         wire.http2.pump()
         wire.read()
         assert wire.body(1) == bytes(60_000)
+        assert wire.body(3) == b"small"
         assert recorder.writable_calls == 1
 
     def test_no_more_than_a_batch_is_made_ready_at_once(self):

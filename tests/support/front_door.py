@@ -163,13 +163,9 @@ class Wire:
     def read(self) -> list[Frame]:
         """The frames since the last look."""
         data = self._rest
-        while True:
+        while self.http2.out:
             data += self.http2.take()
-            if not self.http2.can_pump and not self.http2.out:
-                self.http2.pump()
-                if not self.http2.out:
-                    break
-            else:
+            if self.http2.blocked and not self.http2.paused:
                 self.http2.pump()
         found, self._rest = split_frames(data)
         self.seen += found

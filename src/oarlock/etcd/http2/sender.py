@@ -185,11 +185,6 @@ class Sender:
                 if self._send_frame(stream):
                     progress = True
 
-    @property
-    def can_pump(self) -> bool:
-        """Whether `pump` stopped only because enough was ready for the socket."""
-        return self.out_bytes >= OUTPUT_BATCH_BYTES and bool(self.blocked)
-
     def _send_frame(self, stream: Stream) -> bool:
         """One frame of what waits at a stream; False when its windows are closed."""
         pending = stream.pending

@@ -55,9 +55,9 @@ class ReplayReport(msgspec.Struct, frozen=True):
 class _Act(NamedTuple):
     """An operation at its place in the one order."""
 
-    index: Index
+    at: Index
     is_read: bool
-    """A read acts after the entry at `index`, whose command acts itself."""
+    """A read acts after the entry there, whose command acts itself."""
     call: Time
     number: int
 
@@ -183,9 +183,9 @@ def _out_of_time(acts: Sequence[_Act], history: History) -> Iterator[Violation]:
             place = "after" if act.is_read else "at"
             yield _violation(
                 "real time",
-                f"operation {act.number} acts {place} index {act.index} and returned at {returned}, but operation "
-                f"{latest.number}, before it at index {latest.index}, was only called at {latest.call}",
-                act.index,
+                f"operation {act.number} acts {place} index {act.at} and returned at {returned}, but operation "
+                f"{latest.number}, before it at index {latest.at}, was only called at {latest.call}",
+                act.at,
             )
         if latest is None or act.call > latest.call:
             latest = act
@@ -232,9 +232,9 @@ def _wrong_answers(
                 yield _violation(
                     "right answers",
                     f"operation {act.number}, {model.describe(action)} by client {client}, acts "
-                    f"{'after' if act.is_read else 'at'} index {act.index}, where the state is "
+                    f"{'after' if act.is_read else 'at'} index {act.at}, where the state is "
                     f"{model.describe_state(state)}",
-                    act.index,
+                    act.at,
                 )
                 return
             state = after

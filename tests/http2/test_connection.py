@@ -302,6 +302,16 @@ class TestResponses:
         wire.send(frames.window_update(0, 100_000))
         assert wire.body(1) == wire.body(3) == bytes(100_000)
 
+    def test_small_answers_use_up_the_connections_window(self):
+        """The short way to send keeps to the connection's window as well; what is left waits for more of it."""
+        wire = Wire()
+        wire.answers_at_end = True
+        numbers = range(1, 201, 2)
+        wire.send(*(request_bytes(number, bytes(995)) for number in numbers))
+        assert sum(len(wire.body(number)) for number in numbers) == 65_535
+        wire.send(frames.window_update(0, 100_000))
+        assert sum(len(wire.body(number)) for number in numbers) == 100_000
+
     def test_a_window_may_become_negative(self):
         """RFC 9113, 6.9.2: a smaller initial window shrinks open ones below zero; sending waits until it is above."""
         wire = Wire(hello=PREFACE + frames.settings([(4, 100)]))
@@ -332,6 +342,9 @@ class TestResponses:
         assert wire.decoder.decode(section)[1] == ("grpc-message", "x" * 50_000)
         assert wire.seen[-3].ends_stream
         assert [seen.flags & END_HEADERS for seen in wire.seen[-3:]] == [0, 0, END_HEADERS]
+        wire.send(request_bytes(3))
+        wire.http2.respond(wire.requests[1].stream, HEAD_200, b"", b"small", large)
+        assert [seen.kind for seen in wire.read()] == [HEADERS, DATA, HEADERS, CONTINUATION, CONTINUATION]
 
     def test_a_response_before_the_requests_end_stops_the_request(self):
         """RFC 9113, 8.1: RST_STREAM(NO_ERROR) after a complete response; what still comes is no fault."""

@@ -128,6 +128,8 @@ def test_blocks_that_need_the_dynamic_table_are_not_remembered():
     for number in range(3):
         head, _ = one.request(encoder.encode([*fields(), ("number", str(number))]))
         assert head.get("number") == str(number)
+    for _ in range(2):
+        one.request(encoder.encode(fields()))
     assert not cache.heads
 
 
@@ -141,6 +143,24 @@ def test_a_deadline_inside_a_value_is_not_cut_out():
         with pytest.raises(StreamFault):
             one.request(raw)
         assert one.request(block(pairs))[1] is None
+
+
+def test_a_deadline_that_is_cut_off_is_no_deadline():
+    """A block that ends within the value is broken, also when what comes before it is known."""
+    one = decoder()
+    whole = block(fields(grpc_timeout="10S"))
+    one.request(whole)
+    with pytest.raises(ConnectionFault) as raised:
+        one.request(whole[:-1])
+    assert raised.value.code is ErrorCode.COMPRESSION_ERROR
+
+
+def test_the_first_of_two_deadlines_counts_in_whatever_form():
+    """A deadline in a form that is not cut out is still the first, the second time too."""
+    one = decoder()
+    pairs = block(fields()) + b"\x10\x0cgrpc-timeout\x021S" + b"\x00\x0cgrpc-timeout\x022S"
+    for _ in range(2):
+        assert one.request(pairs)[1] == "1S"
 
 
 NAMES = st.sampled_from(["grpc-timeout", "x-a", "x-b", "token", "user-agent", "grpc-timeout-x"])

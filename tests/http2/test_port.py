@@ -205,6 +205,7 @@ def test_a_peer_that_does_not_read_stops_being_read(server):
             connections = server.call(lambda: list(server.server._connections))
             paused = [each for each in connections if getattr(each, "connection", None) and each.connection.paused]
         (connection,) = paused
+        assert not server.call(connection.transport.is_reading)
         assert server.call(connection.transport.get_write_buffer_size) < 1_000_000
         assert server.call(lambda: connection.connection.pending_bytes) < 1_100_000
         received, rest = 0, b""

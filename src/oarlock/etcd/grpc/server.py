@@ -54,7 +54,7 @@ class GrpcServer:
         self._methods: dict[str, Method] = {}
         self._services: set[str] = set()
         self._timeouts: dict[str, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
 
     def add_unary(self, path: str, handler: UnaryHandler) -> None:
         """Serve a unary method; `path` is `/package.Service/Method`.
@@ -124,8 +124,8 @@ class GrpcServer:
     def start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a streaming handler."""
         task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
         return task
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.log import Log
 from oarlock.raft.messages import (
+    AppendEntries,
     AppendEntriesReply,
     InstallSnapshot,
     PreVote,
@@ -409,6 +410,40 @@ def refused(
         source,
         leader.state.current_term,
         leader.state.request_counter,
+        success=False,
+        prev_log_index=prev_log_index,
+        conflict_term=conflict_term,
+        conflict_index=conflict_index,
+    )
+
+
+def append_entries(
+    term: Term,
+    prev: tuple[Index, Term] = (0, 0),
+    terms: Iterable[Term] = (),
+    *,
+    commit: Index = 0,
+    source: ServerId = 2,
+    request_id: int = 7,
+) -> AppendEntries:
+    """AppendEntries of server 2: after `prev` (index and term) entries of these terms."""
+    return AppendEntries(source, term, request_id, *prev, commit, tuple(log_of(*terms, base=prev[0])))
+
+
+def success(term: Term, match_index: Index, *, to: ServerId = 2, request_id: int = 7) -> Outgoing:
+    """What server 1 answers to `append_entries` that it accepts."""
+    return to, AppendEntriesReply(1, term, request_id, success=True, match_index=match_index)
+
+
+def mismatch(
+    term: Term, prev_log_index: Index, conflict: tuple[Term, Index], *, to: ServerId = 2, request_id: int = 7
+) -> Outgoing:
+    """What server 1 answers to `append_entries` that it refuses: with the conflicting term and its first index."""
+    conflict_term, conflict_index = conflict
+    return to, AppendEntriesReply(
+        1,
+        term,
+        request_id,
         success=False,
         prev_log_index=prev_log_index,
         conflict_term=conflict_term,

@@ -60,7 +60,7 @@ def become_follower(state: RaftState, term: Term, leader_id: ServerId | None) ->
 
 
 def forget_forwarded_reads(state: RaftState) -> None:
-    """The leader asked leads no more, or in a newer term: its answers would count for nothing; the reads are refused."""
+    """The leader asked leads no more, or in a newer term: its answers count for nothing, the reads are refused."""
     for context in state.forwarded_reads:
         state.reads.append(ReadState(context, None))
     state.forwarded_reads.clear()

@@ -8,6 +8,7 @@ import pytest
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.node_cluster import NodeCluster, eventually
 
+from oarlock.machine.interface import FlushPostponed
 from oarlock.node.errors import DiskFull, Stopped
 from oarlock.storage.errors import WriteFailed
 
@@ -190,3 +191,30 @@ async def test_low_space_refuses_before_it_is_too_late(tmp_path: Path) -> None:
         disks[leader.config.server_id].free = None
         await eventually(lambda: not leader.disk_is_full, "space is noticed")
         assert await follower.propose(b"after") == 2
+
+
+async def test_machine_storage_without_room(tmp_path: Path) -> None:
+    """Where the machine's own storage has no room, writes are refused and nothing is lost; later they go on."""
+    async with NodeCluster(tmp_path, 1, flush_interval_ms=10) as cluster:
+        node = await cluster.leader()
+        machine = cluster.machine(1)
+        begin_flush = machine.begin_flush
+
+        def postponed() -> object:
+            flush = begin_flush()
+            if flush is not None:
+                flush.run = no_room
+            return flush
+
+        def no_room() -> None:
+            raise FlushPostponed("no room")
+
+        machine.begin_flush = postponed
+        await node.propose(b"applied, not flushed")
+        await eventually(lambda: node.disk_is_full, "the flush finds no room")
+        with pytest.raises(DiskFull, match="no room"):
+            await node.propose(b"refused")
+        await node.read_barrier()
+        machine.begin_flush = begin_flush
+        await eventually(lambda: not node.disk_is_full, "the flush goes through")
+        assert await node.propose(b"after") == 2

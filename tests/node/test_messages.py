@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.node_cluster import NodeCluster, eventually
 
+from oarlock.machine.exactly_once import seal
 from oarlock.node.codec import BadMessage, Forward, ForwardOutcome, ForwardReply, decode, encode
 from oarlock.node.sender import Sender, SnapshotSender
 from oarlock.node.status import Counters
@@ -41,7 +42,7 @@ MESSAGES = [
     InstallSnapshotReply(1, 2, 3, 7, 5, done=False),
     ReadIndex(1, 2, 3, context=1 << 62),
     ReadIndexReply(1, 2, 3, context=9, read_index=4),
-    Forward(1, 3, [b"one", b"two"]),
+    Forward(1, 3, [seal(1, 1, 1, 1, b"one"), seal(1, 1, 2, 1, b"two")]),
     ForwardReply(1, 3, ForwardOutcome.OVERLOADED, 2),
 ]
 
@@ -74,6 +75,13 @@ def test_foreign_source_is_refused() -> None:
     """A peer cannot speak for another: the message's sender must be the connection's."""
     with pytest.raises(BadMessage, match="server 2 sent a ReadIndex of server 1"):
         decode(encode(ReadIndex(1, 2, 3, context=1)), 2)
+
+
+@pytest.mark.parametrize("command", [b"", b"short", seal(2, 1, 1, 1, b"another server's")])
+def test_forwarded_rubbish_is_refused(command: bytes) -> None:
+    """What is no envelope of its sender never reaches the log, where it would end every server."""
+    with pytest.raises(BadMessage, match="server 1 forwarded"):
+        decode(encode(Forward(1, 3, [seal(1, 1, 1, 1, b"good"), command])), 1)
 
 
 async def test_rubbish_ends_a_connection_and_nothing_else(tmp_path: Path) -> None:

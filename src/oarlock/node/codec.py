@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from oarlock.machine.exactly_once import EnvelopeError, read_envelope
 from oarlock.raft.messages import RaftMessage
 from oarlock.raft.types import ServerId, Term
 
@@ -66,4 +67,17 @@ def decode(payload: bytes, source: ServerId) -> NodeMessage:
         raise BadMessage(f"{len(payload)} bytes from server {source:x} are not a message: {error}") from error
     if message.source != source:
         raise BadMessage(f"server {source:x} sent a {type(message).__name__} of server {message.source:x}")
+    if type(message) is Forward:
+        _check_envelopes(message)
     return message
+
+
+def _check_envelopes(forward: Forward) -> None:
+    """What is not an envelope must not reach the log: applying it would end every server."""
+    for command in forward.commands:
+        try:
+            origin = read_envelope(command).origin
+        except EnvelopeError as error:
+            raise BadMessage(f"server {forward.source:x} forwarded {error}") from error
+        if origin != forward.source:
+            raise BadMessage(f"server {forward.source:x} forwarded a command of server {origin:x}")

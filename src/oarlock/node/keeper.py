@@ -34,7 +34,7 @@ class Keeper:
         machine: StateMachine,
         snapshots: Snapshots,
         owner: Owner,
-        on_space: Callable[[int | None], None],
+        on_space: Callable[[str | None], None],
     ) -> None:
         """Prepare; `run` and `watch_space` are the tasks.
 
@@ -46,7 +46,7 @@ class Keeper:
             machine: What to flush.
             snapshots: Takes them for machines that are in memory alone.
             owner: Has the core compact.
-            on_space: Told the free bytes when they fall below the reserve; None when they no longer are.
+            on_space: Told why writes must be refused for want of space; None when there is room again.
         """
         self._loop = loop
         self._executor = executor
@@ -61,6 +61,8 @@ class Keeper:
         self._applied: Index = machine.applied_index()
         self._flushed: Index = self._applied
         self._in_memory = False
+        self._low_space: str | None = None
+        self._postponed: str | None = None
 
     def applied(self, index: Index) -> None:
         """The applier has come so far."""
@@ -77,11 +79,12 @@ class Keeper:
             try:
                 await self.flush()
             except FlushPostponed as error:
-                logger.error("the machine's storage is full: %s", error)  # noqa: TRY400 - the trace says no more
-                self._on_space(0)
-                self._kick.set()  # what was not flushed stays at hand; the space watcher says when there is room
-                continue
-            await self._compact_if_long()
+                self._postponed = f"the machine's storage is full: {error}"
+                self._kick.set()  # what was not flushed stays at hand, and is tried again
+            else:
+                self._postponed = None
+                await self._compact_if_long()
+            self._tell_space()
 
     async def _pause(self, seconds: float) -> None:
         timer = self._loop.call_later(seconds, self._full_batch.set)
@@ -128,20 +131,21 @@ class Keeper:
     # -- space ---------------------------------------------------------------------------------------------------
 
     async def watch_space(self) -> None:
-        """Warn before the disk is full: refused writes are better than a log that cannot even record a vote."""
+        """Refuse writes before the disk is full: better than a log that cannot even record a vote."""
         reserve = self._config.disk_reserve_bytes
         directory = Path(self._config.data_dir)
-        low = False
         while True:
             try:
                 free = await self._loop.run_in_executor(self._executor, self._disk.free_bytes, directory)
             except OSError as error:
                 logger.warning("cannot tell the free space of %s: %s", directory, error)
             else:
-                if not low and free < reserve:
-                    low = True
-                    self._on_space(free)
-                elif low and free >= reserve + reserve // 4:
-                    low = False
-                    self._on_space(None)
+                if free < reserve:
+                    self._low_space = f"{directory} has only {free} bytes left"
+                elif free >= reserve + reserve // 4:
+                    self._low_space = None
+                self._tell_space()
             await asyncio.sleep(_SPACE_CHECK_S)
+
+    def _tell_space(self) -> None:
+        self._on_space(self._low_space or self._postponed)

@@ -4,16 +4,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Protocol
-
-import msgspec
 
 from oarlock.machine.interface import StateMachine
 from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import DiskFull, NodeError, Stopped
+from oarlock.node.executors import Executors
 from oarlock.node.keeper import Keeper
 from oarlock.node.owner import Owner
 from oarlock.node.proposals import Proposals
@@ -51,31 +49,6 @@ class NodeTransport(Transport, Protocol):
 
 OpenTransport = Callable[[OnMessage, OnUnreachable], NodeTransport]
 """Makes the transport, given whom to tell of messages and of lost links."""
-
-
-class Executors(msgspec.Struct):
-    """The threads for what blocks, one each."""
-
-    wal: Executor
-    """Writes the log, nothing else."""
-    machine: Executor
-    """Flushes the machine's storage."""
-    snapshots: Executor
-    """Reads, writes and installs snapshots."""
-
-    @classmethod
-    def threads(cls) -> "Executors":
-        """One real thread each."""
-        return cls(
-            wal=ThreadPoolExecutor(1, "oarlock-wal"),
-            machine=ThreadPoolExecutor(1, "oarlock-machine"),
-            snapshots=ThreadPoolExecutor(1, "oarlock-snapshots"),
-        )
-
-    def shutdown(self) -> None:
-        """End the threads, when they have done what they were given."""
-        for executor in (self.wal, self.machine, self.snapshots):
-            executor.shutdown()
 
 
 class Node:
@@ -129,8 +102,8 @@ class Node:
         self._stopping: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._transport: NodeTransport | None = None
-        self._low_space = False
-        self._disk_full = False
+        self._no_space: str | None = None
+        self._log_full: str | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -211,7 +184,7 @@ class Node:
             self._owner,
             self._space_changed,
         )
-        events = WriterEvents(self._persisted, sender.send_all, self._disk_full_changed, self._fail)
+        events = WriterEvents(self._persisted, sender.send_all, self._log_full_changed, self._fail)
         self._writer = Writer(
             loop,
             executors.wal,
@@ -290,21 +263,23 @@ class Node:
         self._owner.applied(index)
         self._keeper.applied(index)
 
-    def _disk_full_changed(self, error: StorageFull | None) -> None:
-        self._disk_full = error is not None
-        self._note_space(str(error))
+    def _log_full_changed(self, error: StorageFull | None) -> None:
+        self._log_full = str(error) if error is not None else None
+        self._refuse_while_full()
 
-    def _space_changed(self, free_bytes: int | None) -> None:
-        self._low_space = free_bytes is not None
-        if free_bytes is not None:
-            logger.error("%s has only %d bytes left; writes are refused", self.config.data_dir, free_bytes)
-        else:
-            logger.warning("%s has space again", self.config.data_dir)
-        self._note_space(f"{self.config.data_dir} has only {free_bytes} bytes left")
+    def _space_changed(self, problem: str | None) -> None:
+        if (problem is None) != (self._no_space is None):
+            if problem is not None:
+                logger.error("writes are refused: %s", problem)
+            else:
+                logger.warning("there is space again, writes are accepted")
+        self._no_space = problem
+        self._refuse_while_full()
 
-    def _note_space(self, why: str) -> None:
+    def _refuse_while_full(self) -> None:
         if self._failure is None and self._stopping is None:
-            self._proposals.refuse(DiskFull(why) if self.disk_is_full else None)
+            problem = self._log_full or self._no_space
+            self._proposals.refuse(DiskFull(problem) if problem is not None else None)
 
     # -- what it is for ------------------------------------------------------------------------------------------
 
@@ -354,7 +329,7 @@ class Node:
     @property
     def disk_is_full(self) -> bool:
         """Whether writes are refused for want of space."""
-        return self._low_space or self._disk_full
+        return self._no_space is not None or self._log_full is not None
 
     def peer_traffic(self) -> dict[ServerId, PeerStats]:
         """What was exchanged with each peer."""

@@ -20,10 +20,12 @@ from oarlock.node.sender import Sender
 from oarlock.node.status import Counters
 from oarlock.node.ticker import Ticker
 from oarlock.node.writer import Writer
-from oarlock.raft.messages import RaftMessage
+from oarlock.raft.messages import AppendEntriesReply, RaftMessage
+from oarlock.raft.progress import Mode
 from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Ready, SnapshotChunk, SnapshotChunkRequest
 from oarlock.raft.state import Overloaded as RaftOverloaded
+from oarlock.raft.state import Role
 from oarlock.raft.types import Index, ServerId, SnapshotMetadata, Term
 
 logger = logging.getLogger(__name__)
@@ -111,7 +113,27 @@ class Owner:
             self._forwards.append(message)
         else:
             self._messages.append(message)
+            if type(message) is AppendEntriesReply and self._is_no_news(message):
+                return
         self.wake()
+
+    def _is_no_news(self, message: AppendEntriesReply) -> bool:
+        """Whether a reply makes no difference to what the leader does now: it can wait for the next turn.
+
+        So it is with the reply of the slower followers, once an entry is committed, and with every follower's reply
+        to the message that tells of the commit.
+        """
+        state = self._raft.state
+        leader = state.leader
+        if leader is None or leader.reads or not message.success or message.term > state.current_term:
+            return False
+        progress = leader.peers.get(message.source)
+        return (
+            progress is not None
+            and progress.mode is Mode.REPLICATE
+            and message.match_index <= state.commit_index
+            and not progress.inflight.is_full
+        )
 
     def unreachable(self, server_id: ServerId) -> None:
         """The link to a peer broke, or dropped a message."""
@@ -119,9 +141,14 @@ class Owner:
         self.wake()
 
     def persisted(self, number: int) -> None:
-        """The disk part of every `Ready` up to `number` is durable."""
+        """The disk part of every `Ready` up to `number` is durable.
+
+        A follower that knows of no entry to be applied now has nothing to do about it before its next turn.
+        """
         self._persisted = number
-        self.wake()
+        state = self._raft.state
+        if state.role is not Role.FOLLOWER or state.commit_index > state.handed_to_apply:
+            self.wake()
 
     def applied(self, index: Index) -> None:
         """The machine stands at `index`. Only reads are in a hurry to know."""

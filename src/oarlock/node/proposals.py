@@ -92,7 +92,8 @@ class Proposals:
         self._refusal: NodeError | None = None
         self._forwards: dict[int, tuple[Attempt, list[Proposal]]] = {}
         """Forwarded batches by request id, until their reply or their end."""
-        self._request_id = 0
+        self._request_id = (epoch & 0xFFFF_FFFF) << 31
+        """Rising, and not from where an earlier boot began, whose answers may still be under way."""
         self._leader: tuple[ServerId | None, Term] = (None, 0)
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep_s = max(0.01, min(config.heartbeat_interval_ms, 100) / 2000)

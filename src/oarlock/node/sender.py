@@ -16,6 +16,7 @@ from oarlock.node.status import Counters
 from oarlock.raft.messages import InstallSnapshot
 from oarlock.raft.ready import Outgoing, SnapshotChunkRequest
 from oarlock.raft.types import ServerId, SnapshotMetadata
+from oarlock.storage.errors import StorageError
 from oarlock.transport.interface import Transport
 
 logger = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class SnapshotSender:
             data, done = await self._loop.run_in_executor(
                 self._executor, self._read_chunk, request.metadata, request.offset, self._chunk_bytes
             )
-        except (OSError, ValueError) as error:
+        except (StorageError, OSError) as error:
             logger.warning(
                 "cannot read snapshot %d at offset %d for server %x: %s",
                 request.metadata.last_included_index,
@@ -150,6 +151,6 @@ class SnapshotSender:
         )
         # The bulk connection is often not up yet when the first chunk is due.
         for _ in range(_BULK_RETRIES):
-            if self._transport.send_bulk(request.to, payload) or self._request is not None:
+            if self._request is not None or self._transport.send_bulk(request.to, payload):
                 return
             await asyncio.sleep(_BULK_RETRY_S)

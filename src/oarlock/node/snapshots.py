@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import Final
 
 from oarlock.machine.interface import StateMachine
 from oarlock.node.applier import Applier
@@ -23,6 +24,8 @@ from oarlock.storage.snapshots import SnapshotStore
 from oarlock.transport.interface import Transport
 
 logger = logging.getLogger(__name__)
+
+_PAUSE_S: Final = 1.0
 
 
 class Snapshots:
@@ -183,6 +186,7 @@ class Snapshots:
                 return await self._take_locked()
         except DiskFull as error:
             logger.warning("cannot take a snapshot: %s", error)
+            await asyncio.sleep(_PAUSE_S)  # it is wanted again at once
         except Exception as error:  # noqa: BLE001 - a task's failure would go unnoticed
             self._on_failure(error)
         finally:
@@ -195,7 +199,11 @@ class Snapshots:
             view = self._machine.begin_snapshot()
         try:
             metadata = self._owner.raft.metadata_at(view.index)
-            await self._loop.run_in_executor(self._executor, self._store.create, metadata, view.write)
+            writing = self._loop.run_in_executor(self._executor, self._store.create, metadata, view.write)
+            try:
+                await asyncio.shield(writing)
+            finally:
+                await asyncio.wait([writing])  # also when cancelled: the thread still reads the view
         finally:
             view.close()
         self._counters.snapshots_taken += 1
@@ -218,6 +226,7 @@ class Snapshots:
         for task in tasks:
             task.cancel()
         if self._taking is not None:
+            self._taking.cancel()
             tasks.append(self._taking)  # type: ignore[arg-type]
         if self._writing_chunks is not None:
             self._chunks.clear()

@@ -259,14 +259,41 @@ async def test_a_deadline_passes_within_its_slot(wire, server):
     loop = asyncio.get_running_loop()
     server.add_unary("/test.Echo/Never", lambda message, context: loop.create_future())
     began = loop.time()
-    wire.send(request_bytes(1, p_path="/test.Echo/Never", grpc_timeout="30m"))
     wire.send(request_bytes(3, p_path="/test.Echo/Never", grpc_timeout="1H"))
-    await wire.until_ended(1)
+    wire.send(request_bytes(5, p_path="/test.Echo/Never", grpc_timeout="30m"))
+    await wire.until_ended(5)
     assert loop.time() - began >= 0.03
-    assert wire.fields_of(1)["grpc-status"] == "4"
-    assert wire.fields_of(1)["grpc-message"] == "context deadline exceeded"
+    assert wire.fields_of(5)["grpc-status"] == "4"
+    assert wire.fields_of(5)["grpc-message"] == "context deadline exceeded"
     wire.send(frames.rst_stream(3, 8))
     assert [len(slot) for slot in server.deadlines._slots.values()] == [0]
+
+
+async def test_an_answered_call_has_no_deadline(wire, server):
+    """It is forgotten at once, not when it would have passed."""
+    loop = asyncio.get_running_loop()
+
+    def soon(message, context):
+        future = loop.create_future()
+        loop.call_soon(future.set_result, b"x")
+        return future
+
+    server.add_unary("/test.Echo/Soon", soon)
+    wire.send(request_bytes(1, p_path="/test.Echo/Soon", grpc_timeout="1H"))
+    assert [len(slot) for slot in server.deadlines._slots.values()] == [1]
+    await wire.until_ended(1)
+    assert [len(slot) for slot in server.deadlines._slots.values()] == [0]
+
+
+async def test_a_stream_gives_its_budget_back_with_each_message(wire):
+    """What was reserved for a large message is free when it is whole, while the stream goes on."""
+    message = grpc_message(bytes(200_000))
+    wire.send(headers_frame(1, fields(p_path="/test.Echo/Bidi")), data_frame(1, message[:16_384]))
+    assert wire.grpc.assembly._used == len(message)
+    wire.send(*(data_frame(1, message[at : at + 16_384]) for at in range(16_384, len(message), 16_384)))
+    assert wire.grpc.assembly._used == 0
+    wire.send(data_frame(1, message[:16_384]), frames.rst_stream(1, 8))
+    assert wire.grpc.assembly._used == 0
 
 
 async def test_a_deadline_that_has_passed_already(wire, server):

@@ -14,7 +14,7 @@ from tests.support.raft_server import Disk, Server, slot
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.messages import RaftMessage
 from oarlock.raft.ready import Outgoing
-from oarlock.raft.state import NotLeader, Overloaded, Role
+from oarlock.raft.state import MembershipRefused, NotLeader, Overloaded, Role
 from oarlock.raft.types import Configuration, Entry, HardState, Index, ServerId, SnapshotMetadata, Term
 
 _TICKS_AT_ONE_TIME = 100
@@ -172,12 +172,15 @@ class Cluster:
         return candidate
 
     def converge(self) -> None:
-        """Let time pass until all live servers have applied the leader's whole log."""
+        """Let time pass until all live members have applied the leader's whole log, and no change is under way."""
 
         def has_converged() -> bool:
             leader = self.leader
-            return leader is not None and all(
-                len(server.machine) == leader.state.log.last_index for server in self.live
+            if leader is None or leader.state.configuration.is_joint:
+                return False
+            members = leader.state.configuration.members
+            return all(
+                len(server.machine) == leader.state.log.last_index for server in self.live if server.id in members
             )
 
         self.run_until(has_converged)
@@ -192,6 +195,27 @@ class Cluster:
             leader.raft.propose([b"c%d" % self.sequence])
         except (NotLeader, Overloaded):
             return False
+        self.carry_out(leader)
+        return True
+
+    def change_membership(self, voters: Iterable[ServerId], learners: Iterable[ServerId] = ()) -> bool:
+        """Begin a change of members at the present leader; False if there is none, or it refuses."""
+        leader = self.leader
+        if leader is None:
+            return False
+        try:
+            leader.raft.change_membership(Configuration(voters=frozenset(voters), learners=frozenset(learners)))
+        except (NotLeader, MembershipRefused):
+            return False
+        self.carry_out(leader)
+        return True
+
+    def transfer(self, to: ServerId) -> bool:
+        """Ask the present leader to hand over; False if there is none, or `to` does not vote."""
+        leader = self.leader
+        if leader is None or to == leader.id or to not in leader.state.configuration.voters:
+            return False
+        leader.raft.transfer_leadership(to, self.now)
         self.carry_out(leader)
         return True
 

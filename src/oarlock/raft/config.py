@@ -29,6 +29,10 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Entry bytes a leader holds uncommitted before it refuses proposals."""
     max_pending_reads: int = 4096
     """Read requests that may await confirmation at once."""
+    lease_reads: bool = False
+    """Answer reads from a leader's lease, without a round: safe only while clocks drift less than stated."""
+    max_clock_drift: float = 0.1
+    """By what fraction any two servers' clocks may differ in speed; the lease is shortened by it."""
     snapshot_retry_ms: int = 5000
     """A chunk unanswered for this long is asked for again."""
 
@@ -47,6 +51,10 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.lease_reads and not self.check_quorum:
+            raise ValueError("lease_reads needs check_quorum: without it a second leader can be elected within a lease")
+        if not 0 <= self.max_clock_drift < 1:
+            raise ValueError(f"max_clock_drift must be at least 0 and below 1, not {self.max_clock_drift}")
         if self.election_timeout_ms < 5 * self.heartbeat_interval_ms:
             raise ValueError(
                 f"election_timeout_ms must be at least 5 times heartbeat_interval_ms, "

@@ -23,6 +23,8 @@ class RequestVote(Message, frozen=True, tag=1, gc=False):
 
     last_log_index: Index
     last_log_term: Term
+    disrupt_leader: bool = False
+    """Set when the leader itself asked for this campaign (LT-3)."""
 
 
 class RequestVoteReply(Message, frozen=True, tag=2, gc=False):
@@ -97,6 +99,10 @@ class ReadIndexReply(Message, frozen=True, tag=10, gc=False):
     read_index: Index
 
 
+class TimeoutNow(Message, frozen=True, tag=11, gc=False):
+    """A leader asks its successor to campaign at once (LT-2)."""
+
+
 RaftMessage = (
     RequestVote
     | RequestVoteReply
@@ -108,5 +114,6 @@ RaftMessage = (
     | InstallSnapshotReply
     | ReadIndex
     | ReadIndexReply
+    | TimeoutNow
 )
 """Any message of the core."""

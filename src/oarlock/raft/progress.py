@@ -66,6 +66,7 @@ class Progress:
         "chunk_sent_at",
         "inflight",
         "last_heard",
+        "leaving_since",
         "match_index",
         "mode",
         "next_index",
@@ -88,6 +89,8 @@ class Progress:
         self.acknowledged_request_id = 0
         """The newest request the follower has answered in this term: it followed us then (CL-Q4)."""
         self.last_heard = now
+        self.leaving_since: float | None = None
+        """When this server, removed from the configuration, was first seen to be so (MC-9)."""
         self.snapshot: SnapshotMetadata | None = None
         self.snapshot_offset = 0
         self.chunk_request_id = 0

@@ -20,6 +20,7 @@ from oarlock.raft.install_snapshot import (
     on_more_wanted,
 )
 from oarlock.raft.log import Log
+from oarlock.raft.membership import change_membership
 from oarlock.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -33,6 +34,7 @@ from oarlock.raft.messages import (
     ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from oarlock.raft.progress import Mode
 from oarlock.raft.reads import on_read_index, on_read_index_reply, read_index, release_reads
@@ -48,7 +50,8 @@ from oarlock.raft.replication import (
 from oarlock.raft.request_vote import on_election_timeout, on_pre_vote, on_request_vote, on_vote_reply
 from oarlock.raft.roles import become_follower
 from oarlock.raft.state import DiskWrite, LeaderState, RaftState, Tracer
-from oarlock.raft.types import Entry, HardState, Index, ServerId, SnapshotMetadata, Term
+from oarlock.raft.transfer import on_timeout_now, transfer_leadership
+from oarlock.raft.types import Configuration, Entry, HardState, Index, ServerId, SnapshotMetadata, Term
 
 _HANDLERS: dict[type[Message], Callable[[RaftState, Any], None]] = {
     AppendEntries: on_append_entries,
@@ -59,6 +62,7 @@ _HANDLERS: dict[type[Message], Callable[[RaftState, Any], None]] = {
     InstallSnapshot: on_install_snapshot,
     ReadIndex: on_read_index,
     ReadIndexReply: on_read_index_reply,
+    TimeoutNow: on_timeout_now,
 }
 """What every server does with a message; each handler takes just its own kind."""
 
@@ -142,6 +146,7 @@ class Raft:
         state = self.state
         return (
             state.config.check_quorum
+            and not message.disrupt_leader
             and message.term > state.current_term
             and state.has_live_leader
             and message.source != state.leader_id
@@ -198,6 +203,28 @@ class Raft:
         placed = propose(self.state, commands)
         self._conclude()
         return placed
+
+    def change_membership(self, target: Configuration) -> tuple[Index, Term]:
+        """Begin a change to `target`'s voters and learners, done when a configuration that is not joint commits.
+
+        Raises:
+            NotLeader: With a hint where the leader is.
+            MembershipRefused: Not now, or not in this way; the message says why.
+        """
+        placed = change_membership(self.state, target)
+        self._conclude()
+        return placed
+
+    def transfer_leadership(self, to: ServerId, now: float) -> None:
+        """Hand over to another voter. No commands are taken until it leads, or an election timeout has passed.
+
+        Raises:
+            NotLeader: With a hint where the leader is.
+            ValueError: `to` is not another voter.
+        """
+        self.state.now = now
+        transfer_leadership(self.state, to)
+        self._conclude()
 
     def read_index(self, context: int, now: float) -> None:
         """Ask for an index at which a read is linearizable; a `ReadState` with `context` answers.

@@ -62,6 +62,10 @@ def _begin(state: RaftState, leader: LeaderState, read: PendingRead) -> None:
         # Its commit_index may lag behind what an earlier leader acknowledged (etcd issue 7331).
         state.fire("CL-Q2", state.commit_index, state.current_term)
         leader.reads_before_commit.append(read)
+    elif state.config.lease_reads and state.now < leader.lease_until:
+        state.fire("LS-1", state.now, leader.lease_until)
+        read.read_index = state.commit_index
+        _answer(state, read, confirmed=True)
     else:
         _await_confirmation(state, leader, read)
 
@@ -83,18 +87,45 @@ def begin_waiting_reads(state: RaftState, leader: LeaderState) -> None:
         _await_confirmation(state, leader, read)
 
 
-def confirm_reads(state: RaftState, leader: LeaderState) -> None:
-    """Answer the reads that a quorum's replies confirm (CL-Q4), by the function that also commits entries."""
-    if not leader.reads:
-        return
+def _confirmed_request_id(state: RaftState, leader: LeaderState) -> int:
+    """The newest request id such that a quorum followed this leader when it was sent."""
     acknowledged: dict[ServerId, int] = {
         peer: progress.acknowledged_request_id for peer, progress in leader.peers.items()
     }
     acknowledged[state.server_id] = state.request_counter
-    confirmed = agreed_value(state.configuration, acknowledged)
+    return agreed_value(state.configuration, acknowledged)
+
+
+def confirm_reads(state: RaftState, leader: LeaderState) -> None:
+    """Answer the reads that a quorum's replies confirm (CL-Q4), by the function that also commits entries."""
+    if not leader.reads:
+        return
+    confirmed = _confirmed_request_id(state, leader)
     while leader.reads and leader.reads[0].confirmed_by <= confirmed:
         state.fire("CL-Q4", leader.reads[0].confirmed_by, confirmed)
         _answer(state, leader.reads.popleft(), confirmed=True)
+
+
+def note_lease_round(state: RaftState, leader: LeaderState) -> None:
+    """A round of heartbeats leaves: answered by a quorum, it renews the lease from now on."""
+    if state.config.lease_reads:
+        leader.lease_rounds.append((state.request_counter, state.now))
+
+
+def renew_lease(state: RaftState, leader: LeaderState) -> None:
+    """A quorum that answered refuses votes for an election timeout after it heard: later than the round left (LS-1).
+
+    A leader that handed over, or tried to, has told a voter to break that promise: no lease again in this term (LS-2).
+    """
+    if not leader.lease_rounds:
+        return
+    confirmed = _confirmed_request_id(state, leader)
+    while leader.lease_rounds and leader.lease_rounds[0][0] < confirmed:
+        left_at = leader.lease_rounds.popleft()[1]
+        if leader.transfer_deadline:
+            state.fire("LS-2", leader.transfer_to)
+        else:
+            leader.lease_until = left_at + state.config.election_timeout * (1 - state.config.max_clock_drift)
 
 
 def _answer(state: RaftState, read: PendingRead, *, confirmed: bool) -> None:

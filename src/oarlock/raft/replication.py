@@ -5,12 +5,14 @@ once per `Ready`: so all commands proposed in one turn travel together.
 """
 
 from oarlock.raft.install_snapshot import begin_snapshot, request_chunk
+from oarlock.raft.membership import follow_commit, leave_if_removed
 from oarlock.raft.messages import AppendEntries, AppendEntriesReply
 from oarlock.raft.progress import Mode, Progress
 from oarlock.raft.quorum import agreed_value, has_quorum
-from oarlock.raft.reads import begin_waiting_reads, confirm_reads
+from oarlock.raft.reads import begin_waiting_reads, confirm_reads, note_lease_round, renew_lease
 from oarlock.raft.roles import become_follower, new_progress
 from oarlock.raft.state import LeaderState, NotLeader, Overloaded, RaftState
+from oarlock.raft.transfer import continue_transfer, give_up_late_transfer
 from oarlock.raft.types import Entry, EntryKind, Index, ServerId, Term
 
 
@@ -24,6 +26,8 @@ def propose(state: RaftState, commands: list[bytes]) -> list[tuple[Index, Term]]
     leader = state.leader
     if leader is None:
         raise NotLeader(state.leader_id)
+    if leader.transfer_to is not None:
+        raise NotLeader(leader.transfer_to)
     size = sum(map(len, commands))
     if leader.uncommitted_bytes and leader.uncommitted_bytes + size > state.config.max_uncommitted_bytes:
         state.fire("FC-1", leader.uncommitted_bytes, size)
@@ -39,6 +43,8 @@ def propose(state: RaftState, commands: list[bytes]) -> list[tuple[Index, Term]]
 def replicate(state: RaftState, leader: LeaderState) -> None:
     """Send every follower what it is due: a heartbeat (L-1), entries (L-3), news of commitment, or a snapshot."""
     _follow_configuration(state, leader)
+    if leader.heartbeat_due:
+        note_lease_round(state, leader)
     for peer, progress in leader.peers.items():
         if leader.heartbeat_due:
             state.fire("L-1", peer)
@@ -47,12 +53,26 @@ def replicate(state: RaftState, leader: LeaderState) -> None:
     if leader.heartbeat_due:
         leader.heartbeat_due = False
         leader.last_heartbeat = state.now
+    leave_if_removed(state, leader)
 
 
 def _follow_configuration(state: RaftState, leader: LeaderState) -> None:
-    members = state.others
-    if len(members) != len(leader.peers) or any(member not in leader.peers for member in members):
-        leader.peers = {member: leader.peers.get(member) or new_progress(state) for member in members}
+    """Serve the members of the configuration in force, and removed ones until they can know it (MC-9)."""
+    if leader.followed_configuration is state.configuration:
+        return
+    leader.followed_configuration = state.configuration
+    for member in state.others:
+        leader.peers.setdefault(member, new_progress(state)).leaving_since = None
+    for peer in sorted(leader.peers.keys() - state.configuration.members):
+        progress = leader.peers[peer]
+        if progress.leaving_since is None:
+            progress.leaving_since = state.now
+        knows = min(progress.match_index, progress.sent_commit) >= state.configuration_index
+        if knows or state.now - progress.leaving_since > 2 * state.config.election_timeout:
+            state.fire("MC-9", peer, knows)
+            del leader.peers[peer]
+        else:
+            leader.followed_configuration = None
 
 
 def _send_heartbeat(state: RaftState, peer: ServerId, progress: Progress) -> None:
@@ -124,6 +144,7 @@ def on_append_entries_reply(state: RaftState, leader: LeaderState, message: Appe
     if message.request_id > progress.acknowledged_request_id:
         progress.acknowledged_request_id = message.request_id
         confirm_reads(state, leader)
+        renew_lease(state, leader)
     if message.success:
         _on_success(state, leader, progress, message)
     else:
@@ -152,6 +173,8 @@ def _on_success(state: RaftState, leader: LeaderState, progress: Progress, messa
             pass
     if is_news:
         advance_commit_index(state, leader)
+    if message.source == leader.transfer_to:
+        continue_transfer(state, leader)
 
 
 def _on_mismatch(state: RaftState, progress: Progress, message: AppendEntriesReply) -> None:
@@ -192,12 +215,14 @@ def advance_commit_index(state: RaftState, leader: LeaderState) -> None:
     state.commit_to(index)
     if leader.reads_before_commit:
         begin_waiting_reads(state, leader)
+    follow_commit(state)
 
 
 def on_leader_tick(state: RaftState, leader: LeaderState) -> None:
     """Heartbeats when due (L-1); step down without a majority (CQ-1)."""
     if state.now >= leader.last_heartbeat + state.config.heartbeat_interval:
         leader.heartbeat_due = True
+    give_up_late_transfer(state, leader)
     if not state.config.check_quorum or state.now < leader.last_quorum_check + state.config.election_timeout:
         return
     leader.last_quorum_check = state.now

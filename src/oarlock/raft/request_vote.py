@@ -9,7 +9,12 @@ from oarlock.raft.types import ServerId
 
 def on_election_timeout(state: RaftState) -> None:
     """No leader for too long (F-2), or an election without result (C-4)."""
-    if not state.is_voter or state.disk_is_stalled or state.snapshot_to_install is not None:
+    if not state.is_voter and state.configuration_index <= state.commit_index:
+        # Until its removal is committed it may be the only one whose log lets it win (dissertation 4.2.2).
+        state.fire("MC-8", state.configuration_index)
+        state.reset_election_timer()
+        return
+    if state.disk_is_stalled or state.snapshot_to_install is not None:
         state.reset_election_timer()
         return
     state.fire("C-4" if state.role is Role.CANDIDATE else "F-2", state.now - state.last_contact)
@@ -30,8 +35,8 @@ def pre_campaign(state: RaftState) -> None:
     _count_vote(state, candidate, state.server_id, granted=True)
 
 
-def campaign(state: RaftState) -> None:
-    """Start an election (C-1)."""
+def campaign(state: RaftState, *, disrupt_leader: bool = False) -> None:
+    """Start an election (C-1); with `disrupt_leader` at the leader's own wish (LT-3)."""
     state.fire("C-1", state.current_term)
     candidate = become_candidate(state)
     for peer in state.others:
@@ -42,6 +47,7 @@ def campaign(state: RaftState) -> None:
             candidate.request_id,
             state.log.last_index,
             state.log.last_term,
+            disrupt_leader,
         )
         state.send_after_persist(peer, request)
     _count_vote(state, candidate, state.server_id, granted=True)

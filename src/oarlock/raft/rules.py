@@ -15,6 +15,8 @@ class Figure(StrEnum):
     FIGURE_2 = "Raft paper (extended), Figure 2"
     FIGURE_3 = "Raft paper (extended), Figure 3"
     FIGURE_13 = "Raft paper (extended), Figure 13"
+    DISSERTATION_3 = "Raft dissertation, section 3.10"
+    DISSERTATION_4 = "Raft dissertation, chapter 4"
     DISSERTATION_6 = "Raft dissertation, section 6.4"
     DISSERTATION_9 = "Raft dissertation, section 9.6"
     SECTION_5_3 = "Raft paper (extended), section 5.3, and the Students' Guide"
@@ -150,11 +152,30 @@ _EXTENSIONS = {
     ),
     "RI-1": (Figure.PRACTICE, "A follower forwards a read to its leader under its own context."),
     "RI-2": (Figure.PRACTICE, "Each attempt at a read is confirmed only by requests sent after it began."),
+    "LT-1": (Figure.DISSERTATION_3, "A leader asked to hand over takes no more commands until its successor leads."),
+    "LT-2": (Figure.DISSERTATION_3, "TimeoutNow goes to the successor once its log is complete."),
+    "LT-3": (Figure.DISSERTATION_3, "On TimeoutNow a server campaigns at once, and its RequestVote is not refused."),
+    "LT-4": (Figure.DISSERTATION_3, "A transfer that takes longer than an election timeout is given up."),
+    "LS-1": (
+        Figure.DISSERTATION_6,
+        "Within a lease, counted from when the confirming requests left, a read needs no round.",
+    ),
+    "LS-2": (Figure.PRACTICE, "A leader that may have asked for another's election holds no lease."),
     "MC-1": (
         Figure.SECTION_6,
         "A configuration is in force from the moment it is in the log, and leaves with it.",
     ),
     "MC-2": (Figure.SECTION_6, "While joint, elections and commitment need majorities of both halves."),
+    "MC-3": (Figure.DISSERTATION_4, "A leader changes members only after it committed an entry of its own term."),
+    "MC-4": (
+        Figure.DISSERTATION_4,
+        "A change begins only when the one before is committed and has left joint consensus.",
+    ),
+    "MC-5": (Figure.DISSERTATION_4, "One voter more or less needs no joint consensus: the majorities overlap."),
+    "MC-6": (Figure.SECTION_6, "When the joint configuration is committed, the leader appends the new one."),
+    "MC-7": (Figure.SECTION_6, "A leader that is no member of the committed configuration steps down."),
+    "MC-8": (Figure.DISSERTATION_4, "A server that a committed configuration gives no vote does not campaign."),
+    "MC-9": (Figure.PRACTICE, "A removed server is served until it can know of its removal."),
 }
 
 RULES: dict[str, Rule] = {

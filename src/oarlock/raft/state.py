@@ -59,6 +59,10 @@ class InvariantViolation(AssertionError):
     """The algorithm's state is impossible: continuing could lose data, so the server must stop."""
 
 
+class MembershipRefused(RaftError):
+    """The members cannot be changed in this way, or not now; the message says why."""
+
+
 class CandidateState:
     """Votes received, while a candidate or pre-candidate. All its requests carry one id."""
 
@@ -86,12 +90,17 @@ class LeaderState:
 
     __slots__ = (
         "first_request_id",
+        "followed_configuration",
         "heartbeat_due",
         "last_heartbeat",
         "last_quorum_check",
+        "lease_rounds",
+        "lease_until",
         "peers",
         "reads",
         "reads_before_commit",
+        "transfer_deadline",
+        "transfer_to",
         "uncommitted_bytes",
     )
 
@@ -106,6 +115,13 @@ class LeaderState:
         self.uncommitted_bytes = 0
         self.reads: deque[PendingRead] = deque()
         self.reads_before_commit: list[PendingRead] = []
+        self.followed_configuration: Configuration | None = None
+        """The configuration that `peers` was made for; None while a removed server is still served."""
+        self.transfer_to: ServerId | None = None
+        self.transfer_deadline = 0.0
+        self.lease_rounds: deque[tuple[int, float]] = deque()
+        """Heartbeat rounds that may still renew the lease: the id before the first request, and when it left."""
+        self.lease_until = float("-inf")
 
 
 class DiskWrite(msgspec.Struct):
@@ -199,6 +215,11 @@ class RaftState:
     def configuration(self) -> Configuration:
         """The configuration in force: the newest in the log, committed or not (MC-1)."""
         return self._configurations[-1][1]
+
+    @property
+    def configuration_index(self) -> Index:
+        """Where the configuration in force stands in the log."""
+        return self._configurations[-1][0]
 
     @property
     def is_voter(self) -> bool:

@@ -47,6 +47,8 @@ class Configuration(msgspec.Struct, frozen=True, array_like=True):
     voters: frozenset[ServerId] = frozenset()
     voters_outgoing: frozenset[ServerId] = frozenset()
     learners: frozenset[ServerId] = frozenset()
+    addresses: tuple[tuple[ServerId, tuple[str, ...]], ...] = ()
+    """Where each member is reached, for whoever moves messages; the algorithm does not look at it."""
 
     @property
     def is_joint(self) -> bool:

@@ -51,6 +51,14 @@ def build_router(streams):
 
     router.add("/echo", echo, methods=("GET", "POST"))
     router.add("/below/*", echo)
+    go_on = router.go_on = asyncio.Event()
+
+    async def wait(request):
+        await go_on.wait()
+        return HttpResponse(200, b"waited")
+
+    router.add("/wait", wait)
+    router.add("/big", lambda request: HttpResponse(200, bytes(1_000_000)))
     router.add("/later", later)
     router.add("/crash", crash)
     router.add("/crash_at_once", crash_at_once)
@@ -222,6 +230,34 @@ async def test_a_slow_reader_stops_the_stream(client, server):
     (connection,) = server._connections
     await until(lambda: connection._is_paused)
     assert connection._transport.get_write_buffer_size() < 1_000_000
+
+
+async def test_a_slow_reader_is_not_answered_further(client, server):
+    """Requests that wait behind a response that nobody reads are not answered ahead; when it is read, they are."""
+    await client.send(b"GET /big HTTP/1.1\r\nHost: here\r\n\r\n" * 40)
+    await until(lambda: any(getattr(each, "_is_paused", False) for each in server._connections))
+    (connection,) = server._connections
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert connection._transport.get_write_buffer_size() < 2_000_000
+    assert not connection._transport.is_reading()
+    for _ in range(40):
+        assert len((await client.response())[2]) == 1_000_000
+
+
+async def test_requests_that_come_early_wait_in_the_socket(client, server):
+    """While a request is being answered, only so much of the next ones is read; all are answered in the end."""
+    await client.send(b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n")
+    await until(lambda: any(getattr(each, "_task", None) for each in server._connections))
+    (connection,) = server._connections
+    body = bytes(9000)
+    request = b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 9000\r\n\r\n" + body
+    client.writer.write(request * 100)
+    await until(lambda: not connection._transport.is_reading())
+    server.http.go_on.set()
+    assert (await client.response())[2] == b"waited"
+    for _ in range(100):
+        assert (await client.response())[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,8 @@ class Http1Protocol(asyncio.Protocol):
         self._response_done()
         if not self._is_closed:
             self._early_bytes = 0
-            self._transport.resume_reading()
+            if not self._is_paused:
+                self._transport.resume_reading()
             self._feed_pending()
 
     def _feed_pending(self) -> None:

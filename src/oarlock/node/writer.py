@@ -94,10 +94,21 @@ class Writer:
         if self._full and not ready.must_persist:
             return  # its messages would be stale when space returns; Raft repeats what it still needs
         self._waiting.append(ready)
-        if not self.is_busy:
+        if self.is_busy:
+            return
+        if ready.messages:
+            # Let them leave first: the way to the followers' disks is longer than that to ours, and once the thread
+            # runs it competes for the interpreter.
+            self._busy = True
+            self._loop.call_soon(self._begin)
+        else:
             self._begin()
 
     def _begin(self) -> None:
+        self._busy = False
+        if self._stopped:
+            self._tell_idle()
+            return
         batch = self._failed + self._waiting
         self._failed, self._waiting = [], []
         writes = [_disk_part(ready) for ready in batch if ready.must_persist]

@@ -135,7 +135,7 @@ async def test_snapshot_chunks_wait_for_their_line() -> None:
     line = Line()
     line.up = False
     with ThreadPoolExecutor(1) as executor:
-        sender = SnapshotSender(loop, executor, line, 1, lambda _, offset, length: (bytes(length), False), 10)
+        sender = SnapshotSender(loop, executor, line, 1, lambda _, offset, length: (bytes(length), False), 10, print)
         task = loop.create_task(sender.run())
         sender.request(SnapshotChunkRequest(2, 1, 5, METADATA, 0))
         await asyncio.sleep(0.02)

@@ -1,9 +1,10 @@
 """Three nodes, real files: what the runtime promises as a whole."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from tests.support.node_cluster import NodeCluster
+from tests.support.node_cluster import NodeCluster, eventually
 
 
 @pytest.mark.parametrize("tcp", [False, True])
@@ -28,3 +29,28 @@ async def test_one_server_commits_alone(tmp_path: Path) -> None:
         node = await cluster.start(1)
         await node.read_barrier()
         assert cluster.machine(1).words == [b"alone"]
+
+
+async def test_leader_hands_over_before_it_stops(tmp_path: Path) -> None:
+    """A leader that is stopped in order has another one lead first: no election timeout passes without a leader."""
+    async with NodeCluster(tmp_path, election_timeout_ms=10_000, heartbeat_interval_ms=50) as cluster:
+        leader = await cluster.leader()
+        await leader.propose(b"before")
+        term = leader.status().term
+        await cluster.stop(leader.config.server_id)
+        new = await cluster.leader()
+        assert new.status().term == term + 1
+        assert await new.propose(b"after") == 2
+
+
+async def test_proposals_during_a_hand_over(tmp_path: Path) -> None:
+    """Commands proposed while leadership changes hands go through, once, without an error."""
+    async with NodeCluster(tmp_path, election_timeout_ms=5000, heartbeat_interval_ms=50) as cluster:
+        old = await cluster.leader()
+        successor = await cluster.follower()
+        old._owner.call(lambda: old._transfer_to(successor.config.server_id))
+        futures = [node.propose(b"%d-%d" % (at, number)) for number in range(20) for at, node in cluster.nodes.items()]
+        await asyncio.gather(*futures)
+        await eventually(lambda: successor.is_leader, "the successor leads")
+        await cluster.all_applied()
+        assert len(cluster.machine(1).words) == len(set(cluster.machine(1).words)) == 60

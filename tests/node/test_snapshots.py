@@ -119,3 +119,21 @@ async def test_damaged_snapshot_is_sent_again(tmp_path: Path) -> None:
         await cluster.all_applied()
         assert damaged
         assert len(cluster.machine(follower).words) == 50
+
+
+async def test_snapshot_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
+    """Where the file of the snapshot to be sent is gone, another one is made and sent."""
+    async with NodeCluster(tmp_path, **SMALL) as cluster:
+        leader = await cluster.leader()
+        follower = (await cluster.follower()).config.server_id
+        await cluster.crash(follower)
+        await fill(leader, 0, 50)
+        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        for node in cluster.nodes.values():
+            node._snapshots.take()
+            await eventually(lambda node=node: node.counters.snapshots_taken == 1, "a snapshot")
+            for file in (cluster.data_dir(node.config.server_id) / "snapshots").glob("*.snap"):
+                file.unlink()
+        await cluster.start(follower)
+        await cluster.all_applied()
+        assert len(cluster.machine(follower).words) == 50

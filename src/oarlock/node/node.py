@@ -1,10 +1,11 @@
 """One server: a Raft, its storage, its transport and its machine, put together and taken apart in order."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from oarlock.machine.interface import StateMachine
 from oarlock.node.alarm import Kick
@@ -23,7 +24,7 @@ from oarlock.node.status import Counters, NodeStatus
 from oarlock.node.writer import Writer, WriterEvents
 from oarlock.raft.log import Log
 from oarlock.raft.raft import Raft
-from oarlock.raft.state import Tracer
+from oarlock.raft.state import RaftError, Tracer
 from oarlock.raft.types import Index, ServerId, Term
 from oarlock.storage.disk import Disk
 from oarlock.storage.errors import DiskFull as StorageFull
@@ -31,6 +32,8 @@ from oarlock.transport.interface import Address, OnMessage, OnUnreachable, Trans
 from oarlock.transport.stats import PeerStats
 
 logger = logging.getLogger(__name__)
+
+_HAND_OVER_POLL_S: Final = 0.01
 
 
 class NodeTransport(Transport, Protocol):
@@ -41,6 +44,9 @@ class NodeTransport(Transport, Protocol):
 
     async def close(self) -> None:
         """End; no callback comes after this."""
+
+    def is_connected(self, server_id: ServerId) -> bool:
+        """Whether there is a link to this peer."""
 
     @property
     def stats(self) -> dict[ServerId, PeerStats]:
@@ -227,6 +233,8 @@ class Node:
         await asyncio.shield(self._stopping)
 
     async def _stop(self) -> None:
+        if self._failure is None:
+            await self._hand_over()
         self._settle_all(Stopped("the server is stopping"))
         for task in self._tasks:
             task.cancel()
@@ -239,6 +247,33 @@ class Node:
             except OSError as error:
                 logger.warning("could not flush at the end, the log will be applied again: %s", error)
         await self._close_all()
+
+    async def _hand_over(self) -> None:
+        """Have another server lead before this one goes, so that writes need not wait for an election."""
+        raft = self._owner.raft
+        leader = raft.state.leader
+        if leader is None:
+            return
+        ready = [
+            (progress.match_index, server_id)
+            for server_id, progress in leader.peers.items()
+            if server_id in raft.state.configuration.voters and self.transport.is_connected(server_id)
+        ]
+        if not ready:
+            return
+        _, successor = max(ready)
+        logger.info("handing over leadership to server %x", successor)
+        self._owner.call(lambda: self._transfer_to(successor))
+        give_up_at = self._loop.time() + self.config.election_timeout_ms / 1000
+        while raft.state.leader is not None and self.transport.is_connected(successor):
+            if self._loop.time() >= give_up_at:
+                logger.warning("server %x did not take over leadership in time", successor)
+                return
+            await asyncio.sleep(_HAND_OVER_POLL_S)
+
+    def _transfer_to(self, successor: ServerId) -> None:
+        with contextlib.suppress(RaftError):  # it may have lost its office, or its successor, meanwhile
+            self._owner.raft.transfer_leadership(successor, self._loop.time())
 
     async def _close_all(self) -> None:
         if self._transport is not None:

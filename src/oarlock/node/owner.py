@@ -125,7 +125,9 @@ class Owner:
         """
         state = self._raft.state
         leader = state.leader
-        if leader is None or leader.reads or not message.success or message.term > state.current_term:
+        if leader is None or leader.reads or leader.transfer_to is not None:
+            return False
+        if not message.success or message.term > state.current_term:
             return False
         progress = leader.peers.get(message.source)
         return (
@@ -245,11 +247,11 @@ class Owner:
             return
         state = self._raft.state
         leader_id, term = state.leader_id, state.current_term
-        if state.leader is None:
+        if state.leader is None or state.leader.transfer_to is not None:
             for forward in self._forwards:
                 self._answer(forward, ForwardOutcome.NOT_LEADER)
             self._forwards.clear()
-            if leader_id is not None:
+            if leader_id is not None and state.leader is None:
                 for message in self._proposals.forward(self._proposals.take_unsent(), leader_id, term):
                     self._sender.send(leader_id, message)
             return

@@ -83,6 +83,7 @@ class SnapshotSender:
         server_id: ServerId,
         read_chunk: ReadChunk,
         chunk_bytes: int,
+        on_unreadable: Callable[[ServerId], None],
     ) -> None:
         """Prepare; `run` is the task.
 
@@ -93,6 +94,7 @@ class SnapshotSender:
             server_id: This server, the messages' source.
             read_chunk: Reads from the snapshot store.
             chunk_bytes: How much to send at once.
+            on_unreadable: Told for which peer a snapshot could not be read, so that the core begins again.
         """
         self._loop = loop
         self._executor = executor
@@ -100,6 +102,7 @@ class SnapshotSender:
         self._server_id = server_id
         self._read_chunk = read_chunk
         self._chunk_bytes = chunk_bytes
+        self._on_unreadable = on_unreadable
         self._kick = Kick(loop)
         self._request: SnapshotChunkRequest | None = None
         self.last_requested = float("-inf")
@@ -135,7 +138,8 @@ class SnapshotSender:
                 request.to,
                 error,
             )
-            return  # the core asks again, and by then perhaps for a newer one
+            self._on_unreadable(request.to)
+            return
         if request.offset == 0:
             logger.info("sending snapshot %d to server %x", request.metadata.last_included_index, request.to)
         payload = encode(

@@ -88,9 +88,14 @@ class Snapshots:
                 self._config.server_id,
                 self._store.read_chunk,
                 self._config.snapshot_chunk_bytes,
+                self._unreadable,
             )
             held = self._senders[request.to] = sender, self._loop.create_task(sender.run())
         held[0].request(request)
+
+    def _unreadable(self, server_id: ServerId) -> None:
+        raft = self._owner.raft
+        self._owner.call(lambda: raft.snapshot_unavailable(server_id))
 
     def being_sent(self) -> list[SnapshotMetadata]:
         """The snapshots some peer asked for a chunk of lately."""

@@ -7,8 +7,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from oarlock.check.history import History, Operation, make_history, write_history
 from tests.check.objects import OBJECTS
+
+from oarlock.check.history import History, Operation, make_history, write_history
 
 CORPUS = Path(__file__).parents[1] / "histories"
 

@@ -21,6 +21,9 @@ class WatchedCluster(Cluster):
         life = (server.id, server.lives)
         observer = self.observers.setdefault(life, Observer())
         applied = server.state.last_applied
+        log = server.state.log
+        # Under a base that is not on disk yet, writes from before it go on, and what they hold may be acknowledged.
+        durable_index = max(log.durable_index, min(server.disk.last_index, log.base_index))
         state_hash = (applied, b"".join(server.machine[-3:])) if len(server.machine) == applied else None
         found = self.monitor.observe(
             observer.observe(
@@ -28,6 +31,7 @@ class WatchedCluster(Cluster):
                 server.id,
                 incarnation=server.lives,
                 durable_hard_state=server.disk.hard_state,
+                durable_index=durable_index,
                 promises=tuple(promises),
                 state_hash=state_hash,
                 at=self.now,
@@ -40,12 +44,19 @@ class WatchedCluster(Cluster):
         super().restart(server_id)
         self.watch(self.servers[server_id])
 
-    def _collect(self, server) -> None:
+    def carry_out(self, server) -> None:
+        """Look at what the event did, before its effects are carried out."""
+        if server.id not in self.down:
+            self.watch(server)
+        super().carry_out(server)
+
+    def _post(self, server, sent) -> None:
+        self.watch(server, [promise for to, message in sent if (promise := promise_of(message, to))])
+        super()._post(server, sent)
+
+    def _check(self, server) -> None:
         self.watch(server)
-        sent = len(self.traffic)
-        super()._collect(server)
-        messages = [message for _, source, _, message in self.traffic[sent:] if source == server.id]
-        self.watch(server, filter(None, map(promise_of, messages, [to for _, _, to, _ in self.traffic[sent:]])))
+        super()._check(server)
 
 
 def promise_of(message, to: int) -> Promise | None:

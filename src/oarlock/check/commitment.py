@@ -101,7 +101,13 @@ class Commitment:
                 found.append(_violation(now, "committed entries never change", sentence, index))
         if now.commit_index > self.highest.at and (term := mirror.term(now.commit_index)) is not None:
             self._extend(mirror, now, Tail(now.commit_index, term), found)
-        if before is not None and before.role == LEADER == now.role and before.current_term == now.current_term:
+        is_leader = before is not None and before.role == LEADER == now.role
+        if (
+            is_leader
+            and before is not None
+            and before.current_term == now.current_term
+            and before.commit_index < now.commit_index
+        ):
             self._check_own_term(mirror, now, found)
 
     def _check_base(self, mirror: Mirror, now: Observed, found: list[Violation]) -> None:

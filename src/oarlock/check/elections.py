@@ -85,9 +85,9 @@ class Elections:
         self._disk[now.server_id] = disk
 
     @staticmethod
-    def check_promises(now: Observed, found: list[Violation]) -> None:
+    def check_promises(mirror: Mirror, now: Observed, found: list[Violation]) -> None:
         """No message depends on state that is not yet durable."""
-        disk, durable_index = now.durable_hard_state, now.durable_index
+        disk, durable_index = now.durable_hard_state, mirror.durable_index
         for promise in now.promises:
             sentence = ""
             if disk is not None and promise.term > disk.current_term:

@@ -98,7 +98,7 @@ class Monitor:
             has_new_log = is_moved or bool(now.entries) or now.last_index != before.last_index
             if has_new_log:
                 self._check_log(mirror, before, now, found)
-            mirror.seen = now
+            mirror.see(now)
         self._check_elections(mirror, before, now, found)
         if has_new_log or before is None or now.commit_index != before.commit_index:
             self._commitment.check_commit(mirror, before, now, found)
@@ -139,7 +139,7 @@ class Monitor:
             if before is None or now.match_index != before.match_index:
                 self._commitment.check_match(mirror, before, now, found)
         if now.promises:
-            self._elections.check_promises(now, found)
+            self._elections.check_promises(mirror, now, found)
         if now.lease_until is not None or (before is not None and before.lease_until is not None):
             self._elections.check_lease(now, found)
 

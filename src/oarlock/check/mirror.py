@@ -54,6 +54,7 @@ class Mirror:
     """One server: the copy of its log, and its latest observation."""
 
     def __init__(self, first: Observed) -> None:
+        self._highest_durable = first.durable_index or 0
         self.seen = first
         """The latest observation."""
         self.base = first.base
@@ -94,6 +95,23 @@ class Mirror:
         entry = self.entry(index)
         return entry.term if entry else None
 
+    @property
+    def durable_index(self) -> Index | None:
+        """Up to where the disk holds the log or a snapshot of it; None if that was not looked at.
+
+        Until a snapshot that was just installed is durable as the log's base, what was there before it still is.
+        """
+        durable = self.seen.durable_index
+        base_index = self.base.last_included_index
+        if durable is None or durable >= base_index:
+            return durable
+        return max(durable, min(base_index, self._highest_durable))
+
+    def see(self, now: Observed) -> None:
+        """Take an observation for the latest."""
+        self.seen = now
+        self._highest_durable = max(self._highest_durable, now.durable_index or 0)
+
     def durable_tail(self) -> Tail | None:
         """The end of what is on the server's disk; None if that is nothing, not looked at, or within the base."""
         durable = self.seen.durable_index
@@ -102,8 +120,9 @@ class Mirror:
 
     def holds_durably(self, index: Index, term: Term) -> bool:
         """Whether the disk holds the entry of `term` at `index`, or a snapshot of it."""
-        durable = self.seen.durable_index or 0
-        return index <= durable and (index < self.base.last_included_index or self.term(index) == term)
+        return index <= (self.durable_index or 0) and (
+            index < self.base.last_included_index or self.term(index) == term
+        )
 
     def follow(self, observed: Observed) -> Iterator[tuple[ObservedEntry, Term]]:
         """Bring the copy up to date; gives each entry written, with the term before it.

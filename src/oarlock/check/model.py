@@ -110,6 +110,10 @@ class Model(ABC, Generic[State]):
             groups.setdefault(action.key, []).append(position)
         return [Part(key, members, self.init()) for key, members in groups.items()]
 
+    def for_history(self, intervals: Sequence[Interval]) -> "Model[State]":  # noqa: ARG002 - for overriding
+        """The model for a part's operations: it may refuse steps that cannot lead to the answers of the whole."""
+        return self
+
     def predecessors(self, intervals: Sequence[Interval]) -> Sequence[int]:  # noqa: ARG002 - for overriding
         """For each operation of a part those that must come before it, as a bitset of positions; or nothing.
 

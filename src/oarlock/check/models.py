@@ -1,6 +1,7 @@
 """Small sequential objects: registers, a lock with fencing, a queue, a counter, a set."""
 
 from bisect import bisect_left
+from collections import Counter as Counts
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate
 from operator import or_
@@ -111,7 +112,7 @@ class Lock(Model[Holder]):
         if state.owner is None:
             return self._grant(state, owner, answer)
         if state.owner != owner:
-            return answer in (False, UNKNOWN), state
+            return answer is False or answer is UNKNOWN, state
         if answer is UNKNOWN or answer is True:
             return True, state
         if state.token is None and answer is not False:
@@ -147,6 +148,12 @@ class Queue(Model[tuple[Value, ...]]):
     name = "queue"
     kinds: ClassVar[Mapping[str, Kind]] = {"enqueue": Kind(str | int, None), "dequeue": Kind(None, Value)}
 
+    def __init__(self, staying: frozenset[Value] = frozenset(), leaving: frozenset[Value] = frozenset()) -> None:
+        self._staying = staying
+        """Values that nobody sees leave: all alike, and null stands in their place."""
+        self._leaving = leaving
+        """Values that arrive once and are seen to leave."""
+
     def init(self) -> tuple[Value, ...]:
         """Empty."""
         return ()
@@ -154,9 +161,25 @@ class Queue(Model[tuple[Value, ...]]):
     def step(self, state: tuple[Value, ...], asked: Input, answer: Output) -> tuple[bool, tuple[Value, ...]]:
         """Each value leaves once, in the order of arrival."""
         if asked.kind == "enqueue":
-            return True, (*state, asked.argument)
-        head = state[0] if state else None
-        return answer in (head, UNKNOWN), state[1:]
+            stays = asked.argument in self._staying
+            return not stays or answer is not UNKNOWN, (*state, None if stays else asked.argument)
+        if not state:
+            return answer in (None, UNKNOWN), state
+        if answer is UNKNOWN:
+            return state[0] not in self._leaving, state[1:]
+        return answer is not None and answer == state[0], state[1:]
+
+    def for_history(self, intervals: Sequence[Interval]) -> "Queue":
+        """Of unknown outcomes: values arrive only if they are seen to leave, and none leaves unseen that is seen to.
+
+        Nothing else can help: a value that nobody sees leave only stands in the way.
+        """
+        arriving = Counts(i.action.input.argument for i in intervals if i.action.input.kind == "enqueue")
+        leaving = Counts(
+            i.action.output for i in intervals if i.action.input.kind == "dequeue" and i.return_ is not None
+        )
+        once = frozenset(value for value, count in leaving.items() if count == arriving[value] == 1)
+        return Queue(frozenset(arriving.keys() - leaving.keys()), once)
 
     def predecessors(self, intervals: Sequence[Interval]) -> list[int]:
         """A value that left before another was asked for arrived before it; likewise if the other never left.

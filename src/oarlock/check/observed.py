@@ -69,7 +69,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     durable_hard_state: HardState | None = None
     """What a crash would now leave of term and vote."""
     durable_index: Index | None = None
-    """What a crash would now leave of the log, or of a snapshot in its place: everything up to here."""
+    """Up to where a crash would now leave the log as it is, or a snapshot in its place, or, below a base that is not
+    on disk yet, what was there before. A core believes less, at times; where the disk can be looked at, look there."""
 
     applied: tuple[tuple[Index, Digest], ...] = ()
     """What the state machine was given since the last observation."""

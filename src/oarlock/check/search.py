@@ -8,7 +8,8 @@ Three things make it smaller than the textbook's, and none changes a verdict:
 
 - An operation that changes no state whatever the state is lifted as soon as it is accepted, for good: any
   linearization that has it later also holds with it here.
-- An operation of unknown outcome need not be lifted at all, and is only lifted where it changes the state.
+- An operation of unknown outcome need not be lifted at all. It is tried after all others, when they lead nowhere, and
+  only where it changes the state: most such guesses are then made where the answers call for them.
 - Of operations that ask and answer the same, the one with the earlier call and return goes first; and a model may know
   from the whole history that one operation comes before another.
 
@@ -153,11 +154,13 @@ class Search:
     """
 
     def __init__(self, model: Model[Any], initial: Hashable, intervals: Sequence[Interval], max_steps: int) -> None:
+        model = model.for_history(intervals)
         self._states = States(model, initial)
         self._timeline = Timeline(intervals)
         self._max_steps = max_steps
         self._read_only = [interval.action.read_only for interval in intervals]
         self._optional = [interval.return_ is None for interval in intervals]
+        self._certain = [interval.return_ is not None and not interval.action.read_only for interval in intervals]
         self._kind = [self._states.kind(interval.action) for interval in intervals]
         self._bit = [1 << position for position in range(len(intervals))]
         self._before = self._predecessors(model, intervals)
@@ -182,17 +185,17 @@ class Search:
     def run(self) -> Found:
         """Search depth first, until a linearization is found, none is left, or the budget is used up."""
         timeline, order, rows, follow = self._timeline, self._order, self._states.rows, self._states.follow
-        operation_at, following = timeline.operation, timeline.next
-        read_only, optional, kinds = self._read_only, self._optional, self._kind
+        operation_at, following, optional, kinds = timeline.operation, timeline.next, self._optional, self._kind
         bits, before, width = self._bit, self._before, len(self._kind)
+        certain, uncertain = self._certain, self._optional if any(self._optional) else self._certain
         entered: set[int] = set()
         frames: list[tuple[int, int, int]] = []
         state, steps = 0, 0
         done, is_complete = self._absorb(state, 0)
-        node, row = following[0], rows[state]
+        node, row, wanted = following[0], rows[state], certain
         while not is_complete:
             while (operation := operation_at[node]) >= 0:
-                if not read_only[operation] and (not (needed := before[operation]) or done & needed == needed):
+                if wanted[operation] and (not (needed := before[operation]) or done & needed == needed):
                     steps += 1
                     kind = kinds[operation]
                     after = row[kind] if kind in row else follow(state, kind)
@@ -202,26 +205,30 @@ class Search:
                             break
                 node = following[node]
             else:
+                if wanted is not uncertain:
+                    node, wanted = following[0], uncertain
+                    continue
                 if len(order) >= self._longest:
                     self._remember(state)
                 if not frames:
                     return Found(False, self._steps + steps, self._prefixes)
                 length, state, done = frames.pop()
-                node, row = following[self._go_back(length)], rows[state]
+                operation = self._go_back(length)
+                node, row = following[timeline.call_node[operation]], rows[state]
+                wanted = uncertain if optional[operation] else certain
                 continue
             entered.add(configuration)
             frames.append((len(order), state, done))
             timeline.lift(operation)
             order.append(operation)
-            state = after
-            done, is_complete = self._absorb(state, with_it)
+            done, is_complete = self._absorb(after, with_it)
             if done != with_it and (configuration := after << width | done) in entered:
-                _, state, done = frames[-1]
-                node = following[self._go_back(frames.pop()[0])]
+                done = frames[-1][2]
+                self._go_back(frames.pop()[0])
+                node = following[timeline.call_node[operation]]
             else:
                 entered.add(configuration)
-                node = following[0]
-            row = rows[state]
+                state, node, row, wanted = after, following[0], rows[after], certain
             if self._steps + steps > self._max_steps:
                 self._remember(state)
                 return Found(None, self._steps + steps, self._prefixes)
@@ -248,12 +255,12 @@ class Search:
         return done, node == timeline.end
 
     def _go_back(self, length: int) -> int:
-        """Unlift all operations but the first `length`; gives the call node of the next."""
+        """Unlift all operations but the first `length`; gives the next of them."""
         order = self._order
         first = order[length]
         while len(order) > length:
             self._timeline.unlift(order.pop())
-        return self._timeline.call_node[first]
+        return first
 
     def _remember(self, state: int) -> None:
         """Keep the present order if none is longer."""

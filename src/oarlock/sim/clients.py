@@ -1,0 +1,196 @@
+"""Clients: each asks one thing at a time, over a link that may fail, of the production service handlers."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+from oarlock.etcd.grpc import RpcError, Status
+from oarlock.raft.types import Index, ServerId
+from oarlock.sim import inside
+from oarlock.sim.machine import Asked
+from oarlock.sim.network import Network
+from oarlock.sim.operations import encode, handler_of
+from oarlock.sim.process import Process, Server
+from oarlock.sim.schedule import ClientOperation
+from oarlock.sim.trace import Trace
+
+_NEVER_HAPPENED: Final = (Status.RESOURCE_EXHAUSTED, Status.INVALID_ARGUMENT, Status.FAILED_PRECONDITION)
+"""Errors that promise that nothing was done."""
+REQUEST_BYTES: Final = 200
+"""What a request or an answer is taken to weigh on a link."""
+
+OK, FAILED, UNKNOWN, PENDING = "ok", "failed", "unknown", "pending"
+
+
+class Request:
+    """One operation on its way, and what became of it."""
+
+    __slots__ = ("answer", "asked", "called", "command", "error", "number", "operation", "outcome", "returned")
+
+    def __init__(self, number: int, operation: ClientOperation) -> None:
+        self.number = number
+        self.operation = operation
+        self.called = 0.0
+        self.returned = 0.0
+        self.outcome = PENDING
+        self.answer = b""
+        self.error = ""
+        self.command: int | None = None
+        """Of a proposal: what tells it from all others, in the log."""
+        self.asked = Asked()
+
+    @property
+    def index(self) -> Index | None:
+        """Of an answered read: what had been applied."""
+        return self.asked.index
+
+
+def command_id(origin: ServerId, epoch: int, sequence: int) -> int:
+    """One number for a proposal's id."""
+    return (origin << 128) | (epoch << 64) | sequence
+
+
+class Clients:
+    """All clients of a run.
+
+    Args:
+        network: Has the links between clients and servers.
+        servers: By id.
+        timeout_s: How long a client waits for an answer.
+        trace: Told what is asked and answered.
+    """
+
+    def __init__(self, network: Network, servers: Mapping[ServerId, Server], timeout_s: float, trace: Trace) -> None:
+        self._network = network
+        self._scheduler = network.scheduler
+        self._servers = servers
+        self._timeout_s = timeout_s
+        self._trace = trace
+        self.requests: list[Request] = []
+        self._waiting: dict[int, deque[Request]] = {}
+        """By client; the first is under way."""
+
+    @property
+    def pending(self) -> int:
+        """How many have no answer yet."""
+        return sum(len(queue) for queue in self._waiting.values())
+
+    def plan(self, operation: ClientOperation) -> None:
+        """Have an operation asked at its time."""
+        self._scheduler.at(operation.at, self.ask, operation)
+
+    def ask(self, operation: ClientOperation) -> Request:
+        """Ask now, or when the client's earlier requests are over."""
+        request = Request(len(self.requests) + 1, operation)
+        self.requests.append(request)
+        queue = self._waiting.setdefault(operation.client, deque())
+        queue.append(request)
+        if len(queue) == 1:
+            self._send(request)
+        return request
+
+    def _send(self, request: Request) -> None:
+        operation = request.operation
+        scheduler = self._scheduler
+        request.called = scheduler.now
+        scheduler.after(self._timeout_s, self._give_up, request)
+        link = self._network.link(_host_of(operation.client), self._servers[operation.server].host.name)
+        if link.is_open:
+            scheduler.after(link.delay(REQUEST_BYTES), self._arrive, request)
+        else:
+            self._network.strikes.hit("client.request_lost")
+
+    def _arrive(self, request: Request) -> None:
+        server = self._servers[request.operation.server]
+        process = server.process
+        if process is not None and process.is_started:
+            process.loop.call_soon(self._serve, request, process)
+        elif server.host.is_powered:
+            self._reply(request, b"", "connection refused", FAILED)
+
+    def _serve(self, request: Request, process: Process) -> None:
+        """On the server's loop, as the gRPC layer calls a handler."""
+        if not process.is_started:
+            return
+        operation = request.operation
+        calls = process.calls
+        calls.asked = request.asked
+        before = inside.last_sequence(process.node)
+        try:
+            data = encode(operation, max(1, process.machine.store.current_revision - 10))
+            answer = handler_of(process, operation.kind)(data, process.context(self._timeout_s))
+        except RpcError as error:
+            self._fail(request, error)
+            return
+        finally:
+            calls.asked = None
+        sequence = inside.last_sequence(process.node)
+        if sequence != before:
+            request.command = command_id(process.server.server_id, inside.boot_epoch(process.node), sequence)
+        if isinstance(answer, bytes):
+            self._reply(request, answer, "", OK)
+            return
+        future = process.loop.create_task(answer) if inspect.iscoroutine(answer) else answer
+        assert isinstance(future, asyncio.Future)  # noqa: S101 - what handlers give
+        future.add_done_callback(lambda done: self._answered(request, done))
+
+    def _answered(self, request: Request, future: "asyncio.Future[bytes]") -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            self._reply(request, future.result(), "", OK)
+        elif isinstance(error, RpcError):
+            self._fail(request, error)
+        else:
+            raise error
+
+    def _fail(self, request: Request, error: RpcError) -> None:
+        outcome = FAILED if error.code in _NEVER_HAPPENED else UNKNOWN
+        self._reply(request, b"", f"{error.code.name}: {error.message}", outcome)
+
+    def _reply(self, request: Request, answer: bytes, error: str, outcome: str) -> None:
+        operation = request.operation
+        link = self._network.link(self._servers[operation.server].host.name, _host_of(operation.client))
+        if link.is_open:
+            self._scheduler.after(link.delay(REQUEST_BYTES), self._return, request, answer, error, outcome)
+        else:
+            self._network.strikes.hit("client.answer_lost")
+
+    def _return(self, request: Request, answer: bytes, error: str, outcome: str) -> None:
+        if request.outcome == PENDING:
+            request.answer = answer
+            self._end(request, outcome, error)
+
+    def _give_up(self, request: Request) -> None:
+        if request.outcome == PENDING:
+            self._network.strikes.hit("client.gave_up")
+            self._end(request, UNKNOWN, "no answer")
+
+    def _end(self, request: Request, outcome: str, error: str) -> None:
+        operation = request.operation
+        request.outcome = outcome
+        request.error = error
+        request.returned = self._scheduler.now
+        self._trace.event(
+            self._scheduler.now,
+            "answer",
+            request=request.number,
+            client=operation.client,
+            server=operation.server,
+            kind=operation.kind,
+            key=operation.key,
+            called=request.called,
+            outcome=outcome,
+            error=error,
+        )
+        queue = self._waiting[operation.client]
+        queue.popleft()
+        if queue:
+            self._send(queue[0])
+
+
+def _host_of(client: int) -> str:
+    return f"client{client}"

@@ -1,0 +1,47 @@
+"""A server's monotonic clock: a line over true time whose slope and offset may change, and which may tick coarsely."""
+
+import math
+
+
+class Clock:
+    """Reads like `time.monotonic` of one machine: never backwards, but offset, fast, slow, halted or coarse.
+
+    Args:
+        now: True time, in seconds.
+        reading: What the clock shows at `now`, in seconds.
+        rate: Seconds shown for one true second.
+        tick_s: The clock shows multiples of this only; 0 for a smooth one.
+    """
+
+    __slots__ = ("_reading", "_since", "rate", "tick_s")
+
+    def __init__(self, now: float, reading: float, rate: float = 1.0, tick_s: float = 0.0) -> None:
+        self._since = now
+        self._reading = reading
+        self.rate = rate
+        self.tick_s = tick_s
+
+    def read(self, now: float) -> float:
+        """What it shows at a moment of true time."""
+        reading = self._reading + (now - self._since) * self.rate
+        return math.floor(reading / self.tick_s) * self.tick_s if self.tick_s else reading
+
+    def true_time(self, reading: float) -> float:
+        """When it will show `reading`, in true time; infinity while it stands still before that."""
+        if self.tick_s:
+            reading = math.ceil(reading / self.tick_s) * self.tick_s
+        ahead = reading - self._reading
+        if ahead <= 0:
+            return self._since
+        return self._since + ahead / self.rate if self.rate else math.inf
+
+    def set_rate(self, now: float, rate: float) -> None:
+        """Run at another rate from now on; 0 stops it."""
+        self._reading += (now - self._since) * self.rate
+        self._since = now
+        self.rate = rate
+
+    def jump(self, now: float, seconds: float) -> None:
+        """Leap forward."""
+        self.set_rate(now, self.rate)
+        self._reading += seconds

@@ -1,0 +1,222 @@
+"""A simulated cluster going through a schedule: faults and operations, healing, and what must hold at every moment."""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from oarlock.check.verdict import Violation
+from oarlock.node.config import NodeConfig
+from oarlock.raft.types import ServerId, Term
+from oarlock.sim.clients import Clients
+from oarlock.sim.clock import Clock
+from oarlock.sim.disk import SimDisk
+from oarlock.sim.durable import DurableLog
+from oarlock.sim.faults import strike
+from oarlock.sim.network import LinkSettings, Network
+from oarlock.sim.observer import Observer, PropertyBroken
+from oarlock.sim.process import PEER_PORT, DiskSpeed, Process, Server, Watcher, host_name
+from oarlock.sim.schedule import Schedule, Settings
+from oarlock.sim.scheduler import Scheduler
+from oarlock.sim.strikes import Strikes
+from oarlock.sim.trace import Trace
+from oarlock.storage.errors import DiskFull, ReadFailed, WriteFailed
+from oarlock.transport.options import TransportOptions
+
+CLUSTER_ID: Final = 0xC1
+_RESTART_S: Final = 0.5
+"""How soon a process that failed is started again by whoever looks after it."""
+
+
+class Simulation(Watcher):
+    """The cluster, its network and its clients, all in one place.
+
+    Args:
+        schedule: What is to happen.
+        trace: Takes everything that does.
+        ignored: Properties that the run breaks on purpose.
+    """
+
+    def __init__(self, schedule: Schedule, trace: Trace | None = None, ignored: tuple[str, ...] = ()) -> None:
+        settings = schedule.settings
+        self.schedule = schedule
+        self.trace = trace or Trace()
+        self.scheduler = Scheduler()
+        self.strikes = Strikes()
+        self._seed = f"oarlock/{schedule.seed}"
+        links = LinkSettings(
+            delay_s=settings.link_delay_s, jitter_s=settings.link_jitter_s, tail=settings.link_tail
+        )
+        self.network = Network(self.scheduler, links, self._seed, self.strikes)
+        self.observer = Observer(self.scheduler, self.trace, ignored)
+        self.observer.on_leader = self._led
+        self.ids: list[ServerId] = list(range(1, settings.servers + 1))
+        self.servers = {server_id: self._make_server(server_id, settings) for server_id in self.ids}
+        self.clients = Clients(
+            self.network, self.servers, settings.proposal_timeout_ms / 1000 + 1.0, self.trace
+        )
+        self.lost: dict[ServerId, str] = {}
+        """Servers that will not come back, and why."""
+        self.is_healed = False
+        self.callbacks = 0
+        """How many callbacks the loops have called."""
+        self._undo: dict[int, Callable[[], object]] = {}
+        self._undo_number = 0
+
+    def _make_server(self, server_id: ServerId, settings: Settings) -> Server:
+        rng = random.Random(f"{self._seed}/server/{server_id}")  # noqa: S311
+        durable = DurableLog()
+        config = NodeConfig(
+            cluster_id=CLUSTER_ID,
+            server_id=server_id,
+            data_dir="/data",
+            members={each: ((host_name(each), PEER_PORT),) for each in self.ids},
+            election_timeout_ms=settings.election_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            pre_vote=settings.pre_vote,
+            check_quorum=settings.check_quorum,
+            proposal_timeout_ms=settings.proposal_timeout_ms,
+            read_timeout_ms=settings.proposal_timeout_ms,
+            snapshot_count=settings.snapshot_count,
+            snapshot_tail=settings.snapshot_tail,
+            snapshot_chunk_bytes=settings.snapshot_chunk_bytes,
+            segment_bytes=settings.segment_bytes,
+            flush_interval_ms=settings.flush_interval_ms,
+        )
+        return Server(
+            config,
+            network=self.network,
+            disk=SimDisk(random.Random(f"{self._seed}/disk/{server_id}"), self.strikes, durable),  # noqa: S311
+            durable=durable,
+            clock=Clock(0.0, rng.random() * 1e6),
+            speed=DiskSpeed(mean_s=settings.disk_mean_s),
+            options=TransportOptions(backoff_max_ms=max(50, settings.election_timeout_ms)),
+            rng=rng,
+            watcher=self,
+        )
+
+    # -- for faults ----------------------------------------------------------------------------------------------------
+
+    def host(self, server_id: ServerId) -> str:
+        """The name of a server's host."""
+        return self.servers[server_id].host.name
+
+    def leader_or(self, server_id: ServerId) -> ServerId:
+        """Whoever leads now, by the highest term; the first server if nobody does."""
+        leader = self.leader()
+        return leader.server_id if leader is not None else self.ids[server_id % len(self.ids)]
+
+    def leader(self) -> Server | None:
+        """The server that leads the highest term."""
+        leading = [
+            (process.node.term, server_id)
+            for server_id, server in self.servers.items()
+            if (process := server.process) is not None and process.is_started and process.node.is_leader
+        ]
+        return self.servers[max(leading)[1]] if leading else None
+
+    def undo_after(self, seconds: float, undo: Callable[[], object]) -> None:
+        """End a fault after its time, or when the cluster is healed, whichever comes first."""
+        self._undo_number += 1
+        number = self._undo_number
+        self._undo[number] = undo
+        self.scheduler.after(seconds, self._end_fault, number)
+
+    def _end_fault(self, number: int) -> None:
+        undo = self._undo.pop(number, None)
+        if undo is not None:
+            undo()
+
+    def restart_after(self, server_id: ServerId, seconds: float) -> None:
+        """Have a server started again, if it is down by then."""
+        self.scheduler.after(seconds, self._start, server_id)
+
+    def _start(self, server_id: ServerId) -> None:
+        if server_id not in self.lost:
+            self.servers[server_id].start()
+
+    def may_damage(self, server: Server) -> bool:
+        """Whether a copy of everything stays whole if this server's is damaged: the atlas of faults.
+
+        A minority may lose what it has, once and for all; a majority that is whole keeps the cluster available.
+        """
+        damaged = {each.server_id for each in self.servers.values() if not each.is_disk_intact}
+        return len(damaged | {server.server_id}) <= (len(self.ids) - 1) // 2
+
+    # -- a run's parts -------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start every server, and have everything in the schedule happen in its time."""
+        for server_id in self.ids:
+            self.servers[server_id].start()
+        for fault in self.schedule.faults:
+            self.scheduler.at(fault.at, strike, self, fault)
+        for operation in self.schedule.operations:
+            self.clients.plan(operation)
+
+    def heal(self) -> None:
+        """End every fault, and start what is down."""
+        self.is_healed = True
+        self.trace.event(self.scheduler.now, "heal")
+        for number in list(self._undo):
+            self._end_fault(number)
+        for server_id in self.ids:
+            server = self.servers[server_id]
+            server.stalled_until = 0.0
+            server.disk.fail_after = None
+            self._start(server_id)
+
+    def close(self) -> None:
+        """End everything; nothing is left that could act."""
+        for server in self.servers.values():
+            server.bury()
+
+    # -- Watcher -------------------------------------------------------------------------------------------------------
+
+    def iterated(self, server: Server, callbacks: int) -> None:
+        """See `Watcher.iterated`."""
+        self.callbacks += callbacks
+        self.trace.iteration(self.scheduler.now, server.server_id, callbacks)
+        self.observer.look(server)
+
+    def started(self, server: Server) -> None:
+        """See `Watcher.started`."""
+        self.trace.event(self.scheduler.now, "started", server=server.server_id, life=server.incarnation)
+
+    def ended(self, server: Server, why: str) -> None:
+        """See `Watcher.ended`: whoever looks after the server starts it again, unless it was killed on purpose.
+
+        Raises:
+            PropertyBroken: It ended or would not start for no fault of its disk.
+        """
+        error = server.refusal
+        self.trace.event(self.scheduler.now, "ended", server=server.server_id, why=why, error=repr(error))
+        if why not in {"refused", "failed"}:
+            return
+        if isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):
+            self.strikes.hit(f"process.{why}")
+            self.restart_after(server.server_id, _RESTART_S)
+        elif not server.is_disk_intact:
+            self.strikes.hit("process.refused_damaged_disk")
+            self.lost[server.server_id] = repr(error)
+        else:
+            sentence = f"server {server.server_id} {why} on an undamaged disk: {error!r}"
+            raise PropertyBroken(Violation("goes on", sentence, server.server_id)) from error
+
+    def defect(self, server: Server, error: BaseException) -> None:
+        """See `Watcher.defect`.
+
+        Raises:
+            PropertyBroken: Always.
+        """
+        sentence = f"server {server.server_id}: a callback raised {error!r}"
+        raise PropertyBroken(Violation("no callback raises", sentence, server.server_id)) from error
+
+    def _led(self, server: Server, term: Term) -> None:
+        self.trace.event(self.scheduler.now, "leader", server=server.server_id, term=term)
+
+
+def _is_of_disk(error: BaseException | None) -> bool:
+    """Whether the store's database failed."""
+    return type(error).__name__ in {"StorageFailedError", "StorageFullError"}
+
+

@@ -1,0 +1,107 @@
+"""The production state machine and its services, with a record of what they were given and when they answered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from oarlock.check.observed import Promise
+from oarlock.etcd.grpc import RpcContext
+from oarlock.etcd.machine import EtcdMachine
+from oarlock.etcd.requests import Kind
+from oarlock.etcd.services.calls import Calls
+from oarlock.mvcc.store import Store
+from oarlock.node.codec import decode
+from oarlock.raft.messages import AppendEntriesReply, InstallSnapshotReply, PreVoteReply, RequestVote, RequestVoteReply
+from oarlock.raft.types import Index, ServerId
+from oarlock.transport.tcp import TcpTransport
+
+HASH_EVERY: Final = 64
+"""At every index that is a multiple of this, whole states are compared."""
+
+_CLAIMING: Final = frozenset((1, 2, 4, 6, 8))
+"""Tags of the messages that claim something of the sender's disk."""
+
+
+class Asked:
+    """One request at a server: what became of it there."""
+
+    __slots__ = ("index", "is_proposed")
+
+    def __init__(self) -> None:
+        self.index: Index | None = None
+        """Of a read: what was applied when its answer was made."""
+        self.is_proposed = False
+
+
+class RecordingMachine(EtcdMachine):
+    """The machine, remembering what it applied until that is looked at."""
+
+    def __init__(self, store: Store, server_id: ServerId) -> None:
+        super().__init__(store, server_id)
+        self.applied: list[tuple[Index, bytes]] = []
+        self.hashes: list[tuple[Index, int]] = []
+
+    def apply(self, index: Index, command: bytes) -> object:
+        """See `EtcdMachine.apply`."""
+        result = super().apply(index, command)
+        self.applied.append((index, command))
+        if not index % HASH_EVERY:
+            self.hashes.append((index, self.store.hash()))
+        return result
+
+
+class RecordingCalls(Calls):
+    """What services do with the cluster, noting it in `asked` for the request being handled."""
+
+    asked: Asked | None = None
+
+    def propose(self, kind: Kind, request: bytes, context: RpcContext) -> "asyncio.Future[bytes]":
+        """See `Calls.propose`."""
+        if self.asked is not None:
+            self.asked.is_proposed = True
+        return super().propose(kind, request, context)
+
+    def read(self, context: RpcContext, make: Callable[[], bytes]) -> "asyncio.Future[bytes]":
+        """See `Calls.read`."""
+        return super().read(context, partial(self._made, self.asked, make))
+
+    def read_local(self, make: Callable[[], bytes]) -> "bytes | asyncio.Future[bytes]":
+        """See `Calls.read_local`."""
+        return super().read_local(partial(self._made, self.asked, make))
+
+    def _made(self, asked: Asked | None, make: Callable[[], bytes]) -> bytes:
+        answer = make()
+        if asked is not None:
+            asked.index = self.machine.applied_index()
+        return answer
+
+
+class RecordingTransport(TcpTransport):
+    """The transport, remembering what messages that left it claim."""
+
+    promises: list[Promise]
+
+    def send(self, to: ServerId, payload: bytes) -> bool:
+        """See `Transport.send`."""
+        sent = super().send(to, payload)
+        if sent and payload[1] in _CLAIMING:
+            message = decode(payload, self._own.server_id)
+            match message:
+                case RequestVote():
+                    self.promises.append(Promise(message.term, voted_for=message.source))
+                case RequestVoteReply(vote_granted=True):
+                    self.promises.append(Promise(message.term, voted_for=to))
+                case PreVoteReply(vote_granted=True):
+                    pass  # its term is a question's
+                case AppendEntriesReply(success=True):
+                    self.promises.append(Promise(message.term, match_index=message.match_index))
+                case InstallSnapshotReply(done=True):
+                    self.promises.append(Promise(message.term, match_index=message.last_included_index))
+                case AppendEntriesReply() | InstallSnapshotReply() | RequestVoteReply() | PreVoteReply():
+                    self.promises.append(Promise(message.term))
+        return sent
+
+
+Handler = Callable[[bytes, RpcContext], bytes | Awaitable[bytes]]
+"""Of a unary call."""

@@ -1,0 +1,201 @@
+"""The simulated network: hosts, directed links between them, and what is wrong with each."""
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from oarlock.sim.frames import FrameFilter
+from oarlock.sim.scheduler import Scheduler
+from oarlock.sim.strikes import Strikes
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from oarlock.sim.connection import SimTransport
+    from oarlock.sim.loop import SimLoop
+
+_TAIL: Final = 1.6
+"""Exponent of the heavy tail of delays; the smaller, the heavier."""
+_LONGEST_TAIL: Final = 200.0
+"""A delay in the tail is at most so many times the usual one."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True):
+    """How a healthy link behaves."""
+
+    delay_s: float = 0.0005
+    """The least."""
+    jitter_s: float = 0.0005
+    """Added evenly, from nothing to this."""
+    tail: float = 0.01
+    """How many of the delays are in the heavy tail."""
+    cut: float = 0.05
+    """How many of the writes arrive in two pieces, cut anywhere."""
+    bytes_per_s: float = 1e9
+
+
+class Host:
+    """One machine as the network sees it."""
+
+    __slots__ = ("is_powered", "listeners", "loop", "name", "transports")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.loop: SimLoop | None = None
+        """Of the process that runs there; None while there is none."""
+        self.is_powered = True
+        """Whether there is a kernel that answers for processes that are gone."""
+        self.listeners: dict[int, Callable[[], asyncio.Protocol]] = {}
+        self.transports: dict[SimTransport, None] = {}
+
+
+class Link:
+    """One direction between two hosts, with a stream of chance of its own."""
+
+    __slots__ = (
+        "_blocks",
+        "_free_at",
+        "_scheduler",
+        "_settings",
+        "bytes_per_s",
+        "clogged_until",
+        "filter",
+        "held",
+        "rng",
+        "slowness",
+        "strikes",
+    )
+
+    def __init__(self, scheduler: Scheduler, settings: LinkSettings, rng: random.Random, strikes: Strikes) -> None:
+        self._scheduler = scheduler
+        self._settings = settings
+        self.rng = rng
+        self.strikes = strikes
+        self.filter = FrameFilter(rng, strikes)
+        self.slowness = 1.0
+        self.bytes_per_s = settings.bytes_per_s
+        self.clogged_until = 0.0
+        self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        """What arrived at a link that lets nothing through; TCP sends it again when it does."""
+        self._blocks = 0
+        self._free_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything gets through."""
+        return not self._blocks and self.clogged_until <= self._scheduler.now
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a partition lies across it."""
+        return self._blocks > 0
+
+    def block(self) -> None:
+        """Let nothing through; as many `unblock` end it."""
+        self._blocks += 1
+
+    def unblock(self) -> None:
+        """Let what was held through, as TCP tries again."""
+        self._blocks -= 1
+        if not self._blocks:
+            self.release()
+
+    def clog(self, seconds: float) -> None:
+        """Hold everything for a while, and then let it through in a burst."""
+        self.clogged_until = max(self.clogged_until, self._scheduler.now + seconds)
+        self._scheduler.at(self.clogged_until, self.release)
+
+    def release(self) -> None:
+        """Let through what was held, in its order, if the link is open."""
+        if self.is_open and self.held:
+            held, self.held = self.held, []
+            again = self.rng.random() * 0.2
+            for callback, args in held:
+                self._scheduler.after(again, callback, *args)
+
+    def hold(self, callback: Callable[..., None], *args: Any) -> None:
+        """Keep something for when the link is open again."""
+        self.strikes.hit("link.held")
+        self.held.append((callback, args))
+
+    def delay(self, size: int) -> float:
+        """How long `size` bytes that leave now are under way, in seconds."""
+        settings, rng = self._settings, self.rng
+        delay = settings.delay_s + rng.random() * settings.jitter_s
+        if rng.random() < settings.tail:
+            delay *= min(rng.paretovariate(_TAIL), _LONGEST_TAIL)
+            self.strikes.hit("link.tail")
+        if self.slowness != 1.0:
+            delay *= self.slowness
+            self.strikes.hit("link.slow")
+        now = self._scheduler.now
+        free_at = max(self._free_at, now)
+        self._free_at = free_at + size / self.bytes_per_s
+        if free_at > now:
+            self.strikes.hit("link.queued")
+        return delay + self._free_at - now
+
+    def pieces(self, data: bytes) -> list[bytes]:
+        """How a write arrives: faults of frames applied, perhaps cut in two."""
+        if self.filter.faults.any:
+            pieces = self.filter.apply(data)
+        else:
+            pieces = [data]
+        if pieces and len(data) > 1 and self.rng.random() < self._settings.cut:
+            first = pieces[0]
+            at = self.rng.randrange(1, len(first)) if len(first) > 1 else 1
+            pieces[:1] = [piece for piece in (first[:at], first[at:]) if piece]
+        return pieces
+
+
+class Network:
+    """All hosts and links.
+
+    Args:
+        scheduler: Time.
+        settings: Of every link.
+        seed: From which each link's own stream of chance is made.
+        strikes: Where to count.
+    """
+
+    def __init__(self, scheduler: Scheduler, settings: LinkSettings, seed: str, strikes: Strikes) -> None:
+        self.scheduler = scheduler
+        self.strikes = strikes
+        self._settings = settings
+        self._seed = seed
+        self.hosts: dict[str, Host] = {}
+        self._links: dict[tuple[str, str], Link] = {}
+
+    def add_host(self, name: str) -> Host:
+        """A new machine."""
+        host = self.hosts[name] = Host(name)
+        return host
+
+    def link(self, source: str, target: str) -> Link:
+        """The link from one host to another."""
+        found = self._links.get((source, target))
+        if found is None:
+            rng = random.Random(f"{self._seed}/link/{source}/{target}")  # noqa: S311
+            found = Link(self.scheduler, self._settings, rng, self.strikes)
+            self._links[source, target] = found
+        return found
+
+    def links_of(self, pairs: Iterable[tuple[str, str]]) -> list[Link]:
+        """The links of pairs of hosts, without those of a host with itself."""
+        return [self.link(source, target) for source, target in pairs if source != target]
+
+    def reset(self, source: str, target: str, *, midframe: bool) -> None:
+        """Break every connection between two hosts."""
+        for transport in list(self.hosts[source].transports):
+            if transport.peer_host_name == target:
+                self.strikes.hit("connection.reset_midframe" if midframe else "connection.reset")
+                transport.break_off(midframe=midframe)
+
+    def half_open(self, source: str, target: str) -> None:
+        """Have one side forget its connections without the other being told."""
+        for transport in list(self.hosts[source].transports):
+            if transport.peer_host_name == target:
+                self.strikes.hit("connection.half_open")
+                transport.forget()

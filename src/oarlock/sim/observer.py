@@ -1,0 +1,229 @@
+"""Looks at every server after every iteration of its loop, and holds what it sees against Raft's invariants."""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from oarlock.check.invariants import Monitor
+from oarlock.check.observed import Digest, Observed, ObservedEntry
+from oarlock.check.verdict import Violation
+from oarlock.raft.state import RaftState
+from oarlock.raft.types import Configuration, EntryKind, Index, SnapshotMetadata, Term
+from oarlock.sim import inside
+from oarlock.sim.process import Process, Server
+from oarlock.sim.scheduler import Scheduler
+from oarlock.sim.trace import Trace
+
+_NOT_APPLIED: Final = "not applied"
+_pack_state = struct.Struct("<QQqQQQQ").pack
+
+
+class PropertyBroken(Exception):
+    """A property does not hold; the run ends here."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(str(violation))
+        self.violation = violation
+
+
+class _Life:
+    """What was last seen of one process."""
+
+    __slots__ = ("applied", "base", "key", "last_term", "terms")
+
+    def __init__(self) -> None:
+        self.key: tuple[object, ...] = ()
+        self.base: SnapshotMetadata | None = None
+        self.terms: list[Term] = []
+        """Of the entries behind the base."""
+        self.last_term: Term = 0
+        self.applied: Index = 0
+
+
+class Observer:
+    """Watches all servers of a run.
+
+    Args:
+        scheduler: Tells the time.
+        trace: Gets a digest of every state.
+        ignored: Properties that the run breaks on purpose.
+    """
+
+    def __init__(self, scheduler: Scheduler, trace: Trace, ignored: tuple[str, ...] = ()) -> None:
+        self._scheduler = scheduler
+        self._trace = trace
+        self.monitor = Monitor(ignored)
+        self._lives: dict[Process, _Life] = {}
+        self.committed_at: dict[Index, float] = {}
+        """When each index was first seen committed anywhere, in true time."""
+        self.applied: dict[Index, bytes | None] = {}
+        """What was applied at each index; None for what is not for the state machine."""
+        self._committed: Index = 0
+        self.on_leader: Callable[[Server, Term], None] | None = None
+        """Told of each server that is seen leading a term for the first time."""
+        self._terms_led: dict[Term, None] = {}
+
+    @property
+    def elections(self) -> int:
+        """In how many terms a leader was seen."""
+        return len(self._terms_led)
+
+    def look(self, server: Server) -> None:
+        """Look at a server, if it has a node that has recovered.
+
+        Raises:
+            PropertyBroken: Something does not hold.
+        """
+        process = server.process
+        state = inside.raft_state(process.node) if process is not None else None
+        if process is None or state is None:
+            return
+        life = self._lives.get(process)
+        is_new = life is None
+        if life is None:
+            life = self._lives[process] = _Life()
+            server.durable.restart(state.hard_state, state.log)
+        applied = inside.applied_index(process.node)
+        log = state.log
+        matches = (
+            tuple((peer, progress.match_index) for peer, progress in state.leader.peers.items()) if state.leader else ()
+        )
+        key = (
+            state.current_term,
+            state.voted_for,
+            state.role,
+            state.commit_index,
+            applied,
+            log.last_index,
+            log.last_term,
+            log.base_index,
+            server.durable.version,
+            matches,
+        )
+        if key == life.key and not process.promises:
+            return
+        life.key = key
+        self._observe(server, process, state, life, applied, matches, is_new=is_new)
+
+    def _observe(
+        self,
+        server: Server,
+        process: Process,
+        state: RaftState,
+        life: _Life,
+        applied: Index,
+        matches: tuple[tuple[int, Index], ...],
+        *,
+        is_new: bool,
+    ) -> None:
+        log, durable = state.log, server.durable
+        entries = self._written(state, life)
+        given = () if is_new else self._applied(process, state, life, applied)
+        life.applied = applied
+        promises = tuple(process.promises)
+        process.promises.clear()
+        hashes = process.machine.hashes
+        seen = Observed(
+            server_id=server.server_id,
+            incarnation=server.incarnation,
+            disk_is_intact=server.is_disk_intact,
+            current_term=state.current_term,
+            voted_for=state.voted_for,
+            role=state.role.value,
+            base=log.base,
+            last_index=log.last_index,
+            entries=entries,
+            commit_index=state.commit_index,
+            applied_index=applied,
+            configuration=state.configuration,
+            match_index=matches,
+            durable_hard_state=durable.hard_state,
+            durable_index=durable.common_index(log),
+            applied=given,
+            state_hash=hashes[-1] if hashes else None,
+            promises=promises,
+            at=self._scheduler.now,
+        )
+        hashes.clear()
+        self._note(server, state, seen)
+        found = self.monitor.observe(seen)
+        if found:
+            raise PropertyBroken(found[0])
+
+    def _note(self, server: Server, state: RaftState, seen: Observed) -> None:
+        voted_for = -1 if seen.voted_for is None else seen.voted_for
+        self._trace.digest(
+            _pack_state(
+                server.server_id,
+                seen.current_term,
+                voted_for,
+                seen.last_index,
+                seen.commit_index,
+                seen.applied_index,
+                seen.durable_index or 0,
+            )
+        )
+        if state.commit_index > self._committed:
+            for index in range(self._committed + 1, state.commit_index + 1):
+                self.committed_at[index] = self._scheduler.now
+            self._committed = state.commit_index
+        if state.leader is not None and state.current_term not in self._terms_led:
+            self._terms_led[state.current_term] = None
+            if self.on_leader is not None:
+                self.on_leader(server, state.current_term)
+
+    @staticmethod
+    def _written(state: RaftState, life: _Life) -> tuple[ObservedEntry, ...]:
+        """What is new in the log; brings `life` up to date."""
+        log = state.log
+        base = log.base_index
+        old_base = life.base.last_included_index if life.base is not None else base
+        terms = life.terms
+        if base > old_base:
+            del terms[: base - old_base]
+        life.base = log.base
+        same = min(base + len(terms), log.last_index)
+        while same > base and terms[same - base - 1] != log.term(same):
+            same -= 1
+        new = log.slice(same + 1, log.last_index)
+        del terms[same - base :]
+        terms.extend(entry.term for entry in new)
+        return tuple(
+            ObservedEntry(
+                entry.index,
+                entry.term,
+                entry.data,
+                msgspec.msgpack.decode(entry.data, type=Configuration)
+                if entry.kind is EntryKind.CONFIGURATION
+                else None,
+            )
+            for entry in new
+        )
+
+    def _applied(
+        self, process: Process, state: RaftState, life: _Life, applied: Index
+    ) -> tuple[tuple[Index, Digest], ...]:
+        """What the machine was given, with the entries between that are not for it."""
+        recorded = process.machine.applied
+        given: list[tuple[Index, Digest]] = []
+        position = 0
+        log = state.log
+        for index in range(life.applied + 1, applied + 1):
+            if position < len(recorded) and recorded[position][0] == index:
+                data = recorded[position][1]
+                given.append((index, data))
+                self.applied.setdefault(index, data)
+                position += 1
+            elif index <= log.base_index:
+                given.clear()  # a snapshot took the machine there
+            else:
+                entry = log.entry(index)
+                is_missing = entry.kind is EntryKind.COMMAND
+                given.append((index, _NOT_APPLIED if is_missing else entry.data))
+                if not is_missing:
+                    self.applied.setdefault(index, None)
+        given.extend((index, data) for index, data in recorded[position:])
+        recorded.clear()
+        return tuple(given)

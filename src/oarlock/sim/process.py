@@ -1,0 +1,403 @@
+"""One server: a disk and a clock that last, and processes that come and go on them.
+
+The process is the production one: node, storage, transport, store and service handlers. Only what is below their seams
+is simulated.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Final
+
+import msgspec
+
+from oarlock.check.observed import Promise
+from oarlock.etcd.grpc import RpcContext
+from oarlock.etcd.header import Headers
+from oarlock.etcd.services.calls import Limits
+from oarlock.etcd.services.kv import KvService
+from oarlock.etcd.services.quota import Quota
+from oarlock.mvcc.store import Store
+from oarlock.node.config import NodeConfig
+from oarlock.node.node import Executors, Node
+from oarlock.raft.types import ServerId
+from oarlock.sim.backend import SimBackend
+from oarlock.sim.clock import Clock
+from oarlock.sim.connection import SimServer, SimTransport, connect, listen
+from oarlock.sim.disk import PowerLoss, SimDisk
+from oarlock.sim.durable import DurableLog
+from oarlock.sim.loop import SimLoop
+from oarlock.sim.machine import RecordingCalls, RecordingMachine, RecordingTransport
+from oarlock.sim.network import Host, Network
+from oarlock.transport.interface import OnMessage, OnUnreachable
+from oarlock.transport.options import TransportOptions
+
+PEER_PORT: Final = 2380
+
+
+class DiskSpeed(msgspec.Struct, frozen=True):
+    """How long blocking work takes."""
+
+    least_s: float = 0.0002
+    mean_s: float = 0.0008
+    """Added to the least, exponentially distributed."""
+
+
+class SimThread(Executor):
+    """One simulated thread: does its jobs one after the other."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.jobs: deque[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+
+
+class Watcher:
+    """Whoever wants to know what a server does."""
+
+    def iterated(self, server: "Server", callbacks: int) -> None:
+        """An iteration of its loop has ended."""
+
+    def started(self, server: "Server") -> None:
+        """A process is there, and its node has recovered."""
+
+    def ended(self, server: "Server", why: str) -> None:
+        """A process is gone: "killed", "stopped", "refused" or "failed"."""
+
+    def defect(self, server: "Server", error: BaseException) -> None:
+        """A callback raised what it should not have."""
+
+
+class Server:
+    """A machine of the cluster.
+
+    Args:
+        config: Of the node.
+        network: Where its host is.
+        disk: Its disk.
+        durable: Follows the disk.
+        clock: Its clock.
+        speed: Of blocking work.
+        options: Of the transport.
+        rng: For this server alone.
+        watcher: Is told.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        network: Network,
+        disk: SimDisk,
+        durable: DurableLog,
+        clock: Clock,
+        speed: DiskSpeed,
+        options: TransportOptions,
+        rng: random.Random,
+        watcher: Watcher,
+    ) -> None:
+        self.server_id: ServerId = config.server_id
+        self.config = config
+        self.network = network
+        self.host: Host = network.add_host(host_name(config.server_id))
+        self.disk = disk
+        self.backend = SimBackend(disk)
+        self.durable = durable
+        self.clock = clock
+        self.speed = speed
+        self._options = options
+        self._rng = rng
+        self._watcher = watcher
+        self.incarnation = 0
+        self.process: Process | None = None
+        """The one that runs; None while there is none."""
+        self.refusal: BaseException | None = None
+        """Why the last start was refused."""
+        self.is_disk_intact = True
+        """False once the disk was damaged on purpose, in a way that may make it forget."""
+        self.stalled_until = 0.0
+        """Blocking work ends no sooner, in true time."""
+        self.graveyard: list[Process] = []
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a process runs whose node has started."""
+        return self.process is not None and self.process.is_started
+
+    def start(self) -> None:
+        """Begin a process, unless there is one."""
+        if self.process is None:
+            self.incarnation += 1
+            self.refusal = None
+            self.host.is_powered = True
+            self.process = Process(self, random.Random(self._rng.getrandbits(64)), self._options, self._watcher)  # noqa: S311
+            self.disk.on_power_loss = self.process.power_lost
+            self.process.begin()
+
+    def kill(self, *, power: bool) -> bool:
+        """End the process at once; with the power, what is not synced goes too, and nobody is told.
+
+        Returns:
+            Whether there was one.
+        """
+        process = self.process
+        if process is None:
+            return False
+        process.end(power=power)
+        self.host.is_powered = not power
+        if power:
+            self.disk.lose_power()
+            self.backend = self.backend.after_power_loss()
+        self._forget(process, "killed")
+        return True
+
+    def gone(self, process: "Process", why: str) -> None:
+        """A process ended by itself."""
+        if self.process is process:
+            process.end(power=False)
+            self._forget(process, why)
+
+    def _forget(self, process: "Process", why: str) -> None:
+        self.process = None
+        self.graveyard.append(process)
+        self.disk.end_process()
+        self._watcher.ended(self, why)
+
+    def bury(self) -> None:
+        """After the run."""
+        if self.process is not None:
+            self.process.end(power=True)
+            self.graveyard.append(self.process)
+            self.process = None
+        for process in self.graveyard:
+            process.loop.bury()
+
+
+class Process:
+    """One life of a server."""
+
+    def __init__(self, server: Server, rng: random.Random, options: TransportOptions, watcher: Watcher) -> None:
+        self.server = server
+        self._rng = rng
+        self._options = options
+        self._watcher = watcher
+        self._scheduler = server.network.scheduler
+        self.loop = SimLoop(self._scheduler, server.clock, self)
+        self.threads = [SimThread("wal"), SimThread("machine"), SimThread("snapshots")]
+        self.is_started = False
+        self.is_stopping = False
+        self.promises: list[Promise] = []
+        """What messages claimed since it was last looked at."""
+        self._waiting_jobs: list[SimThread] = []
+        self.machine: RecordingMachine
+        self.calls: RecordingCalls
+        self.kv: KvService
+        self.node = self._make_node()
+
+    def _make_node(self) -> Node:
+        server = self.server
+        wal, machine, snapshots = self.threads
+        return Node(
+            server.config,
+            disk=server.disk,
+            rng=self._rng,
+            open_transport=self._open_transport,
+            open_machine=self._open_machine,
+            listen=[(server.host.name, PEER_PORT)],
+            executors=Executors(wal=wal, machine=machine, snapshots=snapshots),
+            on_fatal=self._fatal,
+            check_invariants=True,
+        )
+
+    def _open_transport(self, on_message: OnMessage, on_unreachable: OnUnreachable) -> RecordingTransport:
+        config = self.server.config
+        transport = RecordingTransport(
+            self.loop,
+            config.cluster_id,
+            config.server_id,
+            self._rng,
+            None,
+            on_message,
+            on_unreachable,
+            options=self._options,
+        )
+        transport.promises = self.promises
+        return transport
+
+    def _open_machine(self) -> RecordingMachine:
+        self.machine = RecordingMachine(Store(self.server.backend), self.server.server_id)
+        return self.machine
+
+    def begin(self) -> None:
+        """Start the node."""
+        self.server.host.loop = self.loop
+        self.loop.create_task(self._main())
+
+    async def _main(self) -> None:
+        try:
+            await self.node.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+            self.server.refusal = error
+            self._scheduler.after(0, self.server.gone, self, "refused")
+            return
+        config = self.server.config
+        headers = Headers(config.cluster_id, config.server_id, lambda: self.node.term)
+        limits = Limits(request_timeout_s=config.proposal_timeout_ms / 1000)
+        self.calls = RecordingCalls(self.loop, self.node, self.machine, headers, limits)
+        self.kv = KvService(self.calls, Quota(self.calls))
+        self.is_started = True
+        self._watcher.started(self.server)
+
+    def _fatal(self, error: BaseException) -> None:
+        """The node cannot go on: production ends the process at once."""
+        self.server.refusal = error
+        self.is_started = False
+        self._scheduler.after(0, self.server.gone, self, "failed")
+
+    def stop(self) -> None:
+        """Ask for an orderly end, as SIGTERM does."""
+        if self.is_started and not self.is_stopping:
+            self.is_stopping = True
+            self.loop.create_task(self._stop())
+
+    async def _stop(self) -> None:
+        await self.node.stop()
+        self.machine.store.close()
+        self._scheduler.after(0, self.server.gone, self, "stopped")
+
+    def context(self, deadline_s: float) -> RpcContext:
+        """What a service is told of a call."""
+        context = RpcContext()
+        context.deadline = self.loop.time() + deadline_s
+        return context
+
+    # -- what a loop asks of its surroundings --------------------------------------------------------------------------
+
+    async def listen(self, factory: Callable[[], asyncio.Protocol], host: str, port: int) -> SimServer:  # noqa: ARG002
+        """See `Surroundings.listen`."""
+        return listen(self.server.host, factory, port)
+
+    async def connect(
+        self, factory: Callable[[], asyncio.Protocol], host: str, port: int
+    ) -> tuple[SimTransport, asyncio.Protocol]:
+        """See `Surroundings.connect`."""
+        return await connect(self.server.network, self.server.host, self.loop, factory, (host, port))
+
+    def after_iteration(self, callbacks: int) -> None:
+        """See `Surroundings.after_iteration`."""
+        self._watcher.iterated(self.server, callbacks)
+
+    def callback_failed(self, error: BaseException) -> None:
+        """See `Surroundings.callback_failed`."""
+        self._watcher.defect(self.server, error)
+
+    # -- blocking work -----------------------------------------------------------------------------------------------
+
+    def run_job(
+        self, executor: Executor | None, future: "asyncio.Future[Any]", function: Callable[..., Any], args: Any
+    ) -> None:
+        """See `Surroundings.run_job`."""
+        if not isinstance(executor, SimThread):
+            raise TypeError("blocking work must name the executor it was handed")
+        executor.jobs.append((future, function, args))
+        if len(executor.jobs) == 1:
+            self._begin_job(executor)
+
+    def _begin_job(self, thread: SimThread) -> None:
+        speed = self.server.speed
+        seconds = speed.least_s + self._rng.expovariate(1 / speed.mean_s)
+        self._scheduler.after(seconds, self._end_job, thread)
+
+    def _end_job(self, thread: SimThread) -> None:
+        if self.server.process is not self or not thread.jobs:
+            return
+        if self.loop.is_frozen:
+            self._waiting_jobs.append(thread)
+            return
+        if self._scheduler.now < self.server.stalled_until:
+            self.server.disk.strikes.hit("disk.stall")
+            self._scheduler.at(self.server.stalled_until, self._end_job, thread)
+            return
+        future, function, args = thread.jobs[0]
+        try:
+            result = function(*args)
+        except PowerLoss:
+            thread.jobs.clear()
+            return
+        except Exception as error:  # noqa: BLE001 - as an executor does
+            self.loop.call_soon(_settle, future, None, error)
+        else:
+            self.loop.call_soon(_settle, future, result, None)
+        thread.jobs.popleft()
+        if thread.jobs:
+            self._begin_job(thread)
+
+    # -- pauses and the end ------------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """Stop everything, threads too, as SIGSTOP does."""
+        self.loop.freeze()
+
+    def thaw(self) -> None:
+        """Go on."""
+        self.loop.thaw()
+        waiting, self._waiting_jobs = self._waiting_jobs, []
+        for thread in waiting:
+            self._scheduler.after(0, self._end_job, thread)
+
+    def power_lost(self) -> None:
+        """In the middle of a disk operation."""
+        self._scheduler.after(0, self._lose_power)
+
+    def _lose_power(self) -> None:
+        if self.server.process is self:
+            self.server.disk.strikes.hit("process.crash_at_step")
+            for thread in self.threads:
+                thread.jobs.clear()
+            self.server.kill(power=True)
+
+    def end(self, *, power: bool) -> None:
+        """Stop existing: no callback comes any more; what was on its way to the disk is there in part."""
+        self.is_started = False
+        disk = self.server.disk
+        for thread in self.threads:
+            if thread.jobs:
+                self._break_off(thread, disk)
+        host = self.server.host
+        self.loop.kill()
+        host.loop = None
+        host.listeners.clear()
+        transports = list(host.transports)
+        host.transports.clear()
+        for transport in transports:
+            transport.vanish(silent=power)
+
+    def _break_off(self, thread: SimThread, disk: SimDisk) -> None:
+        """A job is under way: do some of its steps, or none, or all; its result reaches nobody."""
+        _, function, args = thread.jobs[0]
+        thread.jobs.clear()
+        steps = self._rng.choice((0, 1, 2, 3, 5, 8, 1000))
+        if not steps:
+            return
+        disk.strikes.hit("process.crash_in_blocking_work")
+        disk.fail_after = steps
+        try:
+            function(*args)
+        except (PowerLoss, Exception):  # noqa: BLE001
+            disk.strikes.hit("process.crash_within_steps")
+        disk.fail_after = None
+
+
+def _settle(future: "asyncio.Future[Any]", result: object, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def host_name(server_id: ServerId) -> str:
+    """The host of a server."""
+    return f"server{server_id}"

@@ -1,0 +1,253 @@
+"""One run from its schedule to its verdict."""
+
+import contextlib
+import gc
+import logging
+import random
+import time
+from collections.abc import Iterator
+from typing import IO, Final
+
+import msgspec
+
+from oarlock.check.verdict import Verdict, Violation
+from oarlock.sim import inside
+from oarlock.sim.cluster import Simulation
+from oarlock.sim.generate import generate
+from oarlock.sim.observer import PropertyBroken
+from oarlock.sim.process import Server
+from oarlock.sim.schedule import ClientOperation, Schedule
+from oarlock.sim.trace import Trace
+from oarlock.sim.verdict import judge
+
+ELECTIONS_AFTER_HEALING: Final = 10
+"""Within so many election timeouts there must be a leader."""
+_CATCH_UP_S: Final = 60.0
+_SETTLED_CLIENT: Final = 1000
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run showed."""
+
+    seed: int
+    ok: bool
+    violations: list[Violation]
+    trace_hash: str
+    """Of every event, its time, and every state: equal for equal runs."""
+    servers: int
+    faults: int
+    operations: int
+    answered: int
+    elections: int
+    committed: int
+    lives: int
+    """Processes that were started."""
+    snapshots_installed: int
+    strikes: dict[str, int]
+    """How often each fault did something."""
+    simulated_s: float
+    events: int
+    """Deliveries of the scheduler: iterations, timers, arrivals, ends of blocking work, faults."""
+    callbacks: int
+    """Callbacks called by the servers' loops."""
+    observations: int
+    """States held against the invariants."""
+    wall_s: float
+    wgl_verdict: Verdict
+
+    @property
+    def events_per_s(self) -> float:
+        """Deliveries and callbacks for one second of wall time."""
+        return (self.events + self.callbacks) / self.wall_s if self.wall_s else 0.0
+
+    @property
+    def speed(self) -> float:
+        """Simulated seconds for one second of wall time."""
+        return self.simulated_s / self.wall_s if self.wall_s else 0.0
+
+
+def run_seed(seed: int, *, trace_to: IO[bytes] | None = None) -> Report:
+    """Make the schedule of a seed, and run it."""
+    return run_schedule(generate(seed), trace_to=trace_to)
+
+
+def run_schedule(schedule: Schedule, *, trace_to: IO[bytes] | None = None) -> Report:
+    """Run a schedule to its verdict.
+
+    Args:
+        schedule: What is to happen.
+        trace_to: Gets the events as lines.
+    """
+    with _undisturbed():
+        began = time.perf_counter()
+        simulation = Simulation(schedule, Trace(trace_to))
+        try:
+            violations = _violations(simulation)
+            return _report(simulation, violations, began)
+        finally:
+            simulation.close()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the collector, which comes when it will, and without the log, which costs time and is never read."""
+    logger = logging.getLogger("oarlock")
+    level, enabled = logger.level, gc.isenabled()
+    if not logger.isEnabledFor(logging.DEBUG):
+        logger.setLevel(logging.CRITICAL + 1)
+    gc.disable()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if enabled:
+            gc.enable()
+
+
+def _violations(simulation: Simulation) -> list[Violation]:
+    try:
+        simulation.begin()
+        simulation.scheduler.run_until(simulation.schedule.settings.duration_s)
+        _settle(simulation)
+        judgement = judge(simulation.clients.requests, simulation.observer.applied, simulation.observer.committed_at)
+    except PropertyBroken as broken:
+        return [broken.violation]
+    return judgement.violations
+
+
+def _settle(simulation: Simulation) -> None:
+    """Heal, and hold the cluster to what it then owes.
+
+    Raises:
+        PropertyBroken: No leader in time, a request without an answer, a server that stays behind or differs.
+    """
+    settings = simulation.schedule.settings
+    scheduler = simulation.scheduler
+    simulation.heal()
+    core = _core(simulation)
+    limit_s = ELECTIONS_AFTER_HEALING * settings.election_timeout_ms / 1000
+    if not scheduler.run_until(scheduler.now + limit_s, lambda: _leader_of(simulation, core) is not None):
+        states = ", ".join(_describe(server) for server in simulation.servers.values())
+        raise _broken("leader after healing", f"no leader {limit_s:g} s after healing of {core}: {states}")
+    for number, server_id in enumerate(core):
+        for kind in ("put", "get"):
+            simulation.clients.ask(
+                ClientOperation(
+                    at=scheduler.now,
+                    client=_SETTLED_CLIENT + number,
+                    server=server_id,
+                    kind=kind,
+                    key="k1",
+                    value=f"settled{server_id}",
+                )
+            )
+    last = simulation.clients.requests[-2 * len(core) :]
+    patience_s = 3 * settings.proposal_timeout_ms / 1000 + _CATCH_UP_S
+    if not scheduler.run_until(scheduler.now + patience_s, lambda: not simulation.clients.pending):
+        raise _broken("every request is answered", f"{simulation.clients.pending} requests have no end")
+    for request in last:
+        if request.outcome != "ok":
+            where = f"{request.operation.kind} at server {request.operation.server}"
+            raise _broken("serves after healing", f"{where} ended with {request.outcome}: {request.error}")
+    if not scheduler.run_until(scheduler.now + _CATCH_UP_S, lambda: _have_caught_up(simulation, core)):
+        states = ", ".join(_describe(simulation.servers[server_id]) for server_id in core)
+        raise _broken("laggards catch up", f"{_CATCH_UP_S:g} s after the last request: {states}")
+    _compare(simulation, core)
+
+
+def _core(simulation: Simulation) -> list[int]:
+    """Who must serve after healing: everybody not lost, or a majority drawn from the seed while the rest is off."""
+    able = [server_id for server_id in simulation.ids if server_id not in simulation.lost]
+    if simulation.schedule.settings.heal == "all":
+        return able
+    rng = random.Random(f"oarlock/core/{simulation.schedule.seed}")  # noqa: S311
+    count = len(simulation.ids) // 2 + 1
+    core = sorted(rng.sample(able, min(count, len(able))))
+    for server_id in able:
+        if server_id not in core:
+            server = simulation.servers[server_id]
+            server.kill(power=True)
+            simulation.lost[server_id] = "left out of the healing"
+    return core
+
+
+def _leader_of(simulation: Simulation, core: list[int]) -> Server | None:
+    """A leader that has committed in its term, among the core."""
+    leader = simulation.leader()
+    if leader is None or leader.server_id not in core or leader.process is None:
+        return None
+    state = inside.raft_state(leader.process.node)
+    if state is None or state.log.term(state.commit_index) != state.current_term:
+        return None
+    return leader
+
+
+def _have_caught_up(simulation: Simulation, core: list[int]) -> bool:
+    leader = simulation.leader()
+    if leader is None or leader.process is None:
+        return False
+    state = inside.raft_state(leader.process.node)
+    goal = state.commit_index if state is not None else 0
+    for server_id in core:
+        if server_id in simulation.lost:
+            continue
+        process = simulation.servers[server_id].process
+        if process is None or not process.is_started or inside.applied_index(process.node) < goal:
+            return False
+    return True
+
+
+def _compare(simulation: Simulation, core: list[int]) -> None:
+    """HashKV of every server that is there."""
+    hashes = {}
+    for server_id in core:
+        process = simulation.servers[server_id].process
+        if process is not None and process.is_started:
+            found = process.machine.store.hash_kv()
+            hashes[server_id] = (found.hash, found.current_revision, found.compact_revision)
+    if len(set(hashes.values())) > 1:
+        raise _broken("equal hashes", f"HashKV, revision and compact revision differ: {hashes}")
+
+
+def _describe(server: Server) -> str:
+    process = server.process
+    state = inside.raft_state(process.node) if process is not None else None
+    if process is None or state is None:
+        return f"server {server.server_id} is down ({server.refusal!r})"
+    return (
+        f"server {server.server_id} {state.role.value} of term {state.current_term}, leader {state.leader_id}, "
+        f"last {state.log.last_index}, committed {state.commit_index}, applied {inside.applied_index(process.node)}"
+    )
+
+
+def _broken(name: str, sentence: str) -> PropertyBroken:
+    return PropertyBroken(Violation(name, sentence))
+
+
+def _report(simulation: Simulation, violations: list[Violation], began: float) -> Report:
+    requests = simulation.clients.requests
+    return Report(
+        seed=simulation.schedule.seed,
+        ok=not violations,
+        violations=violations,
+        trace_hash=simulation.trace.hexdigest(),
+        servers=len(simulation.ids),
+        faults=len(simulation.schedule.faults),
+        operations=len(requests),
+        answered=sum(request.outcome == "ok" for request in requests),
+        elections=simulation.observer.elections,
+        committed=simulation.observer.monitor.committed_index,
+        lives=sum(server.incarnation for server in simulation.servers.values()),
+        snapshots_installed=sum(
+            process.node.counters.snapshots_received
+            for server in simulation.servers.values()
+            for process in (*server.graveyard, *([server.process] if server.process is not None else []))
+        ),
+        strikes=simulation.strikes.as_dict(),
+        simulated_s=simulation.scheduler.now,
+        events=simulation.scheduler.events,
+        callbacks=simulation.callbacks,
+        observations=simulation.observer.monitor.events,
+        wall_s=time.perf_counter() - began,
+        wgl_verdict=Verdict.OK,
+    )

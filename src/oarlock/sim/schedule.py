@@ -1,0 +1,96 @@
+"""A run as data: its settings, and timed lists of faults and client operations. Format `oarlock-schedule/1`."""
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+FORMAT: Final = "oarlock-schedule/1"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is set up with."""
+
+    servers: int = 3
+    clients: int = 4
+    duration_s: float = 20.0
+    """Of the part with faults."""
+    election_timeout_ms: int = 300
+    heartbeat_interval_ms: int = 30
+    pre_vote: bool = True
+    check_quorum: bool = True
+    proposal_timeout_ms: int = 3000
+    snapshot_count: int = 200
+    snapshot_tail: int = 20
+    snapshot_chunk_bytes: int = 1024
+    segment_bytes: int = 16 << 10
+    flush_interval_ms: int = 50
+    link_delay_s: float = 0.0005
+    link_jitter_s: float = 0.0005
+    link_tail: float = 0.01
+    disk_mean_s: float = 0.0008
+    heal: Literal["all", "majority"] = "all"
+    """Whom the healing reaches: everybody, or only a majority drawn from the seed."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fault, with its end."""
+
+    at: float
+    """In seconds of true time."""
+    kind: str
+    """As in `oarlock.sim.faults.KINDS`."""
+    servers: tuple[int, ...] = ()
+    """Whom it concerns; 0 for whoever leads at that moment."""
+    seconds: float = 0.0
+    """How long it lasts."""
+    value: float = 0.0
+    """How strong it is, in the unit of its kind."""
+
+
+class ClientOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request of a client."""
+
+    at: float
+    client: int
+    server: int
+    kind: str
+    """"put", "get", "serializable", "range", "delete", "delete_range", "cas", "txn", "compact"."""
+    key: str = ""
+    value: str = ""
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a run is made from, its seed for chance in the small included."""
+
+    format: str = FORMAT
+    seed: int = 0
+    settings: Settings = Settings()
+    faults: tuple[Fault, ...] = ()
+    operations: tuple[ClientOperation, ...] = ()
+
+
+class ScheduleError(ValueError):
+    """A file that is no schedule; says what and where."""
+
+
+def read_schedule(path: Path | str) -> Schedule:
+    """Read a schedule from a file.
+
+    Raises:
+        ScheduleError: It is none.
+        OSError: The file cannot be read.
+    """
+    try:
+        schedule = msgspec.json.decode(Path(path).read_bytes(), type=Schedule)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ScheduleError(f"{path}: {error}") from None
+    if schedule.format != FORMAT:
+        raise ScheduleError(f'{path}: format: expected "{FORMAT}", got "{schedule.format}"')
+    return schedule
+
+
+def write_schedule(schedule: Schedule, path: Path | str) -> None:
+    """Write a schedule to a file, replacing it."""
+    plain: dict[str, Any] = msgspec.to_builtins(schedule)
+    Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(plain), indent=1) + b"\n")

@@ -1,0 +1,144 @@
+"""The judgement at the end of a run, from what clients saw and what was applied."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from oarlock.check.history import Operation, make_history
+from oarlock.check.linearizability import check_history
+from oarlock.check.log_replay import Placed, replay_log
+from oarlock.check.verdict import Verdict, Violation
+from oarlock.etcd.requests import Kind
+from oarlock.machine.exactly_once import HEADER_BYTES, read_envelope
+from oarlock.raft.types import Index
+from oarlock.sim.clients import FAILED, OK, Request, command_id
+from oarlock.sim.operations import READS, model_input, model_output
+
+WGL_STEPS: Final = 100_000
+"""What the search may cost; where that is not enough, the replay of the log alone decides."""
+
+_IN_MODEL: Final = (Kind.PUT, Kind.DELETE_RANGE, Kind.TXN)
+
+
+class Judgement:
+    """What was found, and how much was looked at."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+        self.operations = 0
+        self.stale_reads = 0
+        self.wgl_verdict = Verdict.OK
+        self.wgl_steps = 0
+
+
+def judge(
+    requests: Sequence[Request], applied: Mapping[Index, bytes | None], committed_at: Mapping[Index, float]
+) -> Judgement:
+    """Judge a run.
+
+    Args:
+        requests: Of all clients.
+        applied: What was applied at each index.
+        committed_at: When each index was first committed.
+    """
+    judgement = Judgement()
+    log = {index: _command(data) for index, data in applied.items()}
+    placed: list[Placed] = []
+    stale: list[Placed] = []
+    for request in requests:
+        operation = request.operation
+        if operation.kind == "compact":
+            continue
+        is_read = operation.kind in READS
+        if request.outcome == FAILED or (is_read and request.outcome != OK):
+            continue
+        each = Placed(
+            _operation(request),
+            None if is_read else request.command or -request.number,
+            request.index if is_read else None,
+        )
+        (stale if operation.kind == "serializable" else placed).append(each)
+    judgement.operations = len(placed)
+    judgement.stale_reads = len(stale)
+    report = replay_log(log, placed, "kv", committed_at=committed_at)
+    judgement.violations += report.violations
+    if stale and report.ok:
+        judgement.violations += _judge_stale(log, placed, stale)
+    _search(placed, judgement)
+    return judgement
+
+
+def _command(data: bytes | None) -> int | None:
+    """Whose command an entry is, as far as the model knows such commands."""
+    if data is None or data[HEADER_BYTES] not in _IN_MODEL:
+        return None
+    envelope = read_envelope(data)
+    return command_id(envelope.origin, envelope.epoch, envelope.sequence)
+
+
+def _operation(request: Request) -> Operation:
+    kind, asked = model_input(request.operation)
+    is_answered = request.outcome == OK
+    return Operation(
+        client=request.operation.client,
+        kind=kind,
+        input=asked,
+        output=model_output(request.operation, request.answer) if is_answered else None,
+        call=request.called,
+        return_=request.returned if is_answered else None,
+    )
+
+
+def _judge_stale(log: Mapping[Index, int | None], placed: Sequence[Placed], stale: Sequence[Placed]) -> list[Violation]:
+    """Reads of a server's own state may be late, but must show some state of the log: moments do not count."""
+    timeless = [
+        Placed(_timeless(each.operation), each.command, each.index)
+        for each in (*placed, *stale)
+        if each.command is None or each.command in set(log.values())
+    ]
+    return replay_log(log, timeless, "kv").violations
+
+
+def _timeless(operation: Operation) -> Operation:
+    return Operation(
+        client=operation.client,
+        kind=operation.kind,
+        input=operation.input,
+        output=operation.output,
+        call=0.0,
+        return_=None if operation.return_ is None else 1.0,
+    )
+
+
+def _search(placed: Sequence[Placed], judgement: Judgement) -> None:
+    """An oracle that knows nothing of the log: keys apart, values alone."""
+    plain = [_plain(each.operation) for each in placed if "range_end" not in each.operation.input]
+    if len(plain) != len(placed) and any(
+        each.operation.kind == "delete" and "range_end" in each.operation.input for each in placed
+    ):
+        return  # deletions of ranges join all keys; the search would be too long
+    report = check_history(make_history(plain), "kv", max_steps=WGL_STEPS)
+    judgement.wgl_verdict = report.verdict
+    judgement.wgl_steps = report.steps
+    if report.verdict is Verdict.VIOLATED:
+        judgement.violations.append(Violation("linearizability", report.sentence))
+
+
+def _plain(operation: Operation) -> Operation:
+    """Without revisions and versions, as far as they are only answered."""
+    return Operation(
+        client=operation.client,
+        kind=operation.kind,
+        input=operation.input,
+        output=_strip(operation.output),
+        call=operation.call,
+        return_=operation.return_,
+    )
+
+
+def _strip(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        dropped = ("revision", "create_revision", "mod_revision", "version", "count")
+        return {name: _strip(value) for name, value in answer.items() if name not in dropped}
+    if isinstance(answer, list):
+        return [_strip(value) for value in answer]
+    return answer

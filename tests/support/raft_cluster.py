@@ -61,9 +61,12 @@ class Cluster:
         self._chunk_due: set[ServerId] = set()
         self._write_ends: dict[ServerId, float] = {}
         self._writes_scheduled: dict[ServerId, int] = {}
+        self._deadlines: dict[ServerId, float] = {}
         self._reads: dict[int, tuple[ServerId, Index]] = {}
         self._checked: dict[ServerId, tuple[Term, Index, Entry | None, int]] = {}
         self.reads_answered = 0
+        for server in self.servers.values():
+            self._note_deadline(server)
 
     def __getitem__(self, server_id: ServerId) -> Server:
         return self.servers[server_id]
@@ -111,6 +114,7 @@ class Cluster:
         server = self.servers[server_id]
         while self.faults and server.writing and self.rng.random() < 0.5:
             server.disk.write(server.writing.popleft())
+        self._note_deadline(server)
 
     def restart(self, server_id: ServerId) -> None:
         """Start a stopped server from its disk."""
@@ -121,7 +125,9 @@ class Cluster:
         self._writes_scheduled.pop(server_id, None)
         self._checked.pop(server_id, None)
         self._reads = {context: read for context, read in self._reads.items() if read[0] != server_id}
-        self.servers[server_id].start(self.now)
+        server = self.servers[server_id]
+        server.start(self.now)
+        self._note_deadline(server)
 
     def end_faults(self) -> None:
         """From here on everything works: the network heals, who is down starts, disks are instant."""
@@ -167,6 +173,7 @@ class Cluster:
             server.state.last_leader_contact = float("-inf")
         candidate = self.servers[server_id]
         candidate.state.last_contact = self.now - candidate.state.election_wait
+        self._note_deadline(candidate)
         self.elect()
         assert self.leader is candidate
         return candidate
@@ -231,12 +238,9 @@ class Cluster:
         """Take the next event that is due by `end`; False if there is none."""
         at = self._events[0][0] if self._events else end
         who = None
-        for server in self.servers.values():
-            if server.id in self.down or server.id in self._turn_due:
-                continue
-            deadline = min(server.raft.heartbeat_deadline(), server.raft.election_deadline())
-            if deadline < at:
-                at, who = deadline, server
+        first = min(self._deadlines, key=self._deadlines.__getitem__)
+        if self._deadlines[first] < at:
+            at, who = self._deadlines[first], self.servers[first]
         if at > end or (who is None and not self._events):
             return False
         self._ticks_here = self._ticks_here + 1 if who is not None and at <= self.now else 0
@@ -257,8 +261,17 @@ class Cluster:
 
     def carry_out(self, server: Server) -> None:
         """See to a server's effects: at once; or, with faults, now or in a turn soon."""
-        if server.id in self.down:
-            return
+        if server.id not in self.down:
+            self._carry_out(server)
+        self._note_deadline(server)
+
+    def _note_deadline(self, server: Server) -> None:
+        """When the server must be ticked next; not before its turn, as only that moves its deadlines on."""
+        waits = server.id in self.down or server.id in self._turn_due
+        raft = server.raft
+        self._deadlines[server.id] = float("inf") if waits else min(raft.heartbeat_deadline(), raft.election_deadline())
+
+    def _carry_out(self, server: Server) -> None:
         if not server.asynchronous:
             self._post(server, server.settle())
             self._check(server)
@@ -293,6 +306,7 @@ class Cluster:
         self._see_to_chunks(server)
         self._see_to_applying(server)
         self._check(server)
+        self._note_deadline(server)
 
     def _written(self, server: Server) -> None:
         if server.writing:

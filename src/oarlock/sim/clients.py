@@ -3,8 +3,10 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
+
+from msgspec import structs
 
 from oarlock.etcd.grpc import RpcError, Status
 from oarlock.raft.types import Index, ServerId
@@ -18,8 +20,6 @@ from oarlock.sim.trace import Trace
 
 _NEVER_HAPPENED: Final = (Status.RESOURCE_EXHAUSTED, Status.INVALID_ARGUMENT, Status.FAILED_PRECONDITION)
 """Errors that promise that nothing was done."""
-REQUEST_BYTES: Final = 200
-"""What a request or an answer is taken to weigh on a link."""
 
 OK, FAILED, UNKNOWN, PENDING = "ok", "failed", "unknown", "pending"
 
@@ -69,6 +69,8 @@ class Clients:
         self._timeout_s = timeout_s
         self._trace = trace
         self.requests: list[Request] = []
+        self.avoided: Callable[[ServerId], bool] = lambda _: False
+        """Servers that clients have given up on: they turn to the next one."""
         self._waiting: dict[int, deque[Request]] = {}
         """By client; the first is under way."""
 
@@ -92,15 +94,23 @@ class Clients:
         return request
 
     def _send(self, request: Request) -> None:
-        operation = request.operation
+        operation = request.operation = self._directed(request.operation)
         scheduler = self._scheduler
         request.called = scheduler.now
         scheduler.after(self._timeout_s, self._give_up, request)
         link = self._network.link(_host_of(operation.client), self._servers[operation.server].host.name)
         if link.is_open:
-            scheduler.after(link.delay(REQUEST_BYTES), self._arrive, request)
+            scheduler.after(link.delay(), self._arrive, request)
         else:
             self._network.strikes.hit("client.request_lost")
+
+    def _directed(self, operation: ClientOperation) -> ClientOperation:
+        servers = list(self._servers)
+        start = servers.index(operation.server)
+        for server in (*servers[start:], *servers[:start]):
+            if not self.avoided(server):
+                return operation if server == operation.server else structs.replace(operation, server=server)
+        return operation
 
     def _arrive(self, request: Request) -> None:
         server = self._servers[request.operation.server]
@@ -155,7 +165,7 @@ class Clients:
         operation = request.operation
         link = self._network.link(self._servers[operation.server].host.name, _host_of(operation.client))
         if link.is_open:
-            self._scheduler.after(link.delay(REQUEST_BYTES), self._return, request, answer, error, outcome)
+            self._scheduler.after(link.delay(), self._return, request, answer, error, outcome)
         else:
             self._network.strikes.hit("client.answer_lost")
 

@@ -56,6 +56,7 @@ class Simulation(Watcher):
         )
         self.lost: dict[ServerId, str] = {}
         """Servers that will not come back, and why."""
+        self.clients.avoided = lambda server_id: server_id in self.lost
         self.is_healed = False
         self.callbacks = 0
         """How many callbacks the loops have called."""
@@ -89,7 +90,12 @@ class Simulation(Watcher):
             durable=durable,
             clock=Clock(0.0, rng.random() * 1e6),
             speed=DiskSpeed(mean_s=settings.disk_mean_s),
-            options=TransportOptions(backoff_max_ms=max(50, settings.election_timeout_ms)),
+            options=TransportOptions(
+                connect_timeout_ms=4 * settings.election_timeout_ms,
+                handshake_timeout_ms=4 * settings.election_timeout_ms,
+                backoff_max_ms=settings.election_timeout_ms,
+                ping_interval_ms=settings.election_timeout_ms,
+            ),
             rng=rng,
             watcher=self,
         )
@@ -164,6 +170,7 @@ class Simulation(Watcher):
             server.stalled_until = 0.0
             server.disk.fail_after = None
             self._start(server_id)
+        self.network.recover()
 
     def close(self) -> None:
         """End everything; nothing is left that could act."""
@@ -190,6 +197,8 @@ class Simulation(Watcher):
         """
         error = server.refusal
         self.trace.event(self.scheduler.now, "ended", server=server.server_id, why=why, error=repr(error))
+        if why == "stopped":
+            self.restart_after(server.server_id, _RESTART_S)
         if why not in {"refused", "failed"}:
             return
         if isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):

@@ -1,6 +1,7 @@
 """TCP over the simulated network: streams of bytes in order, which end, break, or are forgotten by one side."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -12,17 +13,20 @@ KERNEL_BUFFER_BYTES: Final = 128 << 10
 _SYN_RETRIES_S: Final = (1.0, 3.0, 7.0, 15.0)
 
 
-class _Pipe:
-    """One direction of a connection."""
+class Pipe:
+    """One direction of a connection: what was put in comes out in order, each when it is due and the link is open."""
 
-    __slots__ = ("_last_arrival", "_link", "_network", "_source", "target", "unread_bytes")
+    __slots__ = ("_last_due", "_link", "_network", "_queue", "_source", "_token", "target", "unread_bytes")
 
     def __init__(self, network: Network, link: Link, source: "SimTransport") -> None:
         self._network = network
         self._link = link
         self._source = source
         self.target: SimTransport
-        self._last_arrival = 0.0
+        self._queue: deque[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = deque()
+        """When each is due, its size, and what comes out."""
+        self._last_due = 0.0
+        self._token = 0
         self.unread_bytes = 0
         """Sent, and not yet read by the other side."""
 
@@ -40,21 +44,47 @@ class _Pipe:
         """Tell the other side that the connection is no more; it overtakes nothing."""
         self._put(1, self._arrive_reset)
 
-    def _put(self, size: int, callback: Callable[..., None], *args: Any) -> None:
-        scheduler = self._network.scheduler
-        self._last_arrival = max(self._last_arrival, scheduler.now + self._link.delay(size))
-        scheduler.at(self._last_arrival, callback, *args)
+    def resume(self) -> None:
+        """The link is open again: after a while TCP notices."""
+        if self._queue:
+            self._token += 1
+            self._network.scheduler.after(self._link.rng.random() * 0.2, self._deliver, self._token)
 
-    def _passes(self, callback: Callable[..., None], *args: Any) -> bool:
-        """Whether the link lets something through now, with nothing held before it."""
-        if self._link.is_open:
-            return True
-        self._link.hold(callback, *args)
-        return False
+    def hurry(self) -> None:
+        """Whatever is under way is due now."""
+        now = self._network.scheduler.now
+        self._queue = deque((min(due, now), size, callback, args) for due, size, callback, args in self._queue)
+        self._last_due = now
+        self.resume()
+
+    def _put(self, size: int, callback: Callable[..., None], *args: Any) -> None:
+        now = self._network.scheduler.now
+        self._last_due = max(self._last_due, now + self._link.delay())
+        self._queue.append((self._last_due, size, callback, args))
+        if len(self._queue) == 1:
+            self._link.busy[self] = None
+            self._schedule()
+
+    def _schedule(self) -> None:
+        due, size, _, _ = self._queue[0]
+        self._token += 1
+        self._network.scheduler.at(max(due, self._link.transmit(size)), self._deliver, self._token)
+
+    def _deliver(self, token: int) -> None:
+        if token != self._token:
+            return
+        link = self._link
+        if not link.is_open:
+            link.strikes.hit("link.held")
+            return  # it resumes with the link
+        _, _, callback, args = self._queue.popleft()
+        callback(*args)
+        if self._queue:
+            self._schedule()
+        else:
+            link.busy.pop(self, None)
 
     def _arrive(self, data: bytes) -> None:
-        if not self._passes(self._arrive, data):
-            return
         target = self.target
         if target.is_gone:
             self._nobody_there()
@@ -62,8 +92,6 @@ class _Pipe:
             target.loop.call_soon(target.received, data)
 
     def _arrive_end(self) -> None:
-        if not self._passes(self._arrive_end):
-            return
         target = self.target
         if target.is_gone:
             self._nobody_there()
@@ -71,7 +99,7 @@ class _Pipe:
             target.loop.call_soon(target.ended)
 
     def _arrive_reset(self) -> None:
-        if self._passes(self._arrive_reset) and not self.target.is_gone:
+        if not self.target.is_gone:
             self.target.lose(ConnectionResetError(104, "Connection reset by peer"))
 
     def _nobody_there(self) -> None:
@@ -90,7 +118,7 @@ class SimTransport(asyncio.Transport):
         self.loop = loop
         self.peer_host_name = peer[0]
         self._protocol: asyncio.Protocol
-        self._pipe = _Pipe(network, network.link(host.name, peer[0]), self)
+        self._pipe = Pipe(network, network.link(host.name, peer[0]), self)
         self._high = 64 << 10
         self._is_paused = False
         self._is_closing = False
@@ -284,7 +312,7 @@ class _Attempt:
             return
         link = self._network.link(self._host.name, self._target[0])
         scheduler = self._network.scheduler
-        scheduler.after(link.delay(60), self._syn_arrives, link)
+        scheduler.after(link.delay(), self._syn_arrives, link)
         if attempt < len(_SYN_RETRIES_S):
             scheduler.after(_SYN_RETRIES_S[attempt], self.send_syn, attempt + 1)
 
@@ -294,7 +322,7 @@ class _Attempt:
         if self.opened.done() or not link.is_open or not back.is_open or target is None or not target.is_powered:
             return  # it is lost, or its answer is
         accept = target.listeners.get(self._target[1])
-        answer_s = back.delay(60)
+        answer_s = back.delay()
         if accept is None or target.loop is None:
             self._network.scheduler.after(answer_s, self._refused)
             return

@@ -41,6 +41,7 @@ class DurableLog(DiskListener):
                 self._written.setdefault(inode, []).append(batches)
             elif header.type == RecordType.SEGMENT:
                 self._named.pop(inode, None)
+                self._written[inode] = []
             position += header.record_bytes
         if not path.endswith(".tmp"):
             self._named[inode] = None

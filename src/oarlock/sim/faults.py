@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from oarlock.raft.types import ServerId
+from oarlock.sim.frames import FrameFaults
 from oarlock.sim.network import Link
 from oarlock.sim.process import Server
 from oarlock.sim.schedule import Fault
@@ -131,13 +130,12 @@ def _slow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> No
 
 def _narrow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     links = _links_between(simulation, servers)
-    before = [link.bytes_per_s for link in links]
     for link in links:
-        link.bytes_per_s = fault.value
+        link.narrowings.append(fault.value)
 
     def end() -> None:
-        for link, bytes_per_s in zip(links, before, strict=True):
-            link.bytes_per_s = bytes_per_s
+        for link in links:
+            link.narrowings.remove(fault.value)
 
     simulation.undo_after(fault.seconds, end)
 
@@ -157,33 +155,21 @@ def _half_open(simulation: "Simulation", _fault: Fault, servers: list[ServerId])
 
 
 def _frames(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    """Faults of frames: the kind's second word says which; servers beyond the second are message kinds."""
-    name = fault.kind.removeprefix("frame_")
-    links = _links_between(simulation, servers[:2])
-    for link in links:
-        held = link.filter.faults
-        link.filter.faults = msgspec.structs.replace(held, **{name: min(0.9, getattr(held, name) + fault.value)})
-
-    def end() -> None:
-        for link in links:
-            held = link.filter.faults
-            link.filter.faults = msgspec.structs.replace(held, **{name: max(0.0, getattr(held, name) - fault.value)})
-
-    simulation.undo_after(fault.seconds, end)
+    """Faults of frames: the second word of the kind says which, the value how likely."""
+    faults = FrameFaults(**{fault.kind.removeprefix("frame_"): fault.value})
+    _filter(simulation, faults, _links_between(simulation, servers), fault.seconds)
 
 
 def _drop_kind(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """Lose every message of one kind: the fault's value is its tag."""
-    links = _links_between(simulation, servers)
-    before = [link.filter.faults for link in links]
+    faults = FrameFaults(drop=1.0, kinds=(int(fault.value),))
+    _filter(simulation, faults, _links_between(simulation, servers), fault.seconds)
+
+
+def _filter(simulation: "Simulation", faults: FrameFaults, links: list[Link], seconds: float) -> None:
     for link in links:
-        link.filter.faults = msgspec.structs.replace(link.filter.faults, drop=1.0, kinds=(int(fault.value),))
-
-    def end() -> None:
-        for link, faults in zip(links, before, strict=True):
-            link.filter.faults = faults
-
-    simulation.undo_after(fault.seconds, end)
+        link.filter.active.append(faults)
+    simulation.undo_after(seconds, lambda: [link.filter.active.remove(faults) for link in links])
 
 
 # -- processes ---------------------------------------------------------------------------------------------------------

@@ -31,11 +31,6 @@ class FrameFaults(msgspec.Struct, frozen=True):
     kinds: tuple[int, ...] = ()
     """The message kinds concerned, by the tag of the payload; empty for every frame."""
 
-    @property
-    def any(self) -> bool:
-        """Whether there is any fault at all."""
-        return bool(self.drop or self.duplicate or self.replay or self.reorder or self.corrupt or self.truncate)
-
 
 def split(data: bytes) -> Iterator[bytes]:
     """The frames in what was written at once; production writes whole ones."""
@@ -64,26 +59,31 @@ class FrameFilter:
         strikes: Where to count.
     """
 
-    __slots__ = ("_memory", "_rng", "_strikes", "faults")
+    __slots__ = ("_memory", "_rng", "_strikes", "active")
 
     def __init__(self, rng: random.Random, strikes: Strikes) -> None:
         self._rng = rng
         self._strikes = strikes
         self._memory: list[bytes] = []
-        self.faults = FrameFaults()
+        self.active: list[FrameFaults] = []
+        """All at once, each in its turn."""
 
     def apply(self, data: bytes) -> list[bytes]:
         """What travels instead of `data`."""
-        out: list[bytes] = []
-        for frame in split(data):
-            self._apply(frame, out)
-        return out
+        frames = list(split(data))
+        for frame in frames:
+            if message_kind(frame) is not None:
+                self._remember(frame)
+        for faults in self.active:
+            out: list[bytes] = []
+            for frame in frames:
+                self._apply(faults, frame, out)
+            frames = out
+        return frames
 
-    def _apply(self, frame: bytes, out: list[bytes]) -> None:
-        faults, rng = self.faults, self._rng
+    def _apply(self, faults: FrameFaults, frame: bytes, out: list[bytes]) -> None:
+        rng = self._rng
         kind = message_kind(frame)
-        if kind is not None:
-            self._remember(frame)
         if faults.kinds and kind not in faults.kinds:
             out.append(frame)
             return

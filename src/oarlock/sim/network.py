@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -13,11 +13,12 @@ from oarlock.sim.strikes import Strikes
 if TYPE_CHECKING:
     import asyncio
 
-    from oarlock.sim.connection import SimTransport
+    from oarlock.sim.connection import Pipe, SimTransport
     from oarlock.sim.loop import SimLoop
 
 _TAIL: Final = 1.6
 """Exponent of the heavy tail of delays; the smaller, the heavier."""
+_BYTES_PER_S: Final = 1e9
 _LONGEST_TAIL: Final = 200.0
 """A delay in the tail is at most so many times the usual one."""
 
@@ -33,7 +34,6 @@ class LinkSettings(msgspec.Struct, frozen=True):
     """How many of the delays are in the heavy tail."""
     cut: float = 0.05
     """How many of the writes arrive in two pieces, cut anywhere."""
-    bytes_per_s: float = 1e9
 
 
 class Host:
@@ -59,10 +59,10 @@ class Link:
         "_free_at",
         "_scheduler",
         "_settings",
-        "bytes_per_s",
+        "busy",
         "clogged_until",
         "filter",
-        "held",
+        "narrowings",
         "rng",
         "slowness",
         "strikes",
@@ -75,10 +75,11 @@ class Link:
         self.strikes = strikes
         self.filter = FrameFilter(rng, strikes)
         self.slowness = 1.0
-        self.bytes_per_s = settings.bytes_per_s
+        self.narrowings: list[float] = []
+        """Limits on what passes, in bytes a second; the least counts."""
         self.clogged_until = 0.0
-        self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        """What arrived at a link that lets nothing through; TCP sends it again when it does."""
+        self.busy: dict[Pipe, None] = {}
+        """Pipes with something under way; what arrives at a closed link waits until TCP sends it again."""
         self._blocks = 0
         self._free_at = 0.0
 
@@ -108,20 +109,19 @@ class Link:
         self._scheduler.at(self.clogged_until, self.release)
 
     def release(self) -> None:
-        """Let through what was held, in its order, if the link is open."""
-        if self.is_open and self.held:
-            held, self.held = self.held, []
-            again = self.rng.random() * 0.2
-            for callback, args in held:
-                self._scheduler.after(again, callback, *args)
+        """Let through what was held, if the link is open."""
+        if self.is_open:
+            for pipe in list(self.busy):
+                pipe.resume()
 
-    def hold(self, callback: Callable[..., None], *args: Any) -> None:
-        """Keep something for when the link is open again."""
-        self.strikes.hit("link.held")
-        self.held.append((callback, args))
+    def recover(self) -> None:
+        """Be well again: whatever is under way arrives."""
+        self.clogged_until = self._free_at = 0.0
+        for pipe in list(self.busy):
+            pipe.hurry()
 
-    def delay(self, size: int) -> float:
-        """How long `size` bytes that leave now are under way, in seconds."""
+    def delay(self) -> float:
+        """How long something that leaves now is under way, in seconds; its size comes on top."""
         settings, rng = self._settings, self.rng
         delay = settings.delay_s + rng.random() * settings.jitter_s
         if rng.random() < settings.tail:
@@ -130,16 +130,19 @@ class Link:
         if self.slowness != 1.0:
             delay *= self.slowness
             self.strikes.hit("link.slow")
+        return delay
+
+    def transmit(self, size: int) -> float:
+        """Take the link for so many bytes; gives when the last of them is through."""
         now = self._scheduler.now
-        free_at = max(self._free_at, now)
-        self._free_at = free_at + size / self.bytes_per_s
-        if free_at > now:
+        if self._free_at > now:
             self.strikes.hit("link.queued")
-        return delay + self._free_at - now
+        self._free_at = max(self._free_at, now) + size / min(self.narrowings, default=_BYTES_PER_S)
+        return self._free_at
 
     def pieces(self, data: bytes) -> list[bytes]:
         """How a write arrives: faults of frames applied, perhaps cut in two."""
-        if self.filter.faults.any:
+        if self.filter.active:
             pieces = self.filter.apply(data)
         else:
             pieces = [data]
@@ -181,6 +184,11 @@ class Network:
             found = Link(self.scheduler, self._settings, rng, self.strikes)
             self._links[source, target] = found
         return found
+
+    def recover(self) -> None:
+        """All is well: nothing is held back, and nothing is slow to arrive that was sent before."""
+        for link in self._links.values():
+            link.recover()
 
     def links_of(self, pairs: Iterable[tuple[str, str]]) -> list[Link]:
         """The links of pairs of hosts, without those of a host with itself."""

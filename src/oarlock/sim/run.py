@@ -129,6 +129,10 @@ def _settle(simulation: Simulation) -> None:
     if not scheduler.run_until(scheduler.now + limit_s, lambda: _leader_of(simulation, core) is not None):
         states = ", ".join(_describe(server) for server in simulation.servers.values())
         raise _broken("leader after healing", f"no leader {limit_s:g} s after healing of {core}: {states}")
+    if not scheduler.run_until(scheduler.now + _CATCH_UP_S, lambda: _are_up(simulation, core)):
+        states = ", ".join(_describe(server) for server in simulation.servers.values())
+        raise _broken("everybody is up after healing", f"{_CATCH_UP_S:g} s after it: {states}")
+    core = [server_id for server_id in core if server_id not in simulation.lost]
     for number, server_id in enumerate(core):
         for kind in ("put", "get"):
             simulation.clients.ask(
@@ -180,6 +184,17 @@ def _leader_of(simulation: Simulation, core: list[int]) -> Server | None:
     if state is None or state.log.term(state.commit_index) != state.current_term:
         return None
     return leader
+
+
+def _are_up(simulation: Simulation, core: list[int]) -> bool:
+    """Whether every server runs, and has found that its disk has room again."""
+    for server_id in core:
+        process = simulation.servers[server_id].process
+        if server_id not in simulation.lost and (
+            process is None or not process.is_started or process.is_stopping or process.node.disk_is_full
+        ):
+            return False
+    return True
 
 
 def _have_caught_up(simulation: Simulation, core: list[int]) -> bool:

@@ -14,7 +14,7 @@ VOTES = st.dictionaries(st.integers(1, 7), st.booleans(), max_size=7)
 CONFIGURATIONS = st.builds(
     Configuration, SERVERS, st.one_of(st.just(frozenset()), SERVERS), st.frozensets(st.integers(8, 9))
 )
-FEW = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 
 
 def halves(configuration: Configuration) -> list[frozenset[int]]:

@@ -42,8 +42,6 @@ logger = logging.getLogger(__name__)
 USAGE_ERROR: Final = 2
 FAILURE: Final = 1
 
-_SWITCH_INTERVAL_S: Final = 0.0005
-"""How long a thread that has finished a disk write may have to wait for the busy loop; Python's default is 5 ms."""
 _GC_THRESHOLDS: Final = (50_000, 50, 100)
 """Next to nothing here is cyclic, so the collector should rarely interrupt."""
 _COMMAND_OVERHEAD_BYTES: Final = 64 << 10
@@ -76,7 +74,6 @@ def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return USAGE_ERROR
     for warning in settings.warnings:
         logger.warning("%s", warning)
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(*_GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings, stop_on_eof=STOP_WITH_PARENT in environment))

@@ -31,6 +31,8 @@ from oarlock.storage.errors import DiskFull as StorageFull
 from oarlock.transport.interface import Address, OnMessage, OnUnreachable, Transport
 from oarlock.transport.stats import PeerStats
 
+__all__ = ["Executors", "Node", "NodeTransport", "OpenTransport"]
+
 logger = logging.getLogger(__name__)
 
 _HAND_OVER_POLL_S: Final = 0.01
@@ -341,10 +343,6 @@ class Node:
             Done, or failed with `ReadTimeout`, `Overloaded` or `Stopped`.
         """
         return self._reads.barrier(timeout)
-
-    async def leader_known(self) -> ServerId:
-        """Wait until this server knows a leader."""
-        return await self._owner.leader_known()
 
     @property
     def leader_id(self) -> ServerId | None:

@@ -86,7 +86,6 @@ class Owner:
         self._applied: Index = 0
         self._tick_due = False
         self._leader: tuple[ServerId | None, Term] = (None, raft.state.current_term)
-        self._waiting_for_leader: list[asyncio.Future[ServerId]] = []
         self.heartbeats = Ticker(loop, raft.heartbeat_deadline, self.tick)
         self.elections = Ticker(loop, raft.election_deadline, self.tick)
 
@@ -174,15 +173,6 @@ class Owner:
     def raft(self) -> Raft:
         """For reading only."""
         return self._raft
-
-    async def leader_known(self) -> ServerId:
-        """Wait until this server knows a leader."""
-        leader_id = self._raft.state.leader_id
-        if leader_id is not None:
-            return leader_id
-        waiter: asyncio.Future[ServerId] = self._loop.create_future()
-        self._waiting_for_leader.append(waiter)
-        return await waiter
 
     # -- the task ------------------------------------------------------------------------------------------------
 
@@ -326,7 +316,3 @@ class Owner:
         self._reads.leader_changed()
         if self._proposals.has_unsent:
             self.wake()
-        for waiter in self._waiting_for_leader:
-            if not waiter.done():
-                waiter.set_result(leader_id)
-        self._waiting_for_leader.clear()

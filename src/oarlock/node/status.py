@@ -65,7 +65,3 @@ class Counters:
         self.wal_entries = 0
         self.wal_seconds = 0.0
         self.wal_writes = 0
-
-    def as_dict(self) -> dict[str, float]:
-        """All of them, by name."""
-        return {name: getattr(self, name) for name in self.__slots__}

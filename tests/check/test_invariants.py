@@ -199,6 +199,16 @@ def commits_what_a_follower_has_not_synced(scene: Scene) -> None:
 
 
 @breaks("committed on a durable quorum")
+def commits_by_half_of_four(scene: Scene) -> None:
+    four = SnapshotMetadata(0, 0, Configuration(voters=frozenset({1, 2, 3, 4})))
+    scene.see(1, base=four)
+    scene.see(2, base=four)
+    scene.lead(1, 1, 1)
+    scene.follow(2, 1, 1)
+    scene.see(1, commit_index=1, applied_index=1)
+
+
+@breaks("committed on a durable quorum")
 def commits_by_one_half_of_a_joint_configuration(scene: Scene) -> None:
     joint = Configuration(voters=frozenset({1, 2, 3}), voters_outgoing=frozenset({3, 4, 5}))
     scene.see(1, base=SnapshotMetadata(0, 0, joint))

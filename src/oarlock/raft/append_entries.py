@@ -38,7 +38,7 @@ def on_append_entries(state: RaftState, message: AppendEntries) -> None:
     last_new_index = prev_log_index + len(entries)
     commit_index = min(message.leader_commit, last_new_index)
     if commit_index > state.commit_index:
-        state.fire("AE-5", message.leader_commit, last_new_index)
+        state.fire("AE-5", message.leader_commit, last_new_index, state.commit_index)
         state.commit_to(commit_index)
     _accept(state, message, last_new_index)
 

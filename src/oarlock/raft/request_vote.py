@@ -66,7 +66,15 @@ def on_pre_vote(state: RaftState, message: PreVote) -> None:
         and state.log.is_up_to_date(message.last_log_index, message.last_log_term)
         and (is_own_leader or not state.has_live_leader)
     )
-    state.fire("PV-2", message.source, message.term, granted)
+    state.fire(
+        "PV-2",
+        message.source,
+        message.term,
+        (message.last_log_term, message.last_log_index),
+        (state.log.last_term, state.log.last_index),
+        state.has_live_leader,
+        granted,
+    )
     term = message.term if granted else state.current_term
     state.send_when_true(message.source, PreVoteReply(state.server_id, term, message.request_id, granted))
 
@@ -81,7 +89,13 @@ def on_request_vote(state: RaftState, message: RequestVote) -> None:
         granted = state.voted_for in (None, message.source) and state.log.is_up_to_date(
             message.last_log_index, message.last_log_term
         )
-        state.fire("RV-2", state.voted_for, (message.last_log_term, message.last_log_index), granted)
+        state.fire(
+            "RV-2",
+            state.voted_for,
+            (message.last_log_term, message.last_log_index),
+            (state.log.last_term, state.log.last_index),
+            granted,
+        )
     if granted:
         state.voted_for = message.source
         state.reset_election_timer()

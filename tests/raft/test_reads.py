@@ -2,7 +2,7 @@
 
 from tests.support.raft_server import server
 
-from oarlock.raft.messages import AppendEntries, ReadIndex
+from oarlock.raft.messages import AppendEntries, PreVote, PreVoteReply, ReadIndex, RequestVote, RequestVoteReply
 from oarlock.raft.ready import ReadState
 
 
@@ -39,3 +39,20 @@ def test_a_new_term_of_the_same_leader_ends_forwarded_reads() -> None:
     follower.step(AppendEntries(2, 3, 9, 0, 0, 0))
     assert follower.reads == [ReadState(1, None)]
     assert not follower.state.forwarded_reads
+
+
+def test_a_restart_does_not_end_the_promise_behind_a_lease() -> None:
+    """LS-1, CQ-2: a follower that confirmed a lease, crashed and is back grants no vote before that lease has ended."""
+    follower = server(term=2, lease_reads=True)
+    follower.step(AppendEntries(2, 2, 1, 0, 0, 0), 10.0)
+    follower.start(10.1)
+    assert follower.step(PreVote(3, 3, 7, 9, 9), 10.9) == [(3, PreVoteReply(1, 2, 7, vote_granted=False))]
+    assert follower.step(RequestVote(3, 3, 8, 9, 9), 11.0) == []
+    assert follower.step(PreVote(3, 3, 9, 9, 9), 11.2) == [(3, PreVoteReply(1, 3, 9, vote_granted=True))]
+    assert follower.step(RequestVote(3, 3, 10, 9, 9), 11.2) == [(3, RequestVoteReply(1, 3, 10, vote_granted=True))]
+
+
+def test_a_first_start_promised_nothing() -> None:
+    """LS-1: a server that never followed anybody, or runs without leases, votes at once."""
+    for new in (server(lease_reads=True), server(term=2)):
+        assert new.step(RequestVote(3, 3, 8, 9, 9), 0.1) == [(3, RequestVoteReply(1, 3, 8, vote_granted=True))]

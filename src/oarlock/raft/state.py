@@ -168,6 +168,9 @@ class RaftState:
         # Time (Structure Advice): when something was last heard, never a timer object.
         self.last_contact = now
         self.last_leader_contact = float("-inf")
+        # A leader may read under a lease that this server's last life confirmed: the promise outlives it (LS-1).
+        has_lived = hard_state.current_term > 0
+        self.promised_until = now + config.election_timeout if config.lease_reads and has_lived else float("-inf")
         self.election_wait = 0.0
         self.reset_election_timer()
         # Membership: the base's configuration and every later one in the log (MC-1).
@@ -256,8 +259,8 @@ class RaftState:
 
     @property
     def has_live_leader(self) -> bool:
-        """Whether a leader was heard within the minimum election timeout, or is this server (CQ-2)."""
-        if self.role is Role.LEADER:
+        """Whether a leader was, or may have been, heard within the least election timeout, or is this server (CQ-2)."""
+        if self.role is Role.LEADER or self.now < self.promised_until:
             return True
         return self.leader_id is not None and self.now - self.last_leader_contact < self.config.election_timeout
 

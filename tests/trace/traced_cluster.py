@@ -27,15 +27,22 @@ class TracedCluster(Cluster):
         self.table = MessageTable()
         self.payloads = Payloads()
         self.keyframe_every = keyframe_every
-        self._sink: Sink = sink or self._keep
+        self._keep: Sink = sink or self._append
         self.recorders: dict[ServerId, Recorder] = {}
         self.world = World(self._sink, self._clock)
         for server in self.servers.values():
             self._record(server)
 
-    def _keep(self, event: Event) -> bool:
+    def _sink(self, event: Event) -> bool:
+        return self._keep(event)
+
+    def _append(self, event: Event) -> bool:
         self.events.append(event)
         return True
+
+    def _keep_as(self, sink: Sink) -> None:
+        """Give events to another sink from here on."""
+        self._keep = sink
 
     def _clock(self) -> float:
         return self.now

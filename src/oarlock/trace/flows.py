@@ -43,12 +43,12 @@ INDUCTIVE: Final = {
 """Variables whose value sums up a whole history of equal steps: an explanation stops there, with this sentence."""
 
 _LOG: Final = "log last conf"
-_DEPOSED: Final = "role leader votes next match mode transfer beat"
+_DEPOSED: Final = "role leader votes next match mode transfer beat timer"
 
 FLOWS: Final[dict[str, Flow]] = {
     "P-1": _flow("message"),
     "V-1": _flow("base_index applied_index", "", "commit applied handed"),
-    "VL-1": _flow("next_index", "last", "next match mode"),
+    "VL-1": _flow("next_index", "last", "next match mode beat"),
     "AE-1": _flow("term current_term", "m.term term"),
     "AE-2": _flow("prev_log_index prev_log_term held_term", "m.prev_log_index log.{0}"),
     "AE-3": _flow("index held_term new_term", "m.entries log.{0}", f"{_LOG} durable"),
@@ -60,7 +60,7 @@ FLOWS: Final[dict[str, Flow]] = {
     "ALL-2": _flow("term current_term", "m.term term", f"term vote {_DEPOSED}"),
     "F-1": _flow("source", "m.term", "leader timer"),
     "F-2": _flow("waited", "timer", "timer role"),
-    "C-1": _flow("term", "", f"{_DEPOSED} timer"),
+    "C-1": _flow("term", "", _DEPOSED),
     "C-1a": _flow("term", "", "term"),
     "C-1b": _flow("candidate", "", "vote votes"),
     "C-1c": _flow("last_contact", "", "timer"),
@@ -88,7 +88,7 @@ FLOWS: Final[dict[str, Flow]] = {
     "CL-Q3": _flow("commit_index", "commit"),
     "CL-Q4": _flow("confirmed_by confirmed", "m.request_id role"),
     "CL-Q5": _flow("read_index last_applied", "applied"),
-    "PV-1": _flow("term", "term", f"{_DEPOSED} timer"),
+    "PV-1": _flow("term", "term", _DEPOSED),
     "PV-2": _flow("source term candidate_log own_log live_leader granted", "m.term m.last_log_index term leader last"),
     "PV-3": _flow("votes", "m.vote_granted votes.*", "role votes"),
     "PV-4": _flow("source", "leader"),
@@ -105,23 +105,23 @@ FLOWS: Final[dict[str, Flow]] = {
     "RS-1": _flow("message detail", "m.request_id"),
     "BT-1": _flow("conflict_term conflict_index", "last"),
     "BT-2": _flow("peer next_index match_index", "match.{0}", "next"),
-    "LC-1": _flow("index last_applied", "applied", "base"),
+    "LC-1": _flow("index last_applied", "applied", "base log last"),
     "RI-1": _flow("leader context", "leader"),
-    "RI-2": _flow("confirmed_by"),
+    "RI-2": _flow("confirmed_by", "", "beat"),
     "LT-1": _flow("to", "role", "transfer"),
     "LT-2": _flow("to", "match.{0} last"),
     "LT-3": _flow("source", "m.term", "role"),
     "LT-4": _flow("to", "transfer", "transfer"),
     "LS-1": _flow("now lease_until", "role"),
     "LS-2": _flow("to", "transfer"),
-    "MC-1": _flow("index", "", "conf"),
+    "MC-1": _flow("index", "", _LOG),
     "MC-2": _flow("purpose", "conf"),
     "MC-3": _flow("commit_index current_term", "commit term"),
     "MC-4": _flow("configuration_index commit_index", "conf commit"),
     "MC-5": _flow("changed", "conf"),
     "MC-6": _flow("configuration_index", "commit conf", _LOG),
     "MC-7": _flow("configuration_index", "commit conf", _DEPOSED),
-    "MC-8": _flow("configuration_index", "conf commit"),
+    "MC-8": _flow("configuration_index", "conf commit", "timer"),
     "MC-9": _flow("peer knows", "match.{0}", "next match mode"),
 }
 """By rule."""

@@ -36,12 +36,16 @@ class Lane:
             seen: The Lamport clock of what it follows from elsewhere.
             fields: The others of `Event`.
         """
-        if self._lost and not self._fill_gap():
+        after_gap = self._lost > 0
+        if after_gap and not self._announce_gap():
             self._lost += 1
             return self._make(kind, seen, fields)
         event = self._make(kind, seen, fields)
         if not self._sink(event):
             self._lost += 1
+        elif after_gap:
+            # Not before this event: the state already holds its changes.
+            self.after_gap()
         return event
 
     def _make(self, kind: Kind, seen: int, fields: dict[str, Any]) -> Event:
@@ -50,17 +54,16 @@ class Lane:
         at = int(self._clock() * 1e6) + self._clock_offset_us
         return Event(f"{self._prefix}{self.number}", at, self.lamport, kind, **fields)
 
-    def _fill_gap(self) -> bool:
+    def _announce_gap(self) -> bool:
         """There may be room again: say what is missing first."""
         if not self._sink(self._make(Kind.GAP, 0, {"x": {"lost": self._lost}})):
             self._lost += 1
             return False
         self._lost = 0
-        self.after_gap()
         return True
 
     def after_gap(self) -> None:
-        """Events are kept again, after some were not."""
+        """The first event is kept again, after some were not."""
 
 
 class World(Lane):

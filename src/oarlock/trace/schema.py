@@ -62,7 +62,7 @@ class Kind(StrEnum):
     KEY = "key"
     """The whole state once more, so that a reader can begin here."""
     GAP = "gap"
-    """`x.lost` events could not be kept; the next one of this server is a `key`."""
+    """`x.lost` events could not be kept; the state is unknown from here to the next `key`, two events on."""
     VIOL = "viol"
     """A property does not hold: `x.property`, `x.sentence`, `x.witnesses`."""
 

@@ -169,6 +169,9 @@ class Simulation(Watcher):
             server = self.servers[server_id]
             server.stalled_until = 0.0
             server.disk.fail_after = None
+            if server.process is not None:
+                server.process.loop.unblock()
+                server.process.resume_jobs()
             self._start(server_id)
         self.network.recover()
 

@@ -204,6 +204,8 @@ def _crash_loop(simulation: "Simulation", fault: Fault, servers: list[ServerId])
     times = max(1, int(fault.value))
 
     def again() -> None:
+        if simulation.is_healed:
+            return
         if server.kill(power=True):
             simulation.strikes.hit("process.crash_loop")
         server.start()

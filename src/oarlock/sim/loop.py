@@ -216,6 +216,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Be busy for a while, as with a callback that takes long."""
         self._busy_until = max(self._busy_until, self._scheduler.now + seconds)
 
+    def unblock(self) -> None:
+        """Be done with what took so long."""
+        self._busy_until = self._scheduler.now
+        self._is_scheduled = False
+        self._schedule()
+
     def clock_changed(self) -> None:
         """The clock was set or runs at another rate: timers fall due at other moments."""
         self._wake_at = math.inf
@@ -268,7 +274,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             return
         scheduler = self._scheduler
         if scheduler.now < self._busy_until:
-            self._schedule()
+            self._schedule()  # it was blocked, or unblocked and has turned, meanwhile
             return
         ready, timers = self._ready, self._timers
         if timers:

@@ -9,8 +9,8 @@ import msgspec
 from oarlock.check.invariants import Monitor
 from oarlock.check.observed import Digest, Observed, ObservedEntry
 from oarlock.check.verdict import Violation
-from oarlock.raft.state import RaftState
-from oarlock.raft.types import Configuration, EntryKind, Index, SnapshotMetadata, Term
+from oarlock.raft.state import RaftState, Role
+from oarlock.raft.types import Configuration, EntryKind, HardState, Index, SnapshotMetadata, Term
 from oarlock.sim import inside
 from oarlock.sim.process import Process, Server
 from oarlock.sim.scheduler import Scheduler
@@ -131,7 +131,7 @@ class Observer:
             disk_is_intact=server.is_disk_intact,
             current_term=state.current_term,
             voted_for=state.voted_for,
-            role=state.role.value,
+            role=_role(state, durable.hard_state),
             base=log.base,
             last_index=log.last_index,
             entries=entries,
@@ -227,3 +227,14 @@ class Observer:
         given.extend((index, data) for index, data in recorded[position:])
         recorded.clear()
         return tuple(given)
+
+
+def _role(state: RaftState, on_disk: HardState) -> str:
+    """The server's role; an only voter does not count as leader before its term is on disk.
+
+    It leads as soon as it campaigns, but nobody can know before it has committed something, and a crash before its term
+    is durable has it campaign for the same term again.
+    """
+    if state.role is Role.LEADER and on_disk.current_term < state.current_term and len(state.configuration.voters) == 1:
+        return Role.CANDIDATE.value
+    return state.role.value

@@ -317,7 +317,8 @@ class Process:
             return
         if self._scheduler.now < self.server.stalled_until:
             self.server.disk.strikes.hit("disk.stall")
-            self._scheduler.at(self.server.stalled_until, self._end_job, thread)
+            self._waiting_jobs.append(thread)
+            self._scheduler.at(self.server.stalled_until, self.resume_jobs)
             return
         future, function, args = thread.jobs[0]
         try:
@@ -342,6 +343,10 @@ class Process:
     def thaw(self) -> None:
         """Go on."""
         self.loop.thaw()
+        self.resume_jobs()
+
+    def resume_jobs(self) -> None:
+        """Go on with blocking work that had to wait."""
         waiting, self._waiting_jobs = self._waiting_jobs, []
         for thread in waiting:
             self._scheduler.after(0, self._end_job, thread)

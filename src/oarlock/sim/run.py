@@ -12,6 +12,7 @@ import msgspec
 
 from oarlock.check.verdict import Verdict, Violation
 from oarlock.sim import inside
+from oarlock.sim.clients import OK
 from oarlock.sim.cluster import Simulation
 from oarlock.sim.generate import generate
 from oarlock.sim.observer import PropertyBroken
@@ -133,30 +134,37 @@ def _settle(simulation: Simulation) -> None:
         states = ", ".join(_describe(server) for server in simulation.servers.values())
         raise _broken("everybody is up after healing", f"{_CATCH_UP_S:g} s after it: {states}")
     core = [server_id for server_id in core if server_id not in simulation.lost]
-    for number, server_id in enumerate(core):
-        for kind in ("put", "get"):
-            simulation.clients.ask(
-                ClientOperation(
-                    at=scheduler.now,
-                    client=_SETTLED_CLIENT + number,
-                    server=server_id,
-                    kind=kind,
-                    key="k1",
-                    value=f"settled{server_id}",
-                )
-            )
-    last = simulation.clients.requests[-2 * len(core) :]
-    patience_s = 3 * settings.proposal_timeout_ms / 1000 + _CATCH_UP_S
-    if not scheduler.run_until(scheduler.now + patience_s, lambda: not simulation.clients.pending):
-        raise _broken("every request is answered", f"{simulation.clients.pending} requests have no end")
-    for request in last:
-        if request.outcome != "ok":
-            where = f"{request.operation.kind} at server {request.operation.server}"
-            raise _broken("serves after healing", f"{where} ended with {request.outcome}: {request.error}")
+    _serve_all(simulation, core)
     if not scheduler.run_until(scheduler.now + _CATCH_UP_S, lambda: _have_caught_up(simulation, core)):
         states = ", ".join(_describe(simulation.servers[server_id]) for server_id in core)
         raise _broken("laggards catch up", f"{_CATCH_UP_S:g} s after the last request: {states}")
     _compare(simulation, core)
+
+
+def _serve_all(simulation: Simulation, core: list[int]) -> None:
+    """Every request has an end, and every server writes and reads: a laggard perhaps only when it has caught up."""
+    scheduler, clients = simulation.scheduler, simulation.clients
+    deadline = scheduler.now + 3 * simulation.schedule.settings.proposal_timeout_ms / 1000 + _CATCH_UP_S
+    wanted = [(server_id, kind) for server_id in core for kind in ("put", "get")]
+    while wanted:
+        asked = [
+            clients.ask(
+                ClientOperation(
+                    at=scheduler.now,
+                    client=_SETTLED_CLIENT + server_id,
+                    server=server_id,
+                    kind=kind,
+                    key="k1",
+                    value=f"settled{len(clients.requests)}",
+                )
+            )
+            for server_id, kind in wanted
+        ]
+        if not scheduler.run_until(deadline, lambda: not clients.pending):
+            raise _broken("every request is answered", f"{clients.pending} requests have no end")
+        wanted = [(each.operation.server, each.operation.kind) for each in asked if each.outcome != OK]
+        if wanted and scheduler.now >= deadline:
+            raise _broken("serves after healing", f"{wanted} ended with {asked[-1].outcome}: {asked[-1].error}")
 
 
 def _core(simulation: Simulation) -> list[int]:

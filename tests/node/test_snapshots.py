@@ -1,12 +1,15 @@
 """Compaction, and followers that need a snapshot."""
 
+import asyncio
 import threading
 from pathlib import Path
 
 import pytest
+from tests.support.faulty_disk import FaultyDisk
 from tests.support.node_cluster import NodeCluster, eventually
 
 from oarlock.node.node import Node
+from oarlock.raft.types import SnapshotMetadata
 
 SMALL = {"snapshot_count": 10, "snapshot_tail": 5, "flush_interval_ms": 10, "snapshot_chunk_bytes": 1000}
 
@@ -135,5 +138,30 @@ async def test_snapshot_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None
             for file in (cluster.data_dir(node.config.server_id) / "snapshots").glob("*.snap"):
                 file.unlink()
         await cluster.start(follower)
+        await cluster.all_applied()
+        assert len(cluster.machine(follower).words) == 50
+
+
+async def test_machine_follows_the_log(tmp_path: Path) -> None:
+    """A received snapshot reaches the machine only when the log's move to it is durable (G22)."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, election_timeout_ms=2000, **SMALL) as cluster:
+        leader = await cluster.leader()
+        follower = (await cluster.follower()).config.server_id
+        await cluster.crash(follower)
+        await fill(leader, 0, 50)
+        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        node = await cluster.start(follower)
+        install = node._snapshots.install
+
+        def installing(metadata: SnapshotMetadata, number: int) -> None:
+            disks[follower].open_gate.clear()
+            install(metadata, number)
+
+        node._snapshots.install = installing
+        await eventually(disks[follower].stalled.is_set, "the log's move waits for its sync")
+        await asyncio.sleep(0.1)
+        assert cluster.machine(follower).applied_index() < 20
+        disks[follower].open_gate.set()
         await cluster.all_applied()
         assert len(cluster.machine(follower).words) == 50

@@ -131,3 +131,14 @@ def test_a_stale_reply_changes_nothing() -> None:
         assert sender.step(message) == []
         assert sender.changes(before) == {}
         assert sender.rules() == {"RS-1"}, message
+
+
+def test_nobody_hears_itself() -> None:
+    """RS-1: a message that claims to come from this very server, looped back or from an impostor, changes nothing."""
+    sender = leader()
+    before = sender.facts()
+    sender.forget_rules()
+    for echo in (append_entries(1, (0, 0), [1], source=1), RequestVote(1, 9, 7, 9, 9), ReadIndex(1, 1, 7, 1)):
+        assert sender.step(echo) == []
+    assert sender.changes(before) == {}
+    assert sender.rules() == {"RS-1"}

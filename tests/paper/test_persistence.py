@@ -32,6 +32,18 @@ def test_a_vote_is_on_disk_before_it_is_given() -> None:
     assert voter.step(RequestVote(2, 2, 9, 0, 0)) == [(2, RequestVoteReply(1, 2, 9, vote_granted=False))]
 
 
+def test_a_vote_being_written_is_not_given_either() -> None:
+    """P-1, B1: asked again while the vote is on its way to the disk, the server does not answer yet; nor with its term."""
+    voter = server(term=1, asynchronous=True)
+    voter.raft.step(RequestVote(2, 2, 7, 0, 0), 0.0)
+    held_back(voter)
+    voter.raft.step(RequestVote(2, 2, 8, 0, 0), 0.0)
+    voter.raft.step(append_entries(1, source=3), 0.0)
+    held_back(voter)
+    voter.settle()
+    assert voter.disk.hard_state == HardState(2, 2)
+
+
 def test_a_candidate_asks_when_its_own_vote_is_on_disk() -> None:
     """P-1, C-1b: else it could vote for itself, crash, and vote for another in the same term."""
     candidate = server(pre_vote=False, asynchronous=True)

@@ -14,6 +14,9 @@ commands:
   up       start a cluster on this machine, to try things out
   serve    run one server; takes etcd's flags and ETCD_* variables
   status   ask servers how they are
+  sim      run a simulated cluster from a seed, and judge it
+  hunt     run simulations from many seeds, until one breaks a property
+  shrink   reduce a failing simulation to what is needed
   version  print the version
 
 `oarlock COMMAND --help` says more."""
@@ -43,6 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from oarlock.cli.status import status  # noqa: PLC0415
 
             return status(rest)
+        case "sim":
+            from oarlock.cli.sim import sim  # noqa: PLC0415
+
+            return sim(rest)
+        case "hunt":
+            from oarlock.cli.hunt import hunt  # noqa: PLC0415
+
+            return hunt(rest)
+        case "shrink":
+            from oarlock.cli.shrink import shrink  # noqa: PLC0415
+
+            return shrink(rest)
         case "version" | "--version" | "-version":
             print(f"oarlock {__version__}")
             return 0

@@ -79,6 +79,12 @@ class Clients:
         """How many have no answer yet."""
         return sum(len(queue) for queue in self._waiting.values())
 
+    def drop_unsent(self) -> None:
+        """Forget what clients only meant to ask."""
+        for queue in self._waiting.values():
+            while len(queue) > 1:
+                self.requests.remove(queue.pop())
+
     def plan(self, operation: ClientOperation) -> None:
         """Have an operation asked at its time."""
         self._scheduler.at(operation.at, self.ask, operation)

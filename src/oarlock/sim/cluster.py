@@ -14,7 +14,7 @@ from oarlock.sim.durable import DurableLog
 from oarlock.sim.faults import strike
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
-from oarlock.sim.process import PEER_PORT, DiskSpeed, Process, Server, Watcher, host_name
+from oarlock.sim.process import PEER_PORT, DiskSpeed, Server, Watcher, host_name
 from oarlock.sim.schedule import Schedule, Settings
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
@@ -43,17 +43,13 @@ class Simulation(Watcher):
         self.scheduler = Scheduler()
         self.strikes = Strikes()
         self._seed = f"oarlock/{schedule.seed}"
-        links = LinkSettings(
-            delay_s=settings.link_delay_s, jitter_s=settings.link_jitter_s, tail=settings.link_tail
-        )
+        links = LinkSettings(delay_s=settings.link_delay_s, jitter_s=settings.link_jitter_s, tail=settings.link_tail)
         self.network = Network(self.scheduler, links, self._seed, self.strikes)
         self.observer = Observer(self.scheduler, self.trace, ignored)
         self.observer.on_leader = self._led
         self.ids: list[ServerId] = list(range(1, settings.servers + 1))
         self.servers = {server_id: self._make_server(server_id, settings) for server_id in self.ids}
-        self.clients = Clients(
-            self.network, self.servers, settings.proposal_timeout_ms / 1000 + 1.0, self.trace
-        )
+        self.clients = Clients(self.network, self.servers, settings.proposal_timeout_ms / 1000 + 1.0, self.trace)
         self.lost: dict[ServerId, str] = {}
         """Servers that will not come back, and why."""
         self.clients.avoided = lambda server_id: server_id in self.lost
@@ -230,5 +226,3 @@ class Simulation(Watcher):
 def _is_of_disk(error: BaseException | None) -> bool:
     """Whether the store's database failed."""
     return type(error).__name__ in {"StorageFailedError", "StorageFullError"}
-
-

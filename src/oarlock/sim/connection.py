@@ -23,7 +23,7 @@ class Pipe:
         self._link = link
         self._source = source
         self.target: SimTransport
-        self._queue: deque[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = deque()
+        self._queue: deque[tuple[float, int, Callable[..., None], tuple[object, ...]]] = deque()
         """When each is due, its size, and what comes out."""
         self._last_due = 0.0
         self._token = 0
@@ -57,7 +57,7 @@ class Pipe:
         self._last_due = now
         self.resume()
 
-    def _put(self, size: int, callback: Callable[..., None], *args: Any) -> None:
+    def _put(self, size: int, callback: Callable[..., None], *args: object) -> None:
         now = self._network.scheduler.now
         self._last_due = max(self._last_due, now + self._link.delay())
         self._queue.append((self._last_due, size, callback, args))

@@ -84,7 +84,9 @@ class Inode:
                 strikes.hit("disk.sector_torn")
                 cut = rng.randrange(len(new) + 1)
                 old = self.device[start : start + SECTOR].ljust(len(new), b"\0")
-                new = rng.choice((new[:cut] + old[cut:], old[:cut] + new[cut:], new[:cut] + rng.randbytes(len(new) - cut)))
+                new = rng.choice(
+                    (new[:cut] + old[cut:], old[:cut] + new[cut:], new[:cut] + rng.randbytes(len(new) - cut))
+                )
             if start + len(new) <= len(self.device):
                 self.device[start : start + len(new)] = new
         self.forget_cache()
@@ -107,9 +109,9 @@ class _Directory:
     __slots__ = ("changes", "device", "names")
 
     def __init__(self) -> None:
-        self.names: dict[str, "Inode | _Directory"] = {}
-        self.device: dict[str, "Inode | _Directory"] = {}
-        self.changes: list[tuple[str | None, str | None, "Inode | _Directory"]] = []
+        self.names: dict[str, Inode | _Directory] = {}
+        self.device: dict[str, Inode | _Directory] = {}
+        self.changes: list[tuple[str | None, str | None, Inode | _Directory]] = []
         """Name lost, name gained, and whose."""
 
     def change(self, lost: str | None, gained: str | None, what: "Inode | _Directory") -> None:

@@ -99,5 +99,3 @@ class DurableLog(DiskListener):
         if batch.entries:
             del self.terms[batch.entries[0].index - self.base_index - 1 :]
             self.terms.extend(entry.term for entry in batch.entries)
-
-

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from oarlock.raft.types import ServerId
 from oarlock.sim.frames import FrameFaults
 from oarlock.sim.network import Link
@@ -40,7 +42,12 @@ def _cut(simulation: "Simulation", fault: Fault, pairs: Iterable[tuple[ServerId,
 def _block(simulation: "Simulation", links: list[Link], seconds: float) -> None:
     for link in links:
         link.block()
-    simulation.undo_after(seconds, lambda: [link.unblock() for link in links])
+
+    def end() -> None:
+        for link in links:
+            link.unblock()
+
+    simulation.undo_after(seconds, end)
 
 
 def _across(one: Iterable[ServerId], other: Iterable[ServerId]) -> list[tuple[ServerId, ServerId]]:
@@ -82,9 +89,7 @@ def _ring(simulation: "Simulation", fault: Fault, _servers: list[ServerId]) -> N
     ids = simulation.ids
     count = len(ids)
     near = {1, count - 1}
-    pairs = [
-        (a, b) for at, a in enumerate(ids) for to, b in enumerate(ids) if a != b and (at - to) % count not in near
-    ]
+    pairs = [(a, b) for at, a in enumerate(ids) for to, b in enumerate(ids) if a != b and (at - to) % count not in near]
     _cut(simulation, fault, pairs)
 
 
@@ -156,7 +161,7 @@ def _half_open(simulation: "Simulation", _fault: Fault, servers: list[ServerId])
 
 def _frames(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """Faults of frames: the second word of the kind says which, the value how likely."""
-    faults = FrameFaults(**{fault.kind.removeprefix("frame_"): fault.value})
+    faults = msgspec.structs.replace(FrameFaults(), **{fault.kind.removeprefix("frame_"): fault.value})
     _filter(simulation, faults, _links_between(simulation, servers), fault.seconds)
 
 
@@ -169,7 +174,12 @@ def _drop_kind(simulation: "Simulation", fault: Fault, servers: list[ServerId]) 
 def _filter(simulation: "Simulation", faults: FrameFaults, links: list[Link], seconds: float) -> None:
     for link in links:
         link.filter.active.append(faults)
-    simulation.undo_after(seconds, lambda: [link.filter.active.remove(faults) for link in links])
+
+    def end() -> None:
+        for link in links:
+            link.filter.active.remove(faults)
+
+    simulation.undo_after(seconds, end)
 
 
 # -- processes ---------------------------------------------------------------------------------------------------------

@@ -6,18 +6,23 @@ no thread and no wall clock; the order of everything follows from the scheduler'
 """
 
 import asyncio
+import contextlib
 import contextvars
 import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from oarlock.sim.clock import Clock
 from oarlock.sim.scheduler import Scheduler
 
 _T = TypeVar("_T")
+
+# What asyncio offers to those who write loops, and is underscored there all the same.
+_running_loop: Final = asyncio._get_running_loop  # noqa: SLF001
+_set_running_loop: Final = asyncio._set_running_loop  # noqa: SLF001
 
 CALLBACK_S = 2e-6
 """How long each callback keeps its process busy, in true time."""
@@ -59,11 +64,15 @@ class Surroundings(Protocol):
     """What a loop needs of the process it runs in."""
 
     def run_job(
-        self, executor: Executor | None, future: "asyncio.Future[Any]", function: Callable[..., Any], args: Any
+        self,
+        executor: Executor | None,
+        future: "asyncio.Future[Any]",
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
     ) -> None:
         """Have blocking work done, and the future settled."""
 
-    async def listen(self, factory: Callable[[], asyncio.Protocol], host: str, port: int) -> Any:
+    async def listen(self, factory: Callable[[], asyncio.Protocol], host: str, port: int) -> object:
         """See `asyncio.loop.create_server`."""
 
     async def connect(self, factory: Callable[[], asyncio.Protocol], host: str, port: int) -> tuple[Any, Any]:
@@ -110,7 +119,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         return self.clock.read(self._scheduler.now)
 
     def call_soon(  # type: ignore[override]
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> Handle:
         """Run a callback in the next iteration."""
         handle = Handle(callback, args, context)
@@ -122,13 +131,13 @@ class SimLoop(asyncio.AbstractEventLoop):
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_later(  # type: ignore[override]
-        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, delay: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> Handle:
         """Run a callback when the process's clock has moved on by so many seconds."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
-        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, when: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> Handle:
         """Run a callback when the process's clock shows `when`."""
         handle = Handle(callback, args, context, when)
@@ -151,8 +160,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._tasks.append(task)
         return task
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Executor | None, func: Callable[..., _T], *args: Any
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[..., _T], *args: object
     ) -> "asyncio.Future[_T]":
         """Have blocking work done by the process's simulated threads."""
         future: asyncio.Future[_T] = self.create_future()
@@ -161,7 +170,7 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     async def create_server(  # type: ignore[override]
         self, protocol_factory: Callable[[], asyncio.Protocol], host: str, port: int
-    ) -> Any:
+    ) -> object:
         """Listen on the simulated network."""
         return await self._surroundings.listen(protocol_factory, host, port)
 
@@ -185,7 +194,7 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def is_running(self) -> bool:
         """Whether one of its callbacks is being called."""
-        return asyncio._get_running_loop() is self
+        return _running_loop() is self
 
     def is_closed(self) -> bool:
         """Whether its process has ended."""
@@ -237,11 +246,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         """After the run: close what the process was doing, so that nothing complains of never having ended."""
         for task in self._tasks:
             if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                try:
-                    task.get_coro().close()  # type: ignore[union-attr]
-                except RuntimeError:
-                    pass  # it would rather wait for its own end; nobody comes to call it
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - as `gather` does
+                with contextlib.suppress(RuntimeError):  # some would rather wait for an end that nobody brings
+                    task.get_coro().close()
         self._tasks.clear()
         self._ready.clear()
 
@@ -295,8 +302,8 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _run(self, count: int) -> None:
         ready = self._ready
-        outer = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)
+        outer = _running_loop()
+        _set_running_loop(self)
         try:
             for _ in range(count):
                 if not ready:
@@ -316,4 +323,4 @@ class SimLoop(asyncio.AbstractEventLoop):
                 except BaseException as error:  # noqa: BLE001 - as asyncio's own loop does
                     self._surroundings.callback_failed(error)
         finally:
-            asyncio._set_running_loop(outer)
+            _set_running_loop(outer)

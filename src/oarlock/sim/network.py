@@ -142,10 +142,7 @@ class Link:
 
     def pieces(self, data: bytes) -> list[bytes]:
         """How a write arrives: faults of frames applied, perhaps cut in two."""
-        if self.filter.active:
-            pieces = self.filter.apply(data)
-        else:
-            pieces = [data]
+        pieces = self.filter.apply(data) if self.filter.active else [data]
         if pieces and len(data) > 1 and self.rng.random() < self._settings.cut:
             first = pieces[0]
             at = self.rng.randrange(1, len(first)) if len(first) > 1 else 1

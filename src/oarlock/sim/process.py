@@ -183,7 +183,8 @@ class Process:
         self._options = options
         self._watcher = watcher
         self._scheduler = server.network.scheduler
-        self.loop = SimLoop(self._scheduler, server.clock, self)
+        # Abstract to mypy only: what a node never calls raises NotImplementedError.
+        self.loop = SimLoop(self._scheduler, server.clock, self)  # type: ignore[abstract]
         self.threads = [SimThread("wal"), SimThread("machine"), SimThread("snapshots")]
         self.is_started = False
         self.is_stopping = False
@@ -295,7 +296,11 @@ class Process:
     # -- blocking work -----------------------------------------------------------------------------------------------
 
     def run_job(
-        self, executor: Executor | None, future: "asyncio.Future[Any]", function: Callable[..., Any], args: Any
+        self,
+        executor: Executor | None,
+        future: "asyncio.Future[Any]",
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
     ) -> None:
         """See `Surroundings.run_job`."""
         if not isinstance(executor, SimThread):

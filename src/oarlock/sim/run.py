@@ -125,6 +125,7 @@ def _settle(simulation: Simulation) -> None:
     settings = simulation.schedule.settings
     scheduler = simulation.scheduler
     simulation.heal()
+    simulation.clients.drop_unsent()
     core = _core(simulation)
     limit_s = ELECTIONS_AFTER_HEALING * settings.election_timeout_ms / 1000
     if not scheduler.run_until(scheduler.now + limit_s, lambda: _leader_of(simulation, core) is not None):

@@ -2,9 +2,8 @@
 
 import heapq
 from collections.abc import Callable
-from typing import Any
 
-_Event = tuple[float, int, Callable[..., None], tuple[Any, ...]]
+_Event = tuple[float, int, Callable[..., object], tuple[object, ...]]
 
 
 class Scheduler:
@@ -20,12 +19,12 @@ class Scheduler:
         self._heap: list[_Event] = []
         self._sequence = 0
 
-    def at(self, when: float, callback: Callable[..., None], *args: Any) -> None:
+    def at(self, when: float, callback: Callable[..., object], *args: object) -> None:
         """Have something happen at a moment of true time; a moment that is past means now."""
         self._sequence += 1
         heapq.heappush(self._heap, (max(when, self.now), self._sequence, callback, args))
 
-    def after(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
+    def after(self, seconds: float, callback: Callable[..., object], *args: object) -> None:
         """Have something happen so many seconds from now."""
         self.at(self.now + seconds, callback, *args)
 

@@ -1,7 +1,7 @@
 """The judgement at the end of a run, from what clients saw and what was applied."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from oarlock.check.history import Operation, make_history
 from oarlock.check.linearizability import check_history
@@ -135,7 +135,7 @@ def _plain(operation: Operation) -> Operation:
     )
 
 
-def _strip(answer: Any) -> Any:
+def _strip(answer: object) -> object:
     if isinstance(answer, dict):
         dropped = ("revision", "create_revision", "mod_revision", "version", "count")
         return {name: _strip(value) for name, value in answer.items() if name not in dropped}

@@ -90,7 +90,10 @@ class Fields:
 
     def plain(self, value: Any) -> Any:  # noqa: ANN401 - anything in, JSON out
         """Any value, as JSON can hold it."""
-        if value is None or isinstance(value, bool):
+        kind = type(value)
+        if kind is int and -LARGEST_SAFE_INTEGER <= value <= LARGEST_SAFE_INTEGER:
+            return value
+        if value is None or kind is bool:
             return value
         if isinstance(value, float):
             return round(value, 6)

@@ -86,12 +86,16 @@ def _message_plan(kind: str) -> list[tuple[str, str]]:
 
 def shown_operands(rule: str, operands: tuple[object, ...], fields: Fields) -> tuple[Any, ...]:
     """Operands as the trace has them: servers by name."""
+    servers = _servers_among_operands(rule)
+    shown = [fields.plain(operand) for operand in operands]
+    for position in servers:
+        operand = operands[position] if position < len(operands) else None
+        if isinstance(operand, int):
+            shown[position] = server_name(operand)
+    return tuple(shown)
+
+
+@cache
+def _servers_among_operands(rule: str) -> list[int]:
     names = FLOWS[rule].operands if rule in FLOWS else ()
-    return tuple(
-        [
-            server_name(operand)
-            if position < len(names) and names[position] in SERVER_OPERANDS and isinstance(operand, int)
-            else fields.plain(operand)
-            for position, operand in enumerate(operands)
-        ]
-    )
+    return [position for position, name in enumerate(names) if name in SERVER_OPERANDS]

@@ -14,10 +14,13 @@ from oarlock.trace.reading import message_reads, shown_operands, variables_read
 from oarlock.trace.schema import KEYFRAME_EVERY, Delta, Event, Kind, ServerState, Sink, server_name
 from oarlock.trace.stamps import MessageTable, Stamp
 from oarlock.trace.watch import CoreView, CoreWatch
-from oarlock.trace.writers import LastWriters, changed_variables
+from oarlock.trace.writers import LastWriters
 
 _MOST_UNSENT: Final = 8192
 """Messages composed and not yet seen to leave; of older ones it is forgotten what decided them."""
+
+_MOST_ARRIVALS: Final = 65_536
+"""Messages that came and were not yet taken; older ones will be taken without identity."""
 
 Fired = tuple[str, tuple[object, ...], list[str]]
 """A rule, its operands, and the variables it read."""
@@ -83,7 +86,7 @@ class Recorder(Lane):
         self._writers = LastWriters()
         self._core: CoreView | None = None
         self._watch: CoreWatch | None = None
-        self._arrivals: deque[tuple[Any, Stamp]] = deque()
+        self._arrivals: deque[tuple[Any, Stamp]] = deque(maxlen=_MOST_ARRIVALS)
         self._composed: dict[tuple[int, str, int], list[_Composed]] = {}
         self._noted = 0
         self._noted_after_persist = 0
@@ -162,7 +165,7 @@ class Recorder(Lane):
         delta = watch.look()
         rules, guards, rule_reads = self._take_fired(delta)
         if delta is not None:
-            self._writers.wrote(event_id, delta, changed_variables(delta))
+            self._writers.wrote(event_id, watch.changed, delta.log)
         composed = self._note_composed(event_id, left)
         if quiet and delta is None and not rules and not composed:
             return None
@@ -184,15 +187,17 @@ class Recorder(Lane):
             return (), (), {}
         reads: dict[str, str] = {}
         written: set[str] = set()
-        changed: set[str] | None = None
+        changed = self._watch.changed if self._watch is not None else []
         for rule, _, variables in fired:
             for variable in variables:
                 if variable in reads:
                     continue
-                if written and delta is not None and variable.partition(".")[0] in written:
-                    changed = set(changed_variables(delta)) if changed is None else changed
-                    if variable in changed or _is_appended(variable, delta):
-                        continue
+                if (
+                    delta is not None
+                    and variable.partition(".")[0] in written
+                    and (variable in changed or _is_appended(variable, delta))
+                ):
+                    continue
                 writer = self._writers.get(variable)
                 if writer is not None:
                     reads[variable] = writer

@@ -7,6 +7,7 @@ id in hexadecimal, since a 64-bit number is not safe in JSON; integers beyond 2*
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -236,6 +237,7 @@ class EventId(NamedTuple):
 _ID: Final = re.compile(r"([a-z0-9]+)\.(\d{1,20})\.(\d{1,20})(?:#\d{1,9})?", re.ASCII)
 
 
+@lru_cache(maxsize=1 << 16)
 def parse_id(text: str) -> EventId:
     """Take an event's or message's id apart; the number of a copy is left out.
 

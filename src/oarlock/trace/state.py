@@ -8,7 +8,8 @@ import msgspec
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import WORLD, Delta, Event, Kind, LogDelta, ServerState, parse_id
 from oarlock.trace.watch import SCALARS, append_runs, cut_before, cut_from
-from oarlock.trace.writers import PER_SERVER_IN_ORDER
+
+_PER_SERVER = ("match", "mode", "next", "votes")
 
 
 class StateMismatch(ValueError):
@@ -61,7 +62,7 @@ def _change(state: ServerState, delta: Delta, event_id: str) -> None:
         if change is not None:
             _expect(event_id, name, getattr(state, name), change[0])
             setattr(state, name, change[1])
-    for name in PER_SERVER_IN_ORDER:
+    for name in _PER_SERVER:
         changes = getattr(delta, name)
         if changes is None:
             continue

@@ -131,11 +131,14 @@ class CoreWatch:
         self._followers = _followers(core)
         self._votes = _votes(core)
         self.log = LogWatch(core.log, payloads)
+        self.changed: list[str] = []
+        """The variables that the last look found changed, but for single entries of the log."""
 
     def look(self) -> Delta | None:
         """What changed since the last look; None if nothing did."""
         core = self._core
         delta: Delta | None = None
+        changed = self.changed = []
         scalars = _scalars(core)
         if scalars != self._scalars:
             delta = Delta()
@@ -143,23 +146,30 @@ class CoreWatch:
                 if old != new:
                     show = self._shows.get(name)
                     setattr(delta, name, (old, new) if show is None else (show(old), show(new)))
+                    changed.append(name)
             self._scalars = scalars
         log = self.log.look()
         if log is not None:
             delta = delta or Delta()
             delta.log = log
+            changed.append("last")
+            if log.base is not None:
+                changed.append("base")
         if core.leader is not None or self._followers:
             followers = _followers(core)
             if followers != self._followers:
                 delta = delta or Delta()
                 _compare_followers(delta, self._followers, followers)
                 self._followers = followers
+                for name in ("match", "mode", "next"):
+                    changed += [f"{name}.{server}" for server in getattr(delta, name) or ()]
         if core.candidate is not None or self._votes:
             votes = _votes(core)
             if votes != self._votes:
                 delta = delta or Delta()
                 delta.votes = _compare(self._votes, votes)
                 self._votes = votes
+                changed += [f"votes.{server}" for server in delta.votes]
         return delta
 
     def whole(self) -> ServerState:

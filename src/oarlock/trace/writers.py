@@ -3,8 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from oarlock.trace.flows import PER_SERVER
-from oarlock.trace.schema import Delta, LogDelta
+from oarlock.trace.schema import LogDelta
 from oarlock.trace.watch import SCALARS
 
 _LONGEST_RANGE = 64
@@ -59,12 +58,12 @@ class LastWriters:
         if first <= last:
             self._append(first, last, event_id)
 
-    def wrote(self, event_id: str, delta: Delta, changed: list[str]) -> None:
-        """An event changed variables."""
+    def wrote(self, event_id: str, changed: list[str], log: LogDelta | None) -> None:
+        """An event changed variables, and perhaps entries of the log."""
         for variable in changed:
             self._by_variable[variable] = event_id
-        if delta.log is not None:
-            self._wrote_log(event_id, delta.log)
+        if log is not None:
+            self._wrote_log(event_id, log)
 
     def _wrote_log(self, event_id: str, log: LogDelta) -> None:
         if log.base is not None:
@@ -84,20 +83,3 @@ class LastWriters:
     def _append(self, first: int, last: int, event_id: str) -> None:
         self._firsts.append(first)
         self._runs.append((last, event_id))
-
-
-def changed_variables(delta: Delta) -> list[str]:
-    """The variables of a delta, but for single entries of the log."""
-    changed = [name for name in SCALARS if getattr(delta, name) is not None]
-    for name in PER_SERVER_IN_ORDER:
-        per_server = getattr(delta, name)
-        if per_server is not None:
-            changed += [f"{name}.{server}" for server in per_server]
-    if delta.log is not None:
-        changed.append("last")
-        if delta.log.base is not None:
-            changed.append("base")
-    return changed
-
-
-PER_SERVER_IN_ORDER = tuple(sorted(PER_SERVER))

@@ -58,6 +58,11 @@ def test_information(arguments: list[str], status: int, says: str, capsys: pytes
         (["serve", "--log-outputs=/nowhere/at/all"], 2, "--log-outputs: /nowhere/at/all: No such file or directory\n"),
         (["up", "--servers=0", "--data-dir=/nowhere/x"], 2, "oarlock up: --servers must be between 1 and 9, not 0\n"),
         (["up", "--port=65530", "--data-dir=/nowhere/x"], 2, "must lie between 1 and 65535\n"),
+        (["status", "--endpoints= , "], 2, "oarlock status: --endpoints names none\n"),
+        (["status", "--endpoints=http://[::1"], 2, "--endpoints: 'http://[::1' is not a URL: Invalid IPv6 URL\n"),
+        (["status", "--endpoints=somewhere"], 2, "'http://somewhere' must have the form http://HOST:PORT\n"),
+        (["status", "--cacert=/nowhere/x"], 2, "oarlock status: --cacert: there is no file /nowhere/x\n"),
+        (["status", "--key=/nowhere/x"], 2, "oarlock status: --key needs --cert\n"),
     ],
 )
 def test_misuse(arguments: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,14 +86,41 @@ def test_status_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer["endpoint"] == f"http://{endpoint}"
 
 
-def test_busy_port_is_named() -> None:
-    """A port that is taken is named, with what it was needed for and what to do."""
+def test_unusable_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A start that fails ends with one line that names the files: certificates that are none, a damaged database."""
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("none\n")
+    client, peer = free_ports(2)
+    data_dir = tmp_path / "data"
+
+    def start(scheme: str, *more: str) -> str:
+        url = f"{scheme}://127.0.0.1:{client}"
+        urls = [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
+        peers = f"http://127.0.0.1:{peer}"
+        urls += [f"--listen-peer-urls={peers}", f"--initial-advertise-peer-urls={peers}"]
+        assert main(["serve", "--log-format=console", f"--data-dir={data_dir}", *urls, *more]) == 1
+        output = capsys.readouterr().err
+        assert "Traceback" not in output
+        return output.splitlines()[-1]
+
+    assert str(rubbish) in start("https", f"--cert-file={rubbish}", f"--key-file={rubbish}")
+    (data_dir / "db").mkdir(parents=True)
+    (data_dir / "db" / "CURRENT").write_text("nothing")
+    assert str(data_dir / "db" / "CURRENT") in start("http")
+
+
+def test_busy_port_is_named(tmp_path: Path) -> None:
+    """A port that is taken is named, with what it was needed for and what to do: a cluster that was there keeps its."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(FlagError, match=f"port {port}, which s1 needs for clients: address already in use"):
-            check_ports(LocalCluster(1, port))
+        busy = f"port {port}, which s1 needs for clients: address already in use; "
+        with pytest.raises(FlagError, match=busy + "choose another with --port"):
+            check_ports(LocalCluster(1, port), tmp_path)
+        remember(tmp_path, LocalCluster(1, port))
+        with pytest.raises(FlagError, match=busy + "is the cluster of .* running already?"):
+            check_ports(LocalCluster(1, port), tmp_path)
 
 
 def test_directory_remembers_its_cluster(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_member_with_several_urls() -> None:
         (["--election-timeout", "400"], "must be at least 5 times --heartbeat-interval, which is 100 ms"),
         (["--election-timeout", "60000"], "must be at most 50000 ms"),
         (["--heartbeat-interval", "0"], "--heartbeat-interval must be above 0, not 0"),
+        (["--backend-batch-limit", "-1"], "--backend-batch-limit must not be below 0, as -1 is"),
         (["--name", ""], "--name must not be empty"),
         (["--name", "a=b"], "--name must not be empty or hold '='"),
         (["--log-level", "loud"], "--log-level must be one of debug, info"),
@@ -118,6 +119,9 @@ def test_tls_files(tmp_path: Path) -> None:
     found = settings(*https, *files)
     assert found.client_tls is not None
     assert found.client_tls.ca_file == ""
+    trusting = settings(*https, *files, f"--trusted-ca-file={cert}").client_tls
+    assert trusting is not None
+    assert trusting.ca_file == str(cert), "as in etcd, naming the CA demands certificates, with or without the switch"
     with pytest.raises(FlagError, match="--client-cert-auth needs --trusted-ca-file"):
         settings(*https, *files, "--client-cert-auth")
     assert "ignored" in settings(*files).warnings[0]

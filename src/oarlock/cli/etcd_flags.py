@@ -38,12 +38,12 @@ CLUSTERING: Final = (
 SECURITY: Final = (
     Flag("cert-file", "", "certificate for clients' connections"),
     Flag("key-file", "", "its private key"),
-    Flag("client-cert-auth", False, "ask clients for a certificate", Kind.SWITCH),
-    Flag("trusted-ca-file", "", "CA that clients' certificates must come from"),
+    Flag("client-cert-auth", False, "demand a certificate of clients; needs the CA", Kind.SWITCH),
+    Flag("trusted-ca-file", "", "CA that clients' certificates must come from; naming it demands them"),
     Flag("peer-cert-file", "", "certificate for connections between members"),
     Flag("peer-key-file", "", "its private key"),
-    Flag("peer-client-cert-auth", False, "ask members for a certificate", Kind.SWITCH),
-    Flag("peer-trusted-ca-file", "", "CA that members' certificates must come from"),
+    Flag("peer-client-cert-auth", False, "demand a certificate of members; needs the CA", Kind.SWITCH),
+    Flag("peer-trusted-ca-file", "", "CA that members' certificates must come from; naming it demands them"),
 )
 
 LOGGING: Final = (

@@ -84,8 +84,12 @@ def remember(data_dir: Path, cluster: LocalCluster) -> None:
     (data_dir / _PLAN).write_bytes(msgspec.json.encode(cluster) + b"\n")
 
 
-def check_ports(cluster: LocalCluster) -> None:
+def check_ports(cluster: LocalCluster, data_dir: Path) -> None:
     """See that every port is free.
+
+    Args:
+        cluster: Its ports.
+        data_dir: Where it lives; a cluster that has lived there before cannot move to other ports.
 
     Raises:
         FlagError: One is not; the message names it.
@@ -98,9 +102,12 @@ def check_ports(cluster: LocalCluster) -> None:
                     probe.bind(("127.0.0.1", port))
                 except OSError as error:
                     reason = (error.strerror or str(error)).lower()
-                    raise FlagError(
-                        f"port {port}, which {server.name} needs for {use}: {reason}; choose another with --port"
-                    ) from None
+                    advice = (
+                        f"is the cluster of {data_dir} running already? Another one needs --data-dir and --port"
+                        if (data_dir / _PLAN).exists()
+                        else "choose another with --port"
+                    )
+                    raise FlagError(f"port {port}, which {server.name} needs for {use}: {reason}; {advice}") from None
 
 
 def command(cluster: LocalCluster, server: LocalServer, data_dir: Path, more: list[str]) -> list[str]:

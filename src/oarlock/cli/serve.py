@@ -27,6 +27,7 @@ from oarlock.etcd.port import server_tls_context
 from oarlock.etcd.server import EtcdServer, ServerConfig, open_machine
 from oarlock.etcd.services.calls import Limits
 from oarlock.etcd.services.cluster import Peer
+from oarlock.mvcc.errors import MvccError
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import NodeError
 from oarlock.node.node import Node
@@ -97,7 +98,7 @@ async def _serve(settings: ServeSettings, *, stop_on_eof: bool) -> int:
     try:
         server = make_server(settings, loop)
         await server.start()
-    except (NodeError, StorageError, TlsError, OSError, ValueError) as error:
+    except (NodeError, StorageError, MvccError, TlsError, OSError, ValueError) as error:
         logger.critical("cannot start: %s", describe(error))
         return FAILURE
     gc.collect()
@@ -221,12 +222,16 @@ def _peer_tls(files: TlsFiles | None) -> PeerTls | None:
 def _client_tls(files: TlsFiles | None) -> ssl.SSLContext | None:
     if files is None:
         return None
-    return server_tls_context(
-        Path(files.cert_file),
-        Path(files.key_file),
-        trusted_ca_file=Path(files.ca_file) if files.ca_file else None,
-        client_cert_auth=bool(files.ca_file),
-    )
+    try:
+        return server_tls_context(
+            Path(files.cert_file),
+            Path(files.key_file),
+            trusted_ca_file=Path(files.ca_file) if files.ca_file else None,
+            client_cert_auth=bool(files.ca_file),
+        )
+    except OSError as error:  # OpenSSL's own words name no file
+        used = [files.cert_file, files.key_file, *([files.ca_file] if files.ca_file else [])]
+        raise TlsError(f"the TLS files for clients, {', '.join(used)}, cannot be used: {error}") from error
 
 
 def describe(error: BaseException) -> str:

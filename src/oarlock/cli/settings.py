@@ -21,7 +21,7 @@ class TlsFiles(msgspec.Struct, frozen=True):
     cert_file: str
     key_file: str
     ca_file: str
-    """Empty: the other side needs no certificate."""
+    """Empty: the other side needs no certificate. Named: it needs one, with or without the switch, as in etcd."""
 
 
 class MemberUrls(msgspec.Struct, frozen=True):
@@ -121,7 +121,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         snapshot_count=_positive(flags, "snapshot-count"),
         snapshot_tail=_positive(flags, "experimental-snapshot-catchup-entries"),
         flush_interval_ms=round(flags.seconds("backend-batch-interval") * 1000) or 100,
-        flush_entries=flags.number("backend-batch-limit") or 10_000,
+        flush_entries=_not_negative(flags, "backend-batch-limit") or 10_000,
         pre_vote=flags.switch("pre-vote"),
         quota_bytes=_quota(flags),
         max_txn_ops=_positive(flags, "max-txn-ops"),
@@ -202,14 +202,20 @@ def _tls(
     for flag, file in ((cert, cert_file), (key, key_file), (ca, ca_file)):
         if file and not Path(file).is_file():
             raise FlagError(f"--{flag}: there is no file {file}")
-    # etcd asks for certificates only with the switch; the CA alone then serves for dialling.
-    return TlsFiles(cert_file, key_file, ca_file if flags.switch(auth) or prefix else "")
+    return TlsFiles(cert_file, key_file, ca_file)
 
 
 def _positive(flags: ParsedFlags, name: str) -> int:
     value = flags.number(name)
     if value <= 0:
         raise FlagError(f"--{name} must be above 0, not {value}")
+    return value
+
+
+def _not_negative(flags: ParsedFlags, name: str) -> int:
+    value = flags.number(name)
+    if value < 0:
+        raise FlagError(f"--{name} must not be below 0, as {value} is")
     return value
 
 

@@ -6,12 +6,15 @@ import json
 import ssl
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from oarlock.cli.flags import FlagError
 from oarlock.cli.terminal import paint, table
+from oarlock.cli.urls import parse_url
 
 _TIMEOUT_S: Final = 3.0
 _NAMES: Final = {
@@ -60,19 +63,55 @@ def status(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     try:
-        tls = ssl.create_default_context(cafile=options.cacert)
-        if options.cert:
-            tls.load_cert_chain(options.cert, options.key)
-    except OSError as error:
-        print(f"oarlock status: {options.cert or options.cacert}: {error.strerror or error}", file=sys.stderr)
+        tls = _tls(options.cacert, options.cert, options.key)
+        endpoints = _endpoints(options.endpoints, uses_tls=options.cacert is not None)
+    except FlagError as error:
+        print(f"oarlock status: {error}", file=sys.stderr)
         return 2
-    endpoints = [part.strip() for part in options.endpoints.split(",") if part.strip()]
-    found = [ask(endpoint if "://" in endpoint else f"http://{endpoint}", tls) for endpoint in endpoints]
+    found = [ask(endpoint, tls) for endpoint in endpoints]
     if options.json:
         print(json.dumps([msgspec.structs.asdict(one) for one in found], indent=2))
     else:
         _show(found)
-    return 0 if found and all(one.healthy for one in found) else 1
+    return 0 if all(one.healthy for one in found) else 1
+
+
+def _tls(cacert: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
+    """What https endpoints are asked with.
+
+    Raises:
+        FlagError: A file is missing or cannot be used.
+    """
+    if key and not cert:
+        raise FlagError("--key needs --cert")
+    for flag, file in (("cacert", cacert), ("cert", cert), ("key", key)):
+        if file and not Path(file).is_file():
+            raise FlagError(f"--{flag}: there is no file {file}")
+    try:
+        context = ssl.create_default_context(cafile=cacert)
+    except OSError as error:
+        raise FlagError(f"--cacert {cacert} cannot be used: {error}") from None
+    try:
+        if cert:
+            context.load_cert_chain(cert, key)
+    except OSError as error:
+        raise FlagError(f"--cert {cert} with --key {key or cert} cannot be used: {error}") from None
+    return context
+
+
+def _endpoints(text: str, *, uses_tls: bool) -> list[str]:
+    """Endpoints as URLs; one without a scheme is https where a CA was named, as with etcdctl.
+
+    Raises:
+        FlagError: There is none, or one is no URL.
+    """
+    scheme = "https" if uses_tls else "http"
+    endpoints = [part if "://" in part else f"{scheme}://{part}" for part in map(str.strip, text.split(",")) if part]
+    if not endpoints:
+        raise FlagError("--endpoints names none")
+    for endpoint in endpoints:
+        parse_url(endpoint.rstrip("/"), "--endpoints")
+    return endpoints
 
 
 def ask(endpoint: str, tls: ssl.SSLContext) -> ServerStatus:
@@ -92,8 +131,17 @@ def ask(endpoint: str, tls: ssl.SSLContext) -> ServerStatus:
         answer.version = str(json.loads(_get(connection, "/version")).get("etcdserver", ""))
         _read_metrics(answer, _get(connection, "/metrics").decode())
     except (OSError, ValueError, http.client.HTTPException) as error:
-        answer.reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+        answer.reason = _reason(error)
     return answer
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {error.verify_message}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
 
 
 def _get(connection: http.client.HTTPConnection, path: str) -> bytes:

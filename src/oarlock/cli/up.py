@@ -50,7 +50,7 @@ def up(arguments: Sequence[str]) -> int:
     data_dir = Path(options.data_dir)
     try:
         cluster = plan(data_dir, options.servers, options.port)
-        check_ports(cluster)
+        check_ports(cluster, data_dir)
         remember(data_dir, cluster)
     except FlagError as error:
         print(f"oarlock up: {error}", file=sys.stderr)

@@ -265,7 +265,9 @@ def test_a_snapshot_is_made_when_none_is_at_hand() -> None:
     """IS-0: without a snapshot that reaches the log's base one is asked for, and sent when it is there."""
     sender = leader(log=[1, 1], base=(5, 1), applied=6)
     sender.flush()
-    sender.state.snapshot = SnapshotMetadata(4, 1, CONFIGURATION)
+    older = SnapshotMetadata(4, 1, CONFIGURATION)
+    sender.disk.snapshots = {older: tuple(sender.machine[:4])}
+    sender.raft.snapshot_taken(older)
     ((_, first),) = sender.step(refused(sender, 2, 7, 0, 3))
     assert first.metadata == SnapshotMetadata(6, 1, CONFIGURATION)
 

@@ -12,9 +12,9 @@ def progress(next_index: int = 5) -> Progress:
 def test_a_new_follower_is_probed() -> None:
     """VL-1: from next_index on, with match_index 0, and one message at a time."""
     new = progress()
-    assert (new.mode, new.next_index, new.match_index, new.is_paused) == (Mode.PROBE, 5, 0, False)
+    assert (new.mode, new.next_index, new.match_index, new.is_due(5, 0)) == (Mode.PROBE, 5, 0, True)
     new.probe_outstanding = True
-    assert new.is_paused
+    assert not new.is_due(5, 0)
 
 
 def test_replicating_starts_behind_match_index() -> None:
@@ -24,11 +24,11 @@ def test_replicating_starts_behind_match_index() -> None:
     new.become_replicate()
     assert (new.mode, new.next_index) == (Mode.REPLICATE, 8)
     for index in (8, 9, 10):
-        assert not new.is_paused
+        assert new.is_due(99, 0)
         new.inflight.add(index, 1, 0.0)
-    assert new.is_paused
+    assert not new.is_due(99, 0)
     new.become_replicate()
-    assert not new.is_paused
+    assert new.is_due(99, 0)
 
 
 def test_probing_counts_on_nothing_sent() -> None:
@@ -51,9 +51,23 @@ def test_a_snapshot_pauses_entries() -> None:
     one.inflight.add(5, 1, 0.0)
     one.snapshot_offset = 99
     one.become_snapshot(SnapshotMetadata(9, 1))
-    assert (one.mode, one.is_paused, one.snapshot_offset, len(one.inflight)) == (Mode.SNAPSHOT, True, 0, 0)
+    assert (one.mode, one.is_due(99, 99), one.snapshot_offset, len(one.inflight)) == (Mode.SNAPSHOT, False, 0, 0)
     one.become_probe()
     assert one.snapshot is None
+
+
+def test_news_of_commitment_is_due_as_far_as_the_follower_agrees() -> None:
+    """L-3, AE-5: without entries to send, only a commit index above what it can know, and within what it has."""
+    one = progress(next_index=5)
+    one.raise_match(4)
+    assert not one.is_due(4, 0)
+    assert one.is_due(4, 2)
+    one.become_replicate()
+    one.sent_commit = 2
+    assert not one.is_due(4, 2)
+    assert one.is_due(4, 3)
+    one.sent_commit = 4
+    assert not one.is_due(4, 9)
 
 
 def test_match_index_only_rises() -> None:

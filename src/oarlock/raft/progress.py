@@ -96,16 +96,18 @@ class Progress:
         self.chunk_request_id = 0
         self.chunk_sent_at = now
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether entries must wait for a reply."""
-        match self.mode:
-            case Mode.PROBE:
-                return self.probe_outstanding
-            case Mode.REPLICATE:
-                return self.inflight.is_full
-            case Mode.SNAPSHOT:
-                return True
+    def is_due(self, last_index: Index, commit_index: Index) -> bool:
+        """Whether there is something to send, entries or news of commitment, and the follower may be sent it now.
+
+        News is sent only of what the follower is known, or on its way, to have.
+        """
+        if self.mode is Mode.REPLICATE:
+            has_news = self.next_index <= last_index or min(commit_index, self.next_index - 1) > self.sent_commit
+            return has_news and not self.inflight.is_full
+        if self.mode is Mode.PROBE:
+            has_news = self.next_index <= last_index or min(commit_index, self.match_index) > self.sent_commit
+            return has_news and not self.probe_outstanding
+        return False
 
     def become_probe(self) -> None:
         """Look again for where the logs agree; nothing sent earlier is counted on."""

@@ -49,7 +49,7 @@ from oarlock.raft.replication import (
 )
 from oarlock.raft.request_vote import on_election_timeout, on_pre_vote, on_request_vote, on_vote_reply
 from oarlock.raft.roles import become_follower
-from oarlock.raft.state import DiskWrite, LeaderState, RaftState, Tracer
+from oarlock.raft.state import DiskWrite, RaftState, Tracer
 from oarlock.raft.transfer import on_timeout_now, transfer_leadership
 from oarlock.raft.types import Configuration, Entry, HardState, Index, ServerId, SnapshotMetadata, Term
 
@@ -65,12 +65,6 @@ _HANDLERS: dict[type[Message], Callable[[RaftState, Any], None]] = {
     TimeoutNow: on_timeout_now,
 }
 """What every server does with a message; each handler takes just its own kind."""
-
-_LEADER_HANDLERS: dict[type[Message], Callable[[RaftState, LeaderState, Any], None]] = {
-    AppendEntriesReply: on_append_entries_reply,
-    InstallSnapshotReply: on_install_snapshot_reply,
-}
-"""Replies to what only a leader sends."""
 
 _REPLIES = (AppendEntriesReply, InstallSnapshotReply, RequestVoteReply, PreVoteReply, ReadIndexReply)
 
@@ -137,8 +131,11 @@ class Raft:
                 handler(state, message)
             elif state.leader is None or message.source not in state.leader.peers:
                 state.fire("RS-1", kind.__name__, message.request_id)
-            else:
-                _LEADER_HANDLERS[kind](state, state.leader, message)
+            elif isinstance(message, AppendEntriesReply):
+                self._conclude(is_news=on_append_entries_reply(state, state.leader, message))
+                return
+            elif isinstance(message, InstallSnapshotReply):
+                on_install_snapshot_reply(state, state.leader, message)
         self._conclude()
 
     def _must_ignore(self, message: RequestVote) -> bool:
@@ -239,7 +236,7 @@ class Raft:
         """The state machine has applied everything up to `index`, or was restored to it."""
         self.state.last_applied = max(self.state.last_applied, index)
         release_reads(self.state)
-        self._conclude()
+        self._conclude(is_news=False)
 
     def peer_unreachable(self, server_id: ServerId) -> None:
         """The link to a server broke: what was in flight is not counted on."""
@@ -340,10 +337,11 @@ class Raft:
 
     def _take_hard_state(self) -> HardState | None:
         state = self.state
-        if state.hard_state == state.saved_hard_state:
+        hard_state = HardState(state.current_term, state.voted_for)
+        if hard_state == state.saved_hard_state:
             return None
-        state.saved_hard_state = state.hard_state
-        return state.hard_state
+        state.saved_hard_state = hard_state
+        return hard_state
 
     def _applicable_index(self) -> Index:
         """Committed, and on this disk: else a crash could leave the state machine ahead of the log."""
@@ -365,13 +363,14 @@ class Raft:
             write = state.disk_writes.popleft()
             state.hard_state_writes -= write.has_hard_state
             state.log.durable_index = max(state.log.durable_index, write.last_index)
-        if state.leader is not None:
+        if state.leader is not None and state.log.durable_index > state.commit_index:
             advance_commit_index(state, state.leader)
-        self._conclude()
+        self._conclude(is_news=self._applicable_index() > state.handed_to_apply)
 
-    def _conclude(self) -> None:
-        """End an event: there may be effects, and the state must still make sense."""
-        self._has_news = True
+    def _conclude(self, *, is_news: bool = True) -> None:
+        """End an event: there may be effects, in any case if messages or reads wait, and the state must make sense."""
+        if is_news or self.state.messages or self.state.messages_after_persist or self.state.reads:
+            self._has_news = True
         if self._check_invariants:
             invariants.check(self.state, self._before)
             self._before = invariants.moment(self.state)

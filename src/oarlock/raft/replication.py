@@ -89,17 +89,13 @@ def _send_heartbeat(state: RaftState, peer: ServerId, progress: Progress) -> Non
 
 def _send_entries(state: RaftState, peer: ServerId, progress: Progress) -> None:
     log = state.log
-    while not progress.is_paused:
+    while progress.is_due(log.last_index, state.commit_index):
         prev_log_index = progress.next_index - 1
         prev_log_term = log.term(prev_log_index)
         if prev_log_term is None:
             begin_snapshot(state, peer, progress)
             return
         entries, size = log.batch(progress.next_index, state.config.max_message_bytes)
-        verified = prev_log_index if progress.mode is Mode.REPLICATE else progress.match_index
-        has_commit_news = min(state.commit_index, verified) > progress.sent_commit
-        if not entries and not has_commit_news:
-            return
         if entries:
             state.fire("L-3", peer, progress.next_index, len(entries))
             if entries[-1].index < log.last_index:
@@ -134,11 +130,16 @@ def _send(
     state.send_when_true(peer, message)
 
 
-def on_append_entries_reply(state: RaftState, leader: LeaderState, message: AppendEntriesReply) -> None:
-    """A follower answered, perhaps late, twice, or out of order: match_index only rises, next_index never passes it."""
+def on_append_entries_reply(state: RaftState, leader: LeaderState, message: AppendEntriesReply) -> bool:
+    """A follower answered, perhaps late, twice, or out of order: match_index only rises, next_index never passes it.
+
+    Returns:
+        Whether anything is to be sent to followers now. Most replies, all but one of a commit's, bring no work.
+    """
     if not leader.first_request_id < message.request_id <= state.request_counter:
         state.fire("RS-1", "AppendEntriesReply", message.request_id)
-        return
+        return False
+    commit_index = state.commit_index
     progress = leader.peers[message.source]
     progress.last_heard = state.now
     if message.request_id > progress.acknowledged_request_id:
@@ -149,6 +150,7 @@ def on_append_entries_reply(state: RaftState, leader: LeaderState, message: Appe
         _on_success(state, leader, progress, message)
     else:
         _on_mismatch(state, progress, message)
+    return state.commit_index > commit_index or progress.is_due(state.log.last_index, state.commit_index)
 
 
 def _on_success(state: RaftState, leader: LeaderState, progress: Progress, message: AppendEntriesReply) -> None:
@@ -171,7 +173,7 @@ def _on_success(state: RaftState, leader: LeaderState, progress: Progress, messa
                 progress.become_probe()
         case _:
             pass
-    if is_news:
+    if is_news and message.match_index > state.commit_index:
         advance_commit_index(state, leader)
     if message.source == leader.transfer_to:
         continue_transfer(state, leader)

@@ -299,7 +299,12 @@ class RaftState:
     @property
     def hard_state_is_durable(self) -> bool:
         """Whether term and vote are on disk."""
-        return self.hard_state_writes == 0 and self.hard_state == self.saved_hard_state
+        saved = self.saved_hard_state
+        return (
+            self.hard_state_writes == 0
+            and saved.current_term == self.current_term
+            and saved.voted_for == self.voted_for
+        )
 
     def append_to_log(self, entries: list[Entry]) -> None:
         """Append entries that follow the last one."""

@@ -60,9 +60,10 @@ def test_heartbeats_are_repeated_when_idle() -> None:
     """L-1: at each interval every follower gets AppendEntries without entries, at a point it is known to share."""
     sender = leader(log=[1, 1], term=1)
     sender.step(accepted(sender, 2, 3))
+    sender.tell_news()
     sender.forget_rules()
     deadline = sender.raft.heartbeat_deadline()
-    assert deadline == pytest.approx(sender.state.now + 0.1)
+    assert deadline == pytest.approx(sender.state.leader.last_heartbeat + 0.1)
     assert sender.tick(deadline - 0.01) == []
     first = sender.state.request_counter + 1
     assert sender.tick(deadline) == [
@@ -348,10 +349,38 @@ def test_a_majority_commits() -> None:
     sender.step(accepted(sender, 2, 3))
     assert sender.state.commit_index == 1
     assert "L-4" not in sender.rules()
-    sent = sender.step(accepted(sender, 3, 2))
+    sender.step(accepted(sender, 3, 2))
     assert sender.state.commit_index == 2
     assert ("L-4", (2, 1, 1)) in sender.fired
-    assert {message.leader_commit for _, message in sent} == {2}
+    assert {message.leader_commit for _, message in sender.tell_news()} == {2}
+
+
+def test_news_of_commitment_waits_for_entries_to_go_with() -> None:
+    """FC-5: nothing is sent for it alone at first; the next entries carry it, and by its deadline all are told."""
+    sender = leader()
+    sender.step(accepted(sender, 2, 1))
+    assert sender.step(accepted(sender, 3, 1)) == []
+    assert sender.state.commit_index == 1
+    assert {message.leader_commit for _, message in sender.propose(b"x")} == {1}
+    for peer in (2, 3):
+        assert sender.step(accepted(sender, peer, 2)) == []
+    deadline = sender.raft.heartbeat_deadline()
+    assert deadline <= sender.state.now + 0.01
+    told = sender.tick(deadline)
+    assert [(to, message.leader_commit, message.entries) for to, message in told] == [(2, 2, ()), (3, 2, ())]
+    assert "FC-5" in sender.rules()
+    assert sender.state.leader.news_deadline == float("inf")
+
+
+def test_news_of_commitment_that_a_follower_awaits_is_sent_at_once() -> None:
+    """FC-5: the follower that forwarded a command learns of its commitment without delay; the other waits."""
+    sender = leader()
+    for peer in (2, 3):
+        sender.step(accepted(sender, peer, 1))
+    sender.raft.propose([b"x"], awaited_by=3)
+    sender.settle()
+    sent = sender.step(accepted(sender, 2, 2))
+    assert [(to, message.leader_commit) for to, message in sent] == [(3, 2)]
 
 
 def test_an_older_terms_entry_is_not_committed_by_counting() -> None:

@@ -64,10 +64,13 @@ def test_news_of_commitment_is_due_as_far_as_the_follower_agrees() -> None:
     assert one.is_due(4, 2)
     one.become_replicate()
     one.sent_commit = 2
-    assert not one.is_due(4, 2)
+    assert not one.is_due(4, 2, all_news=True)
+    assert one.is_due(4, 3, all_news=True)
+    assert not one.is_due(4, 3)
+    one.awaited_index = 3
     assert one.is_due(4, 3)
     one.sent_commit = 4
-    assert not one.is_due(4, 9)
+    assert not one.is_due(4, 9, all_news=True)
 
 
 def test_match_index_only_rises() -> None:

@@ -204,7 +204,11 @@ class Server:
 
     def beat(self) -> list[Outgoing]:
         """Let the leader's heartbeat become due."""
-        return self.tick(self.raft.heartbeat_deadline())
+        return self.tick(self.state.leader.last_heartbeat + self.config.heartbeat_interval)
+
+    def tell_news(self) -> list[Outgoing]:
+        """Let news of commitment become due that no follower awaits (FC-5)."""
+        return self.tick(self.state.leader.news_deadline)
 
     def propose(self, *commands: bytes) -> list[Outgoing]:
         """Propose, carry out all effects at once, and return what was sent."""

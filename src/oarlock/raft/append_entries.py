@@ -5,7 +5,7 @@ A heartbeat is no special case: it is an AppendEntries whose entries happen to b
 
 from oarlock.raft.messages import AppendEntries, AppendEntriesReply
 from oarlock.raft.roles import become_follower
-from oarlock.raft.state import RaftState, Role
+from oarlock.raft.state import InvariantViolation, RaftState, Role
 from oarlock.raft.types import Entry, Index
 
 
@@ -16,6 +16,8 @@ def on_append_entries(state: RaftState, message: AppendEntries) -> None:
         state.fire("CQ-3", message.source, message.term)
         _refuse(state, message)
         return
+    if state.role is Role.LEADER:
+        raise InvariantViolation(f"servers {state.server_id} and {message.source} both lead in term {message.term}")
     if state.role is not Role.FOLLOWER:
         state.fire("C-3", message.source)
         become_follower(state, message.term, message.source)

@@ -19,6 +19,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     pre_vote: bool = True
     check_quorum: bool = True
     """Step down without a majority, and refuse votes while a leader is alive."""
+    commit_news_delay_ms: int = 10
+    """How long news of commitment that a follower does not await may wait for entries to travel with."""
     max_inflight_messages: int = 256
     """AppendEntries with entries that may await their reply, per follower."""
     max_inflight_bytes: int = 16 << 20
@@ -42,6 +44,7 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"server_id must be a positive 64-bit integer, not {self.server_id}")
         for name in (
             "heartbeat_interval_ms",
+            "commit_news_delay_ms",
             "max_inflight_messages",
             "max_inflight_bytes",
             "max_message_bytes",

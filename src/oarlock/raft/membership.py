@@ -66,9 +66,7 @@ def follow_commit(state: RaftState) -> None:
 def leave_if_removed(state: RaftState, leader: LeaderState) -> None:
     """Step down once a configuration without this server is committed, and its news is on the way (MC-7)."""
     configuration = state.configuration
-    if state.server_id in configuration.voters or state.configuration_index > state.commit_index:
-        return
-    if configuration.is_joint:
+    if state.configuration_index > state.commit_index or state.server_id in configuration.all_voters:
         return
     state.fire("MC-7", state.configuration_index)
     successors = sorted(configuration.voters & leader.peers.keys())

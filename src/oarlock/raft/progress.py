@@ -62,6 +62,7 @@ class Progress:
 
     __slots__ = (
         "acknowledged_request_id",
+        "awaited_index",
         "chunk_request_id",
         "chunk_sent_at",
         "inflight",
@@ -86,6 +87,8 @@ class Progress:
         self.probe_sent_at = now
         self.sent_commit: Index = 0
         """The highest commit index the follower can have learnt from what was sent."""
+        self.awaited_index: Index = 0
+        """The follower waits to apply up to here: a client's command or read that it forwarded."""
         self.acknowledged_request_id = 0
         """The newest request the follower has answered in this term: it followed us then (CL-Q4)."""
         self.last_heard = now
@@ -96,17 +99,22 @@ class Progress:
         self.chunk_request_id = 0
         self.chunk_sent_at = now
 
-    def is_due(self, last_index: Index, commit_index: Index) -> bool:
+    def is_due(self, last_index: Index, commit_index: Index, *, all_news: bool = False) -> bool:
         """Whether there is something to send, entries or news of commitment, and the follower may be sent it now.
 
-        News is sent only of what the follower is known, or on its way, to have.
+        News is sent only of what the follower is known, or on its way, to have; and alone only where the follower
+        awaits it, or with `all_news` (FC-5).
         """
         if self.mode is Mode.REPLICATE:
-            has_news = self.next_index <= last_index or min(commit_index, self.next_index - 1) > self.sent_commit
-            return has_news and not self.inflight.is_full
-        if self.mode is Mode.PROBE:
-            has_news = self.next_index <= last_index or min(commit_index, self.match_index) > self.sent_commit
-            return has_news and not self.probe_outstanding
+            if self.inflight.is_full:
+                return False
+            if self.next_index <= last_index:
+                return True
+            return (all_news or self.sent_commit < self.awaited_index) and (
+                min(commit_index, self.next_index - 1) > self.sent_commit
+            )
+        if self.mode is Mode.PROBE and not self.probe_outstanding:
+            return self.next_index <= last_index or min(commit_index, self.match_index) > self.sent_commit
         return False
 
     def become_probe(self) -> None:

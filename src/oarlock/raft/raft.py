@@ -174,11 +174,11 @@ class Raft:
         self._conclude()
 
     def heartbeat_deadline(self) -> float:
-        """When `tick` has a heartbeat to send; infinity unless leader."""
-        state = self.state
-        if state.leader is None:
+        """When `tick` has a heartbeat, or news of commitment, to send; infinity unless leader."""
+        leader = self.state.leader
+        if leader is None:
             return math.inf
-        return state.leader.last_heartbeat + state.config.heartbeat_interval
+        return min(leader.last_heartbeat + self.state.config.heartbeat_interval, leader.news_deadline)
 
     def election_deadline(self) -> float:
         """When `tick` has an election to start or, on a leader, its majority and its disk to look after."""
@@ -190,14 +190,18 @@ class Raft:
             return stall
         return min(stall, state.leader.last_quorum_check + state.config.election_timeout)
 
-    def propose(self, commands: list[bytes]) -> list[tuple[Index, Term]]:
+    def propose(self, commands: list[bytes], awaited_by: ServerId | None = None) -> list[tuple[Index, Term]]:
         """Append commands to the log; index and term identify each. Committing them is not promised.
+
+        Args:
+            commands: For the state machine.
+            awaited_by: The follower that forwarded them, and is to learn of their commitment at once.
 
         Raises:
             NotLeader: With a hint where the leader is.
             Overloaded: Too much awaits commitment; nothing was taken.
         """
-        placed = propose(self.state, commands)
+        placed = propose(self.state, commands, awaited_by)
         self._conclude()
         return placed
 

@@ -135,6 +135,8 @@ def _answer(state: RaftState, read: PendingRead, *, confirmed: bool) -> None:
         state.reads.append(ReadState(read.context, None))
     else:
         index = read.read_index if confirmed else 0
+        if state.leader is not None and read.source in state.leader.peers:
+            state.leader.peers[read.source].awaited_index = max(state.leader.peers[read.source].awaited_index, index)
         reply = ReadIndexReply(state.server_id, state.current_term, read.request_id, read.context, index)
         state.send_when_true(read.source, reply)
 

@@ -16,8 +16,10 @@ from oarlock.raft.transfer import continue_transfer, give_up_late_transfer
 from oarlock.raft.types import Entry, EntryKind, Index, ServerId, Term
 
 
-def propose(state: RaftState, commands: list[bytes]) -> list[tuple[Index, Term]]:
+def propose(state: RaftState, commands: list[bytes], awaited_by: ServerId | None = None) -> list[tuple[Index, Term]]:
     """Append clients' commands to the leader's log (L-2); they are answered after they are applied.
+
+    `awaited_by` is the follower that forwarded them, and is in a hurry to learn of their commitment.
 
     Raises:
         NotLeader: With a hint where the leader is.
@@ -37,23 +39,29 @@ def propose(state: RaftState, commands: list[bytes]) -> list[tuple[Index, Term]]
     entries = [Entry(index, term, EntryKind.COMMAND, command) for index, command in enumerate(commands, first)]
     state.fire("L-2", first, len(entries))
     state.append_to_log(entries)
+    if awaited_by in leader.peers:
+        leader.peers[awaited_by].awaited_index = state.log.last_index
     return [(entry.index, term) for entry in entries]
 
 
 def replicate(state: RaftState, leader: LeaderState) -> None:
     """Send every follower what it is due: a heartbeat (L-1), entries (L-3), news of commitment, or a snapshot."""
     _follow_configuration(state, leader)
+    is_removed = state.server_id not in state.configuration.voters
+    leader.news_due |= is_removed  # there may be no later
     if leader.heartbeat_due:
         note_lease_round(state, leader)
     for peer, progress in leader.peers.items():
         if leader.heartbeat_due:
             state.fire("L-1", peer)
             _send_heartbeat(state, peer, progress)
-        _send_entries(state, peer, progress)
+        _send_entries(state, leader, peer, progress)
     if leader.heartbeat_due:
         leader.heartbeat_due = False
         leader.last_heartbeat = state.now
-    leave_if_removed(state, leader)
+    leader.news_due = False
+    if is_removed:
+        leave_if_removed(state, leader)
 
 
 def _follow_configuration(state: RaftState, leader: LeaderState) -> None:
@@ -67,6 +75,7 @@ def _follow_configuration(state: RaftState, leader: LeaderState) -> None:
         progress = leader.peers[peer]
         if progress.leaving_since is None:
             progress.leaving_since = state.now
+            progress.awaited_index = state.configuration_index
         knows = min(progress.match_index, progress.sent_commit) >= state.configuration_index
         if knows or state.now - progress.leaving_since > 2 * state.config.election_timeout:
             state.fire("MC-9", peer, knows)
@@ -87,9 +96,9 @@ def _send_heartbeat(state: RaftState, peer: ServerId, progress: Progress) -> Non
         request_chunk(state, peer, progress, progress.snapshot)
 
 
-def _send_entries(state: RaftState, peer: ServerId, progress: Progress) -> None:
+def _send_entries(state: RaftState, leader: LeaderState, peer: ServerId, progress: Progress) -> None:
     log = state.log
-    while progress.is_due(log.last_index, state.commit_index):
+    while progress.is_due(log.last_index, state.commit_index, all_news=leader.news_due):
         prev_log_index = progress.next_index - 1
         prev_log_term = log.term(prev_log_index)
         if prev_log_term is None:
@@ -215,6 +224,7 @@ def advance_commit_index(state: RaftState, leader: LeaderState) -> None:
     committed = state.log.slice(state.commit_index + 1, index)
     leader.uncommitted_bytes -= sum(len(entry.data) for entry in committed)
     state.commit_to(index)
+    leader.news_deadline = min(leader.news_deadline, state.now + state.config.commit_news_delay_ms / 1000)
     if leader.reads_before_commit:
         begin_waiting_reads(state, leader)
     follow_commit(state)
@@ -224,6 +234,10 @@ def on_leader_tick(state: RaftState, leader: LeaderState) -> None:
     """Heartbeats when due (L-1); step down without a majority (CQ-1)."""
     if state.now >= leader.last_heartbeat + state.config.heartbeat_interval:
         leader.heartbeat_due = True
+    if state.now >= leader.news_deadline:
+        state.fire("FC-5", state.commit_index)
+        leader.news_due = True
+        leader.news_deadline = float("inf")
     give_up_late_transfer(state, leader)
     if not state.config.check_quorum or state.now < leader.last_quorum_check + state.config.election_timeout:
         return

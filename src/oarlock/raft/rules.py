@@ -136,6 +136,10 @@ _EXTENSIONS = {
     "FC-2": (Figure.PRACTICE, "In-flight AppendEntries to one follower are bounded in number and bytes."),
     "FC-3": (Figure.PRACTICE, "One AppendEntries carries no more entries than the message limit in bytes."),
     "FC-4": (Figure.PRACTICE, "Pending reads are bounded; more are refused."),
+    "FC-5": (
+        Figure.PRACTICE,
+        "News of commitment that a follower does not await waits briefly for entries to go with.",
+    ),
     "NO-1": (Figure.SECTION_8, "A new leader appends a no-op, so that its term can commit."),
     "RS-1": (Figure.PRACTICE, "A reply that no awaited request explains changes nothing."),
     "BT-1": (

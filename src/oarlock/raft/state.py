@@ -96,6 +96,8 @@ class LeaderState:
         "last_quorum_check",
         "lease_rounds",
         "lease_until",
+        "news_deadline",
+        "news_due",
         "peers",
         "reads",
         "reads_before_commit",
@@ -111,6 +113,10 @@ class LeaderState:
         """Replies to anything older were not asked for by this leader in this term."""
         self.heartbeat_due = True
         self.last_heartbeat = now
+        self.news_due = False
+        """Followers that do not yet know of all commitments are to be told now."""
+        self.news_deadline = float("inf")
+        """When they are to be, at the latest."""
         self.last_quorum_check = now
         self.uncommitted_bytes = 0
         self.reads: deque[PendingRead] = deque()

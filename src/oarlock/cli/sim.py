@@ -56,9 +56,12 @@ def describe(report: Report) -> str:
     """A report for people."""
     lines = [
         (
-            f"seed {report.seed}: {report.servers} servers, {report.faults} faults, {report.operations} operations "
-            f"({report.answered} answered), {report.elections} terms with a leader, "
-            f"{report.committed} entries committed, {report.lives} processes, {report.snapshots_installed} snapshots installed"
+            f"seed {report.seed}: {report.servers} servers, {report.faults} faults, {report.operations} operations, "
+            f"{report.answered} of them answered"
+        ),
+        (
+            f"{report.elections} terms with a leader, {report.committed} entries committed, {report.lives} processes, "
+            f"{report.snapshots_installed} snapshots installed"
         ),
         (
             f"{report.simulated_s:.1f} s simulated in {report.wall_s:.2f} s ({report.speed:.0f} times as fast), "

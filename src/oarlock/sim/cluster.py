@@ -11,7 +11,7 @@ from oarlock.sim.clients import Clients
 from oarlock.sim.clock import Clock
 from oarlock.sim.disk import SimDisk
 from oarlock.sim.durable import DurableLog
-from oarlock.sim.faults import strike
+from oarlock.sim.faults import BREAK_ASSUMPTIONS, strike
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
 from oarlock.sim.process import PEER_PORT, DiskSpeed, Server, Watcher, host_name
@@ -23,6 +23,14 @@ from oarlock.storage.errors import DiskFull, ReadFailed, WriteFailed
 from oarlock.transport.options import TransportOptions
 
 CLUSTER_ID: Final = 0xC1
+OF_DURABILITY: Final = (
+    "committed on a durable quorum",
+    "match_index is durable",
+    "nothing promised before it is durable",
+    "durability",
+)
+"""What cannot hold once a disk lies or forgets."""
+
 _RESTART_S: Final = 0.5
 """How soon a process that failed is started again by whoever looks after it."""
 
@@ -33,10 +41,9 @@ class Simulation(Watcher):
     Args:
         schedule: What is to happen.
         trace: Takes everything that does.
-        ignored: Properties that the run breaks on purpose.
     """
 
-    def __init__(self, schedule: Schedule, trace: Trace | None = None, ignored: tuple[str, ...] = ()) -> None:
+    def __init__(self, schedule: Schedule, trace: Trace | None = None) -> None:
         settings = schedule.settings
         self.schedule = schedule
         self.trace = trace or Trace()
@@ -45,7 +52,8 @@ class Simulation(Watcher):
         self._seed = f"oarlock/{schedule.seed}"
         links = LinkSettings(delay_s=settings.link_delay_s, jitter_s=settings.link_jitter_s, tail=settings.link_tail)
         self.network = Network(self.scheduler, links, self._seed, self.strikes)
-        self.observer = Observer(self.scheduler, self.trace, ignored)
+        breaks_assumptions = any(fault.kind in BREAK_ASSUMPTIONS for fault in schedule.faults)
+        self.observer = Observer(self.scheduler, self.trace, OF_DURABILITY if breaks_assumptions else ())
         self.observer.on_leader = self._led
         self.ids: list[ServerId] = list(range(1, settings.servers + 1))
         self.servers = {server_id: self._make_server(server_id, settings) for server_id in self.ids}

@@ -287,6 +287,40 @@ def _lose_forever(simulation: "Simulation", _fault: Fault, servers: list[ServerI
         simulation.strikes.hit("process.lost_forever")
 
 
+def _lie(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    """Syncs return without having done anything: one of Raft's assumptions is broken."""
+    disk = simulation.servers[servers[0]].disk
+    disk.lies = True
+
+    def end() -> None:
+        disk.lies = False
+
+    simulation.undo_after(fault.seconds, end)
+
+
+def _wipe(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    """The server comes back under its old name with an empty disk: another assumption broken."""
+    server = simulation.servers[servers[0]]
+    server.kill(power=True)
+    server.replace_disk({}, ({}, {}))
+    simulation.strikes.hit("disk.wiped")
+    simulation.restart_after(servers[0], fault.seconds)
+
+
+def _old_disk(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    """After a while the server gets back what its disk holds now, as from a backup: a third one."""
+    server = simulation.servers[servers[0]]
+    copy, records = server.disk.copy(), server.backend.copy()
+
+    def put_back() -> None:
+        server.kill(power=True)
+        server.replace_disk(copy, records)
+        simulation.strikes.hit("disk.rolled_back")
+        server.start()
+
+    simulation.undo_after(fault.seconds, put_back)
+
+
 # -- clocks ------------------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +345,10 @@ def _jump(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> No
     if server.process is not None:
         server.process.loop.clock_changed()
 
+
+BREAK_ASSUMPTIONS: Final = ("lie", "wipe", "old_disk")
+"""Faults that Raft does not claim to survive: what is asked is that their harm stays with the server concerned, in a
+cluster that is otherwise well. No seed draws them."""
 
 KINDS: Final[dict[str, Start]] = {
     "isolate": _isolate,
@@ -343,6 +381,9 @@ KINDS: Final[dict[str, Start]] = {
     "stall": _stall,
     "rot": _rot,
     "lose_forever": _lose_forever,
+    "lie": _lie,
+    "wipe": _wipe,
+    "old_disk": _old_disk,
     "drift": _drift,
     "jump": _jump,
 }

@@ -293,7 +293,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         count = len(ready)
         self._run(count)
         self.callbacks += count
-        self._busy_until = scheduler.now + count * CALLBACK_S
+        self._busy_until = max(self._busy_until, scheduler.now + count * CALLBACK_S)
         if ready:
             self._schedule()
         if timers:

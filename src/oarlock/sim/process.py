@@ -23,7 +23,7 @@ from oarlock.mvcc.store import Store
 from oarlock.node.config import NodeConfig
 from oarlock.node.node import Executors, Node
 from oarlock.raft.types import ServerId
-from oarlock.sim.backend import SimBackend
+from oarlock.sim.backend import Copy, SimBackend
 from oarlock.sim.clock import Clock
 from oarlock.sim.connection import SimServer, SimTransport, connect, listen
 from oarlock.sim.disk import PowerLoss, SimDisk
@@ -147,10 +147,17 @@ class Server:
         process.end(power=power)
         self.host.is_powered = not power
         if power:
+            self.is_disk_intact = self.is_disk_intact and not self.disk.has_lied
             self.disk.lose_power()
             self.backend = self.backend.after_power_loss()
         self._forget(process, "killed")
         return True
+
+    def replace_disk(self, files: dict[str, dict[str, bytes]], records: Copy) -> None:
+        """Give a server that is down another disk's content."""
+        self.is_disk_intact = False
+        self.disk.put_back(files)
+        self.backend = SimBackend(self.disk, records)
 
     def gone(self, process: "Process", why: str) -> None:
         """A process ended by itself."""

@@ -170,7 +170,11 @@ def _serve_all(simulation: Simulation, core: list[int]) -> None:
 
 def _core(simulation: Simulation) -> list[int]:
     """Who must serve after healing: everybody not lost, or a majority drawn from the seed while the rest is off."""
-    able = [server_id for server_id in simulation.ids if server_id not in simulation.lost]
+    able = [
+        server_id
+        for server_id, server in simulation.servers.items()
+        if server_id not in simulation.lost and server.is_disk_intact
+    ]
     if simulation.schedule.settings.heal == "all":
         return able
     rng = random.Random(f"oarlock/core/{simulation.schedule.seed}")  # noqa: S311

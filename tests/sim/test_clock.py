@@ -1,0 +1,43 @@
+"""Clocks: offset, rate, leaps, halts and ticks, and what they do to timers."""
+
+import math
+
+import pytest
+
+from oarlock.sim.clock import Clock
+
+
+def test_offset_and_rate() -> None:
+    """A clock shows another time than the true one, and runs faster or slower."""
+    clock = Clock(10.0, 500.0, rate=2.0)
+    assert clock.read(10.0) == 500.0
+    assert clock.read(13.0) == 506.0
+    assert clock.true_time(506.0) == 13.0
+
+
+def test_change_of_rate_is_no_leap() -> None:
+    """What a clock shows goes on from where it was when its rate changes, and a halted one never gets anywhere."""
+    clock = Clock(0.0, 100.0)
+    clock.set_rate(5.0, 0.5)
+    assert clock.read(5.0) == 105.0
+    assert clock.read(7.0) == 106.0
+    clock.set_rate(7.0, 0.0)
+    assert clock.read(1000.0) == 106.0
+    assert clock.true_time(106.5) == math.inf
+
+
+def test_leap() -> None:
+    """After a leap every later reading is ahead, and what was due in between is due at once."""
+    clock = Clock(0.0, 0.0)
+    clock.jump(1.0, 30.0)
+    assert clock.read(1.0) == 31.0
+    assert clock.true_time(20.0) <= 1.0
+
+
+def test_ticks() -> None:
+    """A coarse clock stands still between its ticks, and a timer fires at the tick that reaches it."""
+    clock = Clock(0.0, 0.0, tick_s=0.25)
+    assert clock.read(0.7) == 0.5
+    due = clock.true_time(0.6)
+    assert due == pytest.approx(0.75)
+    assert clock.read(due) >= 0.6

@@ -1,0 +1,97 @@
+"""Every fault strikes when it is asked for, and the cluster stands it."""
+
+import pytest
+from tests.support.simulated import steady
+
+from oarlock.sim.faults import BREAK_ASSUMPTIONS, KINDS
+from oarlock.sim.generate import MAKERS, generate
+from oarlock.sim.run import run_schedule
+from oarlock.sim.schedule import Fault
+
+EVIDENCE: dict[str, tuple[Fault, str]] = {
+    "isolate": (Fault(at=1, kind="isolate", servers=(0,), seconds=1), "partition.isolate"),
+    "split": (Fault(at=1, kind="split", servers=(2,), seconds=1), "partition.split"),
+    "split3": (Fault(at=1, kind="split3", servers=(1, 2), seconds=1), "partition.split3"),
+    "one_way": (Fault(at=1, kind="one_way", servers=(0,), seconds=1), "partition.one_way"),
+    "deaf": (Fault(at=1, kind="deaf", servers=(0,), seconds=1), "partition.deaf"),
+    "bridge": (Fault(at=1, kind="bridge", servers=(1,), seconds=1), "partition.bridge"),
+    "ring": (Fault(at=1, kind="ring", servers=(1,), seconds=1), "partition.ring"),
+    "client_cut": (Fault(at=1, kind="client_cut", servers=(1,), seconds=1), "client.request_lost"),
+    "clog": (Fault(at=1, kind="clog", servers=(), seconds=1), "link.held"),
+    "slow": (Fault(at=1, kind="slow", servers=(), seconds=1, value=20.0), "link.slow"),
+    "narrow": (Fault(at=1, kind="narrow", servers=(), seconds=1, value=5000.0), "link.queued"),
+    "reset": (Fault(at=1, kind="reset", servers=(0,)), "connection.reset"),
+    "reset_midframe": (Fault(at=1, kind="reset_midframe", servers=(0,)), "connection.reset_midframe"),
+    "half_open": (Fault(at=1, kind="half_open", servers=(0,)), "connection.half_open"),
+    "frame_drop": (Fault(at=1, kind="frame_drop", seconds=2, value=0.1), "frame.drop"),
+    "frame_duplicate": (Fault(at=1, kind="frame_duplicate", seconds=2, value=0.1), "frame.duplicate"),
+    "frame_replay": (Fault(at=1, kind="frame_replay", seconds=2, value=0.1), "frame.replay"),
+    "frame_reorder": (Fault(at=0.4, kind="frame_reorder", seconds=4, value=0.9), "frame.reorder"),
+    "frame_corrupt": (Fault(at=1, kind="frame_corrupt", seconds=2, value=0.05), "frame.corrupt"),
+    "frame_truncate": (Fault(at=1, kind="frame_truncate", seconds=2, value=0.05), "frame.truncate"),
+    "drop_kind": (Fault(at=1, kind="drop_kind", seconds=1, value=6.0), "frame.drop"),
+    "kill": (Fault(at=1, kind="kill", servers=(0,), seconds=1), "process.kill"),
+    "power": (Fault(at=1, kind="power", servers=(1, 2, 3), seconds=1), "process.power"),
+    "step_crash": (Fault(at=1, kind="step_crash", servers=(0,), seconds=1, value=9.0), "process.crash_at_step"),
+    "restart": (Fault(at=1, kind="restart", servers=(0,), seconds=1), "process.restart"),
+    "crash_loop": (Fault(at=1, kind="crash_loop", servers=(2,), seconds=0.1, value=5.0), "process.crash_loop"),
+    "pause": (Fault(at=1, kind="pause", servers=(0,), seconds=1), "process.pause"),
+    "busy": (Fault(at=1, kind="busy", servers=(0,), seconds=1), "process.blocked_loop"),
+    "eio_write": (Fault(at=1, kind="eio_write", servers=(0,), seconds=1), "disk.write_error"),
+    "eio_sync": (Fault(at=1, kind="eio_sync", servers=(0,), seconds=1), "disk.sync_error"),
+    "eio_read": (Fault(at=1, kind="eio_read", servers=(2,), seconds=1), "disk.read_error"),
+    "full": (Fault(at=1, kind="full", servers=(0,), seconds=1), "disk.full"),
+    "stall": (Fault(at=1, kind="stall", servers=(0,), seconds=1), "disk.stall"),
+    "rot": (Fault(at=1, kind="rot", servers=(2,), seconds=0.1, value=2.0), "process.refused_damaged_disk"),
+    "lose_forever": (Fault(at=1, kind="lose_forever", servers=(0,)), "process.lost_forever"),
+    "drift": (Fault(at=1, kind="drift", servers=(0,), seconds=1, value=0.0), "clock.stall"),
+    "jump": (Fault(at=1, kind="jump", servers=(2,), value=30.0), "clock.jump"),
+}
+
+HELPERS = {"eio_read": (Fault(at=0.9, kind="kill", servers=(2,), seconds=0.2),)}
+"""What else must happen for a fault to strike: a disk is read at a start."""
+
+
+def test_every_fault_is_proved_here_and_drawn_by_seeds() -> None:
+    """No kind of fault is without a test, and none that Raft must stand is without seeds that have it."""
+    assert EVIDENCE.keys() == KINDS.keys() - set(BREAK_ASSUMPTIONS)
+    assert MAKERS.keys() == EVIDENCE.keys()
+
+
+@pytest.mark.parametrize("kind", EVIDENCE)
+def test_fault_strikes(kind: str) -> None:
+    """With the fault asked for it does something, without it that never happens; either way every property holds."""
+    fault, evidence = EVIDENCE[kind]
+    servers = 5 if kind in {"ring", "split3"} else 3
+    report = run_schedule(steady(fault, *HELPERS.get(kind, ()), servers=servers, seconds=2.5))
+    assert report.ok, report.violations
+    assert report.strikes[evidence]
+
+
+def test_nothing_strikes_by_itself() -> None:
+    """Without faults, none of the evidence above is ever seen but of ordinary queueing."""
+    report = run_schedule(steady(seconds=2.5))
+    assert report.ok, report.violations
+    ordinary = {"link.queued", "link.tail"}
+    assert not ({evidence for _, evidence in EVIDENCE.values()} - ordinary) & report.strikes.keys()
+    assert report.answered == report.operations
+
+
+@pytest.mark.parametrize("kind", BREAK_ASSUMPTIONS)
+def test_broken_assumption_harms_one_server_at_most(kind: str) -> None:
+    """A lying, emptied or old disk of one follower, in a cluster otherwise well, costs the others nothing."""
+    faults = [Fault(at=1.0, kind=kind, servers=(3,), seconds=1.0)]
+    if kind == "lie":
+        faults.append(Fault(at=1.5, kind="power", servers=(3,), seconds=0.2))
+    report = run_schedule(steady(*faults, seconds=3.0, heal="all"))
+    struck = {"lie": "disk.sync_lie", "wipe": "disk.wiped", "old_disk": "disk.rolled_back"}[kind]
+    assert report.strikes[struck]
+    assert report.ok, report.violations
+
+
+def test_seeds_draw_every_fault() -> None:
+    """Among eighty seeds there is every kind of fault, every size of cluster, and both ways of healing."""
+    schedules = [generate(seed) for seed in range(80)]
+    assert {fault.kind for schedule in schedules for fault in schedule.faults} == MAKERS.keys()
+    assert {schedule.settings.servers for schedule in schedules} == {1, 3, 5, 7}
+    assert {schedule.settings.heal for schedule in schedules} == {"all", "majority"}

@@ -1,0 +1,179 @@
+"""Whole runs: repeatable to the last event, clean, and able to find and reduce what is broken."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.support.simulated import steady
+from tests.support.source_tree import ROOT
+
+from oarlock.check.verdict import Verdict
+from oarlock.mvcc.store import Store
+from oarlock.node.reads import ReadBarriers
+from oarlock.raft.state import RaftState
+from oarlock.sim import Fault, generate, read_schedule, run_schedule, run_seed, write_schedule
+from oarlock.sim.hunt import HuntError, hunt
+from oarlock.sim.schedule import ClientOperation, ScheduleError
+from oarlock.sim.shrink import NotFailing, shrink
+
+CLEAN_SEEDS = range(8)
+REPEATED_SEEDS = (3, 5, 20, 31, 44)
+
+_PRINT_HASHES = (
+    "import sys; from oarlock.sim import run_seed\nfor s in sys.argv[1:]: print(run_seed(int(s)).trace_hash)"
+)
+
+
+def _hashes(hash_seed: str) -> list[str]:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", _PRINT_HASHES, *map(str, REPEATED_SEEDS)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_runs_repeat_in_other_processes() -> None:
+    """A seed gives the same events, times and states in processes that hash strings differently."""
+    first = _hashes("1")
+    assert first == _hashes("2")
+    assert len(set(first)) == len(REPEATED_SEEDS)
+
+
+def test_run_repeats_in_one_process() -> None:
+    """Nothing of one run is left to disturb the next."""
+    assert run_seed(3).trace_hash == run_seed(3).trace_hash != run_seed(4).trace_hash
+
+
+@pytest.mark.parametrize("seed", CLEAN_SEEDS)
+def test_seed_is_clean(seed: int) -> None:
+    """Every property holds in every one of these runs, with whatever faults they draw."""
+    report = run_seed(seed)
+    assert report.ok, report.violations
+
+
+def test_cluster_lives_through_everything_it_was_given() -> None:
+    """A run elects, commits, recovers, compacts and installs snapshots, and both judges of its history agree."""
+    report = run_schedule(
+        steady(
+            Fault(at=1.0, kind="power", servers=(1,), seconds=1.5),
+            Fault(at=2.6, kind="isolate", servers=(0,), seconds=0.5),
+            seconds=4.0,
+            snapshot_count=10,
+            snapshot_tail=0,
+        )
+    )
+    assert report.ok, report.violations
+    assert report.elections >= 2
+    assert report.lives == 4
+    assert report.snapshots_installed >= 1
+    assert report.wgl_verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).with_name("regressions").glob("*.json")), ids=lambda path: path.stem
+)
+def test_what_was_once_found_stays_fixed(path: Path) -> None:
+    """Schedules that broke a property once hold it now."""
+    report = run_schedule(read_schedule(path))
+    assert report.ok, report.violations
+
+
+# -- what is broken on purpose is found --------------------------------------------------------------------------------
+
+
+def _promise_too_early(state: RaftState, to: int, message: object) -> None:
+    state.messages.append((to, message))
+
+
+def test_early_promise_is_found_and_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Votes and replies that leave before the disk are noticed at once, and it takes no faults to show them."""
+    monkeypatch.setattr(RaftState, "send_after_persist", _promise_too_early)
+    schedule = steady(Fault(at=1.0, kind="pause", servers=(1,), seconds=1.0), seconds=2.0)
+    shrunk = shrink(schedule, max_runs=60)
+    assert shrunk.report.violations[0].name == "nothing promised before it is durable"
+    assert (shrunk.schedule.faults, shrunk.schedule.operations) == ((), ())
+
+
+def test_stale_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads that wait for nobody are not linearizable once a server lags."""
+
+    def at_once(self: ReadBarriers, _timeout_s: float | None) -> object:
+        future = self._loop.create_future()
+        future.set_result(None)
+        return future
+
+    monkeypatch.setattr(ReadBarriers, "barrier", at_once)
+    report = run_schedule(steady(Fault(at=1.0, kind="slow", servers=(1,), seconds=1.0, value=100.0), seconds=2.5))
+    assert {violation.name for violation in report.violations} & {"real time", "linearizability"}
+
+
+def test_machine_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose state machine does something else is noticed by its hash."""
+    compact = Store.compact
+
+    def forgetful(self: Store, revision: int) -> None:
+        compact(self, revision)
+        if self.backend.disk.rng.random() < 0.5:  # type: ignore[attr-defined]
+            self.current_revision += 1
+
+    monkeypatch.setattr(Store, "compact", forgetful)
+    schedule = steady(seconds=2.5)
+    compaction = ClientOperation(at=1.5, client=1, server=1, kind="compact")
+    report = run_schedule(msgspec.structs.replace(schedule, operations=(*schedule.operations, compaction)))
+    assert not report.ok
+
+
+# -- files, hunting --------------------------------------------------------------------------------------------------
+
+
+def test_schedule_survives_its_file(tmp_path: Path) -> None:
+    """A schedule read back is the same, and gives the same run."""
+    schedule = generate(5)
+    write_schedule(schedule, tmp_path / "run.json")
+    again = read_schedule(tmp_path / "run.json")
+    assert again == schedule
+    assert run_schedule(again).trace_hash == run_seed(5).trace_hash
+
+
+def test_bad_schedules_are_refused(tmp_path: Path) -> None:
+    """A file that is no schedule is refused, with the place."""
+    path = tmp_path / "bad.json"
+    for text, why in (
+        ("{", "truncated"),
+        ('{"faults": [{"at": "x", "kind": "kill"}]}', "faults"),
+        ('{"format": "x"}', "format"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ScheduleError, match=why):
+            read_schedule(path)
+
+
+def test_shrinking_needs_a_failure() -> None:
+    """A run that breaks nothing cannot be reduced."""
+    with pytest.raises(NotFailing):
+        shrink(steady(seconds=1.0))
+
+
+def test_hunt_stops_at_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeds are run in order until one breaks a property; with `keep_going`, all of them."""
+    assert hunt(range(3), jobs=1).seeds == 3
+    monkeypatch.setattr(RaftState, "send_after_persist", _promise_too_early)
+    tally = hunt(range(20), jobs=1)
+    assert len(tally.failed) == 1
+    assert tally.seeds < 20
+    assert hunt(range(tally.seeds + 1), jobs=1, keep_going=True).seeds == tally.seeds + 1
+
+
+def test_hunt_over_processes() -> None:
+    """The workers of joblib give what one process gives; an engine that it does not know is refused."""
+    pytest.importorskip("joblib")
+    assert hunt(range(4), jobs=2).strikes == hunt(range(4), jobs=1).strikes
+    with pytest.raises(HuntError, match="nosuch"):
+        hunt(range(2), jobs=2, engine="nosuch")

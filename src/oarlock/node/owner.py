@@ -261,7 +261,7 @@ class Owner:
         if self._proposals.refusing:
             return ForwardOutcome.DISK_FULL
         try:
-            self._raft.propose(forward.commands)
+            self._raft.propose(forward.commands, awaited_by=forward.source)
         except RaftOverloaded:
             return ForwardOutcome.OVERLOADED
         return ForwardOutcome.ACCEPTED

@@ -150,6 +150,20 @@ async def bring_together(
     return applied
 
 
+def _is_of_log(snapshot: SnapshotMetadata, recovered: Recovered) -> bool:
+    """Whether the log goes through the snapshot's last entry.
+
+    A received snapshot whose base the log had not yet taken over may contradict the log: there, the log still counts.
+    """
+    index, base = snapshot.last_included_index, recovered.base
+    if index == base.last_included_index:
+        return snapshot.last_included_term == base.last_included_term
+    position = index - base.last_included_index - 1
+    if not 0 <= position < len(recovered.entries):
+        return False
+    return recovered.entries[position].term == snapshot.last_included_term
+
+
 async def restore_machine(
     store: SnapshotStore,
     machine: StateMachine,

@@ -14,6 +14,7 @@ from oarlock.raft.types import Entry, EntryKind, HardState, SnapshotMetadata
 from oarlock.storage.batches import Batch
 from oarlock.storage.disk import PosixDisk
 from oarlock.storage.errors import DirectoryLocked, LogMissing, WrongIdentity
+from oarlock.storage.snapshots import SnapshotStore
 
 
 async def test_crash_of_everybody(tmp_path: Path) -> None:
@@ -91,6 +92,22 @@ async def test_snapshot_received_but_not_restored(tmp_path: Path) -> None:
     node = await cluster.start(1)
     await node.read_barrier()
     assert cluster.machine(1).words == expected
+    await cluster.stop(1)
+
+
+async def test_snapshot_that_the_log_contradicts(tmp_path: Path) -> None:
+    """A received snapshot whose base the log had not taken over, and whose term it has not, is left alone (IS-7)."""
+    cluster = NodeCluster(tmp_path, 1, durable=False)
+    node = await cluster.start(1)
+    for number in range(10):
+        await node.propose(b"%d" % number)
+    await cluster.stop(1)
+    store = SnapshotStore(PosixDisk(), cluster.data_dir(1) / "snapshots")
+    store.create(SnapshotMetadata(5, 99), lambda out: out.write(b"another history"))
+    store.close()
+    node = await cluster.start(1)
+    await node.read_barrier()
+    assert cluster.machine(1).words == [b"%d" % number for number in range(10)]
     await cluster.stop(1)
 
 

@@ -120,6 +120,24 @@ def test_only_what_was_asked_is_followed() -> None:
     assert len(explanation) < len(why(trace, commit.id, "commit"))
 
 
+def test_what_a_reply_does_not_rest_on_is_left_out() -> None:
+    """An append that also told of an earlier commit is a reason for its entries alone: else all commits were one chain."""
+    cluster = TracedCluster(3, 1)
+    cluster.elect()
+    for _ in range(30):
+        cluster.propose()
+        cluster.run_for(0.001)
+    cluster.run_for(0.5)
+    trace = Trace(HEADER, cluster.events)
+    assert any({"AE-4", "AE-5"} <= set(event.r) for event in trace.events)
+    for commit in _commits(trace):
+        assert f"match.{commit.src}" not in commit.rd, "what the event itself wrote is no read"
+        explanation = why(trace, commit.id, "commit")
+        assert not [step.event.id for step in explanation.steps if "AE-5" in step.rules]
+        assert len([step for step in explanation.steps if "L-4" in step.rules]) == 1
+        assert len(explanation) <= 40
+
+
 def test_missing_records_are_unresolved() -> None:
     """Where a server's file is missing the explanation says which event it lacks, and guesses nothing."""
     trace = _busy_trace(3)

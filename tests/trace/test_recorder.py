@@ -96,6 +96,37 @@ def test_states_are_rebuilt_from_changes(seed: int) -> None:
     assert {event.k for event in trace.events} >= {Kind.CRASH, Kind.DROP, Kind.DUP, Kind.PART, Kind.HEAL, Kind.KEY}
 
 
+def test_truncation_is_recorded() -> None:
+    """An overwritten tail is cut off in the trace, by state, by writer and by payload."""
+    cluster = TracedCluster(3, 1)
+    leader = cluster.elect()
+    cluster.converge()
+    cluster.isolate(leader.id)
+    for _ in range(3):
+        leader.raft.propose([b"never committed"])
+    cluster.carry_out(leader)
+    cluster.run_until(lambda: cluster.leader is not leader and cluster.leader is not None)
+    cluster.propose()
+    cluster.heal()
+    cluster.converge()
+    name = server_name(leader.id)
+    (cut,) = [event for event in cluster.events if event.w and event.w.log and event.w.log.trunc]
+    assert parse_id(cut.id).lane == name
+    assert "AE-3" in cut.r
+    replay = Replay()
+    for event in cluster.events:
+        replay.apply(event)
+    assert shown_state(replay.states[name]) == real_state(leader)
+    assert shown_state(cluster.recorders[leader.id].state()) == real_state(leader)
+    assert cut.w is not None
+    assert cut.w.log is not None
+    index = cut.w.log.trunc
+    rows = {row for event in cluster.events if event.w and event.w.log for row in event.w.log.app if row[0] == index}
+    assert len(rows) == 2
+    assert cluster.recorders[leader.id].last_writer(f"log.{index}") == cut.id
+    assert cut.w.log.app[0] == Payloads().row(leader.state.log.entry(index))
+
+
 def test_run_is_recorded_the_same_twice() -> None:
     """One seed gives one trace, byte for byte."""
     lines = []
@@ -169,6 +200,9 @@ def test_reply_that_waited_for_the_disk_names_the_sync() -> None:
         written = trace.find(sync.rd["write"])
         assert written is not None
         assert written.x["write"]["hard_state"] == [1, vote.to]
+    waited = [event for event in trace.events if event.x.get("match_index") and "disk" in event.rd]
+    assert waited
+    assert not any("durable" in event.rd for event in waited), "what was durable before is no reason for these"
 
 
 def test_payloads_are_hashed_unless_asked_otherwise() -> None:

@@ -46,10 +46,12 @@ def _step(recorder: Recorder, method: Method) -> Method:
 
 
 def _propose(recorder: Recorder, method: Method) -> Method:
-    def propose(commands: list[bytes]) -> Any:  # noqa: ANN401 - as the core has it
-        asked = {"op": "propose", "count": len(commands)}
+    def propose(commands: list[bytes], awaited_by: int | None = None) -> Any:  # noqa: ANN401 - as the core has it
+        asked: dict[str, Any] = {"op": "propose", "count": len(commands)}
+        if awaited_by is not None:
+            asked["for"] = server_name(awaited_by)
         try:
-            placed = method(commands)
+            placed = method(commands, awaited_by)
         except Exception as error:
             recorder.failed(Kind.CLIENT, error, x=asked)
             raise

@@ -101,6 +101,7 @@ FLOWS: Final[dict[str, Flow]] = {
     "FC-2": _flow("peer messages bytes"),
     "FC-3": _flow("peer bytes"),
     "FC-4": _flow("reads"),
+    "FC-5": _flow("commit_index", "commit"),
     "NO-1": _flow("index", "role term", _LOG),
     "RS-1": _flow("message detail", "m.request_id"),
     "BT-1": _flow("conflict_term conflict_index", "last"),

@@ -48,9 +48,10 @@ async def test_proposals_during_a_hand_over(tmp_path: Path) -> None:
     async with NodeCluster(tmp_path, election_timeout_ms=5000, heartbeat_interval_ms=50) as cluster:
         old = await cluster.leader()
         successor = await cluster.follower()
-        old._owner.call(lambda: old._transfer_to(successor.config.server_id))
+        handing_over = asyncio.ensure_future(old.transfer_leadership(successor.config.server_id))
         futures = [node.propose(b"%d-%d" % (at, number)) for number in range(20) for at, node in cluster.nodes.items()]
         await asyncio.gather(*futures)
+        await handing_over
         await eventually(lambda: successor.is_leader, "the successor leads")
         await cluster.all_applied()
         assert len(cluster.machine(1).words) == len(set(cluster.machine(1).words)) == 60

@@ -9,7 +9,9 @@ from typing import Any, Self
 from tests.support.node_machine import WordsMachine
 from tests.support.ports import free_ports
 
+from oarlock.node.addresses import format_address
 from oarlock.node.config import NodeConfig
+from oarlock.node.members import Change, ChangeKind
 from oarlock.node.node import Node
 from oarlock.storage.disk import Disk, PosixDisk
 from oarlock.transport.inprocess import InProcessNetwork
@@ -61,6 +63,10 @@ class NodeCluster:
         self.network: InProcessNetwork | None = None
         self.nodes: dict[int, Node] = {}
         self.failures: dict[int, BaseException] = {}
+        self.joined: set[int] = set()
+        """Servers that were added to the running cluster."""
+        self.removed: list[int] = []
+        """Servers that have learnt of their removal, in order."""
         self.boots = 0
         self.boot_epoch = 1
 
@@ -90,8 +96,7 @@ class NodeCluster:
             cluster_id=CLUSTER_ID,
             server_id=server_id,
             data_dir=str(self.data_dir(server_id)),
-            members=self.members,
-            **(self.settings | settings),
+            **({"members": self.members, "joins": server_id in self.joined} | self.settings | settings),
         )
 
         def open_transport(on_message: Any, on_unreachable: Any) -> Any:
@@ -108,6 +113,7 @@ class NodeCluster:
             listen=self.members[server_id],
             boot_epoch=self.boot_epoch,
             on_fatal=lambda error: self.failures.setdefault(server_id, error),
+            on_removed=lambda: self.removed.append(server_id),
             check_invariants=True,
         )
 
@@ -117,6 +123,21 @@ class NodeCluster:
         await node.start()
         self.nodes[server_id] = node
         return node
+
+    def change(self, kind: ChangeKind, server_id: int) -> Change:
+        """A change with the server's address, which it gets here if it is new."""
+        if server_id not in self.members:
+            self.members[server_id] = (("127.0.0.1", free_ports(1)[0]),)
+            self.joined.add(server_id)
+        adds = kind in (ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.UPDATE)
+        addresses = tuple(format_address(address) for address in self.members[server_id])
+        return Change(kind, server_id, addresses if adds else ())
+
+    async def add(self, server_id: int, kind: ChangeKind = ChangeKind.ADD_VOTER) -> Node:
+        """Add a server to the cluster and start it."""
+        asked = next(iter(self.nodes.values()))
+        await asked.change_membership([self.change(kind, server_id)])
+        return await self.start(server_id)
 
     def hurry(self, server_id: int) -> None:
         """Have a server campaign now, as if it had waited its time: tests need not wait for that."""

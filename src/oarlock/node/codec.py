@@ -1,4 +1,4 @@
-"""Messages between nodes as bytes: those of the core, and proposals on their way to the leader."""
+"""Messages between nodes as bytes: those of the core, and what servers ask of their leader."""
 
 from enum import IntEnum
 from typing import Final
@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 
 from oarlock.machine.exactly_once import EnvelopeError, read_envelope
+from oarlock.node.members import Change
 from oarlock.raft.messages import RaftMessage
-from oarlock.raft.types import ServerId, Term
+from oarlock.raft.types import Index, ServerId, Term
 
 
 class ForwardOutcome(IntEnum):
@@ -37,7 +38,59 @@ class ForwardReply(msgspec.Struct, frozen=True, array_like=True, tag_field="type
     term: Term
 
 
-NodeMessage = RaftMessage | Forward | ForwardReply
+class ChangeMembers(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=66, gc=False):
+    """A change of members, for the leader to begin."""
+
+    source: ServerId
+    request_id: int
+    changes: tuple[Change, ...]
+    strict: bool
+    """Whether the leader is to refuse what could cost the cluster its majority."""
+    retried: bool
+    """Whether it may have been made already."""
+
+
+class ChangeOutcome(IntEnum):
+    """What became of a change of members at the server asked."""
+
+    ACCEPTED = 0
+    """Begun by the entry of the index and term given, which commits unless the server loses its leadership."""
+    NOT_NOW = 1
+    """The server does not lead, or another change is under way; try again."""
+    REFUSED = 2
+
+
+class ChangeMembersReply(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=67, gc=False):
+    """What became of a `ChangeMembers`."""
+
+    source: ServerId
+    request_id: int
+    outcome: ChangeOutcome
+    index: Index = 0
+    term: Term = 0
+    refusal: int = 0
+    """A `Refusal`, with its text, where refused."""
+    text: str = ""
+
+
+class Removed(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=68, gc=False):
+    """To a server that was removed from the cluster: by a configuration that is committed."""
+
+    source: ServerId
+    server_id: ServerId
+    """The one removed."""
+
+
+class AmIRemoved(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=69, gc=False):
+    """From a server whose log removes it, but that cannot know whether this was committed."""
+
+    source: ServerId
+
+
+BetweenNodes = Forward | ForwardReply | ChangeMembers | ChangeMembersReply | Removed | AmIRemoved
+"""What is not the core's."""
+
+NodeMessage = RaftMessage | BetweenNodes
 """Anything one node sends another."""
 
 _encoder: Final = msgspec.msgpack.Encoder()

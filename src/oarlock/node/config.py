@@ -2,11 +2,10 @@
 
 import msgspec
 
+from oarlock.node.addresses import format_address
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.types import Configuration, ServerId
-
-Address = tuple[str, int]
-"""Host and port of a peer's transport."""
+from oarlock.transport.interface import Address
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +22,20 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     wal_dir: str = ""
     """Directory of the log alone, where it is to be elsewhere."""
     members: dict[ServerId, tuple[Address, ...]]
-    """Every server of the cluster, this one included, with the addresses of its transport."""
+    """Every server of the cluster as it was when this one was set up, with the addresses of its transport.
+
+    Who the members are from then on, and where, is in the replicated configuration.
+    """
+    addresses: dict[ServerId, tuple[str, ...]] = {}
+    """How the addresses of `members` are written there, where not as host:port: an embedding server's URLs."""
+    joins: bool = False
+    """Whether the cluster runs already, and this server learns from it who the members are."""
+    max_learners: int = 1
+    """Beyond it no learner is added."""
+    lease_reads: bool = False
+    """Let a leader answer reads under its lease, without asking: safe only while `max_clock_drift` holds."""
+    max_clock_drift: float = 0.1
+    """By what fraction any two servers' clocks may differ in speed; matters for `lease_reads` alone."""
     election_timeout_ms: int = 1000
     heartbeat_interval_ms: int = 100
     pre_vote: bool = True
@@ -72,6 +84,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
             "snapshot_chunk_bytes",
             "flush_interval_ms",
             "flush_entries",
+            "max_learners",
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
@@ -92,13 +105,17 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
             pre_vote=self.pre_vote,
             check_quorum=self.check_quorum,
             max_uncommitted_bytes=self.max_uncommitted_bytes,
+            lease_reads=self.lease_reads,
+            max_clock_drift=self.max_clock_drift,
         )
 
     def initial_configuration(self) -> Configuration:
-        """The configuration a fresh cluster starts from: everybody votes."""
-        return Configuration(voters=frozenset(self.members))
+        """The configuration a fresh log starts from: everybody votes; or, for one who joins, whom it may hear from."""
+        addresses = tuple((server_id, self.addresses_of(server_id)) for server_id in sorted(self.members))
+        return Configuration(voters=frozenset() if self.joins else frozenset(self.members), addresses=addresses)
 
-    @property
-    def peers(self) -> list[ServerId]:
-        """Every other server, in order."""
-        return sorted(server_id for server_id in self.members if server_id != self.server_id)
+    def addresses_of(self, server_id: ServerId) -> tuple[str, ...]:
+        """How a member as set up is reached, as text; empty for others."""
+        if server_id in self.addresses:
+            return self.addresses[server_id]
+        return tuple(format_address(address) for address in self.members.get(server_id, ()))

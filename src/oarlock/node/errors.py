@@ -4,6 +4,7 @@ Whether a failed proposal may still take effect is said by `NodeError.outcome_un
 write that certainly did not happen from one that perhaps did.
 """
 
+from enum import IntEnum
 from typing import ClassVar
 
 
@@ -54,3 +55,54 @@ class ReadTimeout(NodeError):
 
 class RecoveryError(NodeError):
     """What lies on disk does not fit together; the message says what, and what can be done."""
+
+
+class ServerRemoved(RecoveryError):
+    """This server was removed from its cluster: what it holds is of no use, and its id cannot come back."""
+
+
+class Refusal(IntEnum):
+    """Why members cannot be changed as asked; the numbers go over the wire."""
+
+    NOT_A_MEMBER = 1
+    MEMBER_EXISTS = 2
+    ID_REMOVED = 3
+    ADDRESS_IN_USE = 4
+    BAD_ADDRESS = 5
+    NOT_A_LEARNER = 6
+    LEARNER_NOT_READY = 7
+    TOO_MANY_LEARNERS = 8
+    UNHEALTHY = 9
+    """Too few members answer the leader."""
+    LAST_VOTER = 10
+
+
+class ChangeRefused(NodeError):
+    """Members were not changed: `refusal` names the cause, the text explains it."""
+
+    def __init__(self, refusal: Refusal, text: str) -> None:
+        super().__init__(refusal, text)
+        self.refusal = refusal
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+class ChangeTimeout(NodeError):
+    """The change of members was not known to be done in the time given; it may still be."""
+
+    outcome_unknown = True
+
+
+class NotLeader(NodeError):
+    """Only the leader can do this."""
+
+
+class BadTransferee(NodeError):
+    """Leadership can be handed over only to a member that votes."""
+
+
+class TransferTimeout(NodeError):
+    """The successor did not take over in the time given."""
+
+    outcome_unknown = True

@@ -5,58 +5,43 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from oarlock.machine.interface import StateMachine
 from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
+from oarlock.node.changes import Changes
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import DiskFull, NodeError, Stopped
 from oarlock.node.executors import Executors
+from oarlock.node.handover import Handover
 from oarlock.node.keeper import Keeper
+from oarlock.node.members import Change
 from oarlock.node.owner import Owner
+from oarlock.node.peers import Peers
 from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
-from oarlock.node.recovery import OpenedStorage, bring_together, open_storage
+from oarlock.node.recovery import OpenedStorage, bring_together, mark_removed, open_storage
 from oarlock.node.sender import Sender
 from oarlock.node.snapshots import Snapshots
-from oarlock.node.status import Counters, NodeStatus
+from oarlock.node.status import Counters, NodeStatus, status_of
+from oarlock.node.wiring import NodeTransport, OpenTransport
 from oarlock.node.writer import Writer, WriterEvents
 from oarlock.raft.log import Log
 from oarlock.raft.raft import Raft
-from oarlock.raft.state import RaftError, Tracer
-from oarlock.raft.types import Index, ServerId, Term
+from oarlock.raft.state import Tracer
+from oarlock.raft.types import Configuration, Index, ServerId, Term
 from oarlock.storage.disk import Disk
 from oarlock.storage.errors import DiskFull as StorageFull
-from oarlock.transport.interface import Address, OnMessage, OnUnreachable, Transport
+from oarlock.transport.interface import Address
 from oarlock.transport.stats import PeerStats
 
 __all__ = ["Executors", "Node", "NodeTransport", "OpenTransport"]
 
 logger = logging.getLogger(__name__)
 
-_HAND_OVER_POLL_S: Final = 0.01
-
-
-class NodeTransport(Transport, Protocol):
-    """A transport with a beginning and an end."""
-
-    async def start(self, listen: Sequence[Address]) -> None:
-        """Accept connections."""
-
-    async def close(self) -> None:
-        """End; no callback comes after this."""
-
-    def is_connected(self, server_id: ServerId) -> bool:
-        """Whether there is a link to this peer."""
-
-    @property
-    def stats(self) -> dict[ServerId, PeerStats]:
-        """Counters by peer."""
-
-
-OpenTransport = Callable[[OnMessage, OnUnreachable], NodeTransport]
-"""Makes the transport, given whom to tell of messages and of lost links."""
+_REMOVAL_GRACE_S: Final = 1.0
+"""How long a removed server stays to answer whoever asked for that; etcd's."""
 
 
 class Node:
@@ -73,6 +58,8 @@ class Node:
         boot_epoch: A number above that of every earlier boot, as far as known; the node raises it where needed.
         on_fatal: Called once, on the loop, when the node cannot go on: a write failed, or the core or the machine is
             broken. The process should end at once. The node has stopped answering by then.
+        on_removed: Called once, on the loop, a moment after this server was removed from the cluster: it should be
+            stopped. The node refuses everything by then.
         tracer: Called for each rule of the core that acts.
         check_invariants: Have the core check itself at each step; for tests.
     """
@@ -89,6 +76,7 @@ class Node:
         executors: Executors | None = None,
         boot_epoch: int = 1,
         on_fatal: Callable[[BaseException], None] | None = None,
+        on_removed: Callable[[], None] | None = None,
         tracer: Tracer | None = None,
         check_invariants: bool = False,
     ) -> None:
@@ -103,6 +91,7 @@ class Node:
         self._executors = executors
         self._boot_epoch = boot_epoch
         self._on_fatal = on_fatal
+        self._on_removed = on_removed
         self._tracer = tracer
         self._check_invariants = check_invariants
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,7 +108,7 @@ class Node:
         """Recover from disk and take part in the cluster; returns before there is a leader.
 
         Raises:
-            RecoveryError: What lies on disk does not fit together.
+            RecoveryError: What lies on disk does not fit together, or this server was removed from the cluster.
             StorageError: The directory is in use, another server's, of a newer format, or damaged.
             OSError: The disk failed, or an address cannot be bound.
         """
@@ -138,8 +127,7 @@ class Node:
             applied_index = await bring_together(opened, self.machine, self.config.data_dir, loop, executors.snapshots)
             self._assemble(opened, applied_index, executors)
             await self.transport.start(self._listen)
-            for peer in self.config.peers:
-                self.transport.add_peer(peer, self.config.members[peer])
+            self._peers.follow(self._owner.raft.state)
         except BaseException:
             await self._close_all()
             raise
@@ -173,8 +161,11 @@ class Node:
         kick = Kick(loop)
         self._proposals = Proposals(loop, config, opened.boot_epoch, self.counters, kick.set)
         self._reads = ReadBarriers(loop, config, self._rng, self.counters, kick.set)
-        self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self.counters)
+        self._changes = Changes(loop, config, opened.boot_epoch, kick.set)
+        self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters)
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
+        self._peers = Peers(loop, config, self.transport, self._removed)
+        self._handover = Handover(loop, self._owner, self.transport.is_connected, config.election_timeout_ms / 1000)
         sender = Sender(self.transport, self.counters, self._owner.unreachable)
         self._snapshots = Snapshots(
             loop, executors.snapshots, config, opened.snapshots, self.machine, self.counters, self._fail
@@ -202,8 +193,28 @@ class Node:
             events,
             config.election_timeout_ms / 2000,
         )
-        self._owner.connect(sender, self._writer, self._applier, self._snapshots)
+        self._owner.connect(sender, self._writer, self._applier, self._snapshots, self._peers)
         self._snapshots.connect(self._owner, self._applier, self.transport)
+
+    def _removed(self, why: str) -> None:
+        """This server is no member any more: whoever was answered by that gets the answer, then it is over."""
+        logger.warning(
+            "this server was removed from the cluster (%s): stopping; its data directory %s must be removed",
+            why,
+            self.config.data_dir,
+        )
+        self._spawn("removal", self._leave())
+
+    async def _leave(self) -> None:
+        executors = self._executors
+        assert executors is not None  # noqa: S101 - set by start
+        with contextlib.suppress(OSError):  # it will be told again
+            await self._loop.run_in_executor(executors.wal, mark_removed, self.config, self._disk)
+        await asyncio.sleep(_REMOVAL_GRACE_S)
+        if self._failure is None and self._stopping is None:
+            self._settle_all(Stopped("this server was removed from the cluster"))
+            if self._on_removed is not None:
+                self._on_removed()
 
     def _spawn(self, name: str, activity: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(activity, name=f"oarlock-{name}")
@@ -236,7 +247,7 @@ class Node:
 
     async def _stop(self) -> None:
         if self._failure is None:
-            await self._hand_over()
+            await self._handover.before_stop()
         self._settle_all(Stopped("the server is stopping"))
         for task in self._tasks:
             task.cancel()
@@ -250,35 +261,9 @@ class Node:
                 logger.warning("could not flush at the end, the log will be applied again: %s", error)
         await self._close_all()
 
-    async def _hand_over(self) -> None:
-        """Have another server lead before this one goes, so that writes need not wait for an election."""
-        raft = self._owner.raft
-        leader = raft.state.leader
-        if leader is None:
-            return
-        ready = [
-            (progress.match_index, server_id)
-            for server_id, progress in leader.peers.items()
-            if server_id in raft.state.configuration.voters and self.transport.is_connected(server_id)
-        ]
-        if not ready:
-            return
-        _, successor = max(ready)
-        logger.info("handing over leadership to server %x", successor)
-        self._owner.call(lambda: self._transfer_to(successor))
-        give_up_at = self._loop.time() + self.config.election_timeout_ms / 1000
-        while raft.state.leader is not None and self.transport.is_connected(successor):
-            if self._loop.time() >= give_up_at:
-                logger.warning("server %x did not take over leadership in time", successor)
-                return
-            await asyncio.sleep(_HAND_OVER_POLL_S)
-
-    def _transfer_to(self, successor: ServerId) -> None:
-        with contextlib.suppress(RaftError):  # it may have lost its office, or its successor, meanwhile
-            self._owner.raft.transfer_leadership(successor, self._loop.time())
-
     async def _close_all(self) -> None:
         if self._transport is not None:
+            self._peers.close()
             await self._transport.close()
         executors = self._executors
         assert executors is not None  # noqa: S101 - set by start
@@ -289,6 +274,7 @@ class Node:
     def _settle_all(self, error: NodeError) -> None:
         self._proposals.fail_all(error)
         self._reads.fail_all(error)
+        self._changes.fail_all(error)
 
     # -- events between the parts --------------------------------------------------------------------------------
 
@@ -344,6 +330,37 @@ class Node:
         """
         return self._reads.barrier(timeout)
 
+    def change_membership(
+        self, changes: Sequence[Change], timeout: float | None = None, *, strict: bool = False
+    ) -> asyncio.Future[Configuration]:
+        """Change the members; works on every server, by way of the leader.
+
+        One voter more or less is changed directly, anything more through joint consensus.
+
+        Args:
+            changes: Of different servers; made together.
+            timeout: Seconds until it is given up; None for the configured time.
+            strict: Refuse what could leave the cluster without a majority that answers.
+
+        Returns:
+            The configuration in force here once they are made. Or an error: `ChangeRefused` (with the reason),
+            `NoLeader`, `Overloaded` (nothing was changed), `ChangeTimeout`, `Stopped` (it may be all the same).
+        """
+        return self._changes.change(changes, timeout, strict=strict)
+
+    def transfer_leadership(self, to: ServerId, timeout: float | None = None) -> Coroutine[None, None, None]:
+        """Have another voter lead; asked of the leader. Commands wait meanwhile, and none is lost.
+
+        Args:
+            to: The voter; done at once if it is this server.
+            timeout: Seconds to wait for it; None for the configured time. The core itself gives up after an election
+                timeout, and leads on.
+
+        Returns:
+            To be awaited; raises `NotLeader`, `BadTransferee` (no voter), `TransferTimeout` (it did not take over).
+        """
+        return self._handover.hand_over(to, self.config.proposal_timeout_ms / 1000 if timeout is None else timeout)
+
     @property
     def leader_id(self) -> ServerId | None:
         """The leader, as far as this server knows."""
@@ -353,6 +370,11 @@ class Node:
     def is_leader(self) -> bool:
         """Whether this server leads, as far as it knows."""
         return self._owner.raft.state.leader is not None
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether this server is a member without a vote."""
+        return self.config.server_id in self._owner.raft.state.configuration.learners
 
     @property
     def term(self) -> Term:
@@ -376,22 +398,10 @@ class Node:
 
     def status(self) -> NodeStatus:
         """A consistent picture of this server."""
-        state = self._owner.raft.state
-        configuration = state.configuration
-        return NodeStatus(
-            cluster_id=self.config.cluster_id,
-            server_id=self.config.server_id,
-            leader_id=state.leader_id,
-            role=state.role.value,
-            term=state.current_term,
-            commit_index=state.commit_index,
-            applied_index=self._applier.applied_index,
-            durable_index=state.log.durable_index,
-            first_index=state.log.base_index + 1,
-            last_index=state.log.last_index,
-            is_learner=self.config.server_id in configuration.learners,
-            voters=tuple(sorted(configuration.all_voters)),
-            learners=tuple(sorted(configuration.learners)),
+        return status_of(
+            self.config.cluster_id,
+            self._owner.raft.state,
+            self._applier.applied_index,
             disk_full=self.disk_is_full,
             pending_proposals=len(self._proposals),
         )

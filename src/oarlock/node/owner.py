@@ -12,15 +12,27 @@ from typing import Protocol
 
 from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
-from oarlock.node.codec import Forward, ForwardOutcome, ForwardReply, decode
+from oarlock.node.changes import Changes
+from oarlock.node.codec import (
+    AmIRemoved,
+    BetweenNodes,
+    ChangeMembers,
+    ChangeMembersReply,
+    Forward,
+    ForwardOutcome,
+    ForwardReply,
+    Removed,
+    decode,
+)
 from oarlock.node.errors import Overloaded
+from oarlock.node.peers import Peers
 from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
 from oarlock.node.sender import Sender
 from oarlock.node.status import Counters
 from oarlock.node.ticker import Ticker
 from oarlock.node.writer import Writer
-from oarlock.raft.messages import AppendEntriesReply, RaftMessage
+from oarlock.raft.messages import AppendEntriesReply, Message, RaftMessage
 from oarlock.raft.progress import Mode
 from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Ready, SnapshotChunk, SnapshotChunkRequest
@@ -57,6 +69,7 @@ class Owner:
         kick: Kick,
         proposals: Proposals,
         reads: ReadBarriers,
+        changes: Changes,
         counters: Counters,
     ) -> None:
         """Take the Raft; what carries out effects is connected before `run`.
@@ -67,12 +80,14 @@ class Owner:
             kick: Wakes this task.
             proposals: Where commands come from.
             reads: Where read requests come from.
+            changes: Where changes of members come from.
             counters: Running totals.
         """
         self._loop = loop
         self._raft = raft
         self._proposals = proposals
         self._reads = reads
+        self._changes = changes
         self._counters = counters
         self._kick = kick
         self.wake = kick.set
@@ -89,8 +104,11 @@ class Owner:
         self.heartbeats = Ticker(loop, raft.heartbeat_deadline, self.tick)
         self.elections = Ticker(loop, raft.election_deadline, self.tick)
 
-    def connect(self, sender: Sender, writer: Writer, applier: Applier, snapshots: SnapshotEffects) -> None:
+    def connect(
+        self, sender: Sender, writer: Writer, applier: Applier, snapshots: SnapshotEffects, peers: Peers
+    ) -> None:
         """Set what carries out effects."""
+        self._peers = peers
         self._sender = sender
         self._writer = writer
         self._applier = applier
@@ -105,16 +123,31 @@ class Owner:
             BadMessage: It is not a message, or claims another sender: the connection that brought it ends.
         """
         message = decode(payload, source)
-        if isinstance(message, ForwardReply):
-            self._proposals.on_forward_reply(message)
-            return
-        if isinstance(message, Forward):
-            self._forwards.append(message)
-        else:
+        if source not in self._peers:
+            self._peers.heard_from_stranger(source, self._raft.state)
+        if isinstance(message, Message):
             self._messages.append(message)
-            if type(message) is AppendEntriesReply and self._is_no_news(message):
-                return
-        self.wake()
+            if type(message) is not AppendEntriesReply or not self._is_no_news(message):
+                self.wake()
+        else:
+            self._receive_other(message)
+
+    def _receive_other(self, message: BetweenNodes) -> None:
+        match message:
+            case Forward():
+                self._forwards.append(message)
+                self.wake()
+            case ForwardReply():
+                self._proposals.on_forward_reply(message)
+            case ChangeMembers():
+                self._changes.on_request(message)
+                self.wake()
+            case ChangeMembersReply():
+                self._changes.on_reply(message)
+            case Removed():
+                self._peers.on_removed(message)
+            case AmIRemoved():
+                pass  # if it is, it was a stranger, and is being told
 
     def _is_no_news(self, message: AppendEntriesReply) -> bool:
         """Whether a reply makes no difference to what the leader does now: it can wait for the next turn.
@@ -154,7 +187,7 @@ class Owner:
     def applied(self, index: Index) -> None:
         """The machine stands at `index`. Only reads are in a hurry to know."""
         self._applied = index
-        if len(self._reads):
+        if len(self._reads) or self._changes.has_work or self._peers.is_leaving:
             self.wake()
 
     def tick(self) -> None:
@@ -186,10 +219,13 @@ class Owner:
         raft = self._raft
         now = self._loop.time()
         self._step_all(now)
+        if self._changes.has_work:
+            self._changes.turn(raft, self._sender.send)
         self._propose_all(now)
         context = self._reads.take(now)
         if context is not None:
             raft.read_index(context, now)
+        self._peers.follow(raft.state)  # before anything is sent to whom it adds
         if raft.has_ready():
             self._carry_out(raft.ready())
             # Where there was nothing to write, the next effects may be there already.

@@ -15,7 +15,7 @@ import msgspec
 
 from oarlock.machine.interface import StateMachine, carry_out
 from oarlock.node.config import NodeConfig
-from oarlock.node.errors import RecoveryError
+from oarlock.node.errors import RecoveryError, ServerRemoved
 from oarlock.raft.types import Index, SnapshotMetadata
 from oarlock.storage.disk import DirectoryLock, Disk, make_directory
 from oarlock.storage.identity import load_identity, load_or_create_identity
@@ -25,6 +25,7 @@ from oarlock.storage.wal import Recovered, WriteAheadLog
 logger = logging.getLogger(__name__)
 
 _BOOT: Final = "boot"
+_REMOVED: Final = "removed"
 _BOOT_BYTES: Final = 20
 
 
@@ -53,6 +54,7 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStora
         boot_epoch: At least this; raised above that of the boot before.
 
     Raises:
+        ServerRemoved: This server was removed from the cluster.
         StorageError: The directory is in use, another server's, of a newer format, or damaged.
         OSError: The disk failed.
     """
@@ -60,6 +62,7 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStora
     make_directory(disk, directory)
     lock = disk.lock_directory(directory)
     try:
+        _refuse_removed(config, disk, directory)
         known = load_identity(disk, directory) is not None
         if not known:
             _make_log(config, disk, directory)
@@ -133,7 +136,7 @@ async def bring_together(
             f"replaced; remove the whole directory and let the server catch up from the others"
         )
     held = await loop.run_in_executor(executor, opened.snapshots.snapshots)
-    usable = [stored.metadata for stored in held if base <= stored.metadata.last_included_index <= last]
+    usable = [stored.metadata for stored in held if _is_of_log(stored.metadata, recovered)]
     if durable < base or (durable == 0 and usable):
         if not usable:
             raise RecoveryError(
@@ -184,6 +187,24 @@ async def restore_machine(
         source.close()
 
 
+def _refuse_removed(config: NodeConfig, disk: Disk, directory: Path) -> None:
+    if disk.exists(directory / _REMOVED):
+        raise ServerRemoved(
+            f"this server, {config.server_id:x}, was removed from cluster {config.cluster_id:x}: remove {directory}, "
+            f"and add the server anew"
+        )
+
+
+def mark_removed(config: NodeConfig, disk: Disk) -> None:
+    """Note in the data directory that its server was removed from the cluster, so that it never starts again; blocking.
+
+    Raises:
+        OSError: The disk failed; it will then be told again.
+    """
+    directory = Path(config.data_dir)
+    _write_aside(disk, directory, _REMOVED, b"%x" % config.server_id)
+
+
 def next_boot_epoch(disk: Disk, directory: Path, at_least: int) -> int:
     """Count this boot, durably: proposals of an earlier boot must not be taken for this one's (G28, G29).
 
@@ -200,14 +221,19 @@ def next_boot_epoch(disk: Disk, directory: Path, at_least: int) -> int:
         file.close()
         last = int(text) if text.isdigit() else 0
     epoch = max(last + 1, at_least)
-    aside = directory / f"{_BOOT}.partial"
+    _write_aside(disk, directory, _BOOT, b"%d" % epoch)
+    return epoch
+
+
+def _write_aside(disk: Disk, directory: Path, name: str, content: bytes) -> None:
+    """Replace a small file, durably."""
+    aside = directory / f"{name}.partial"
     file = disk.open(aside, create=True)
     try:
         file.truncate(0)
-        file.pwrite(b"%d" % epoch, 0)
+        file.pwrite(content, 0)
         file.fdatasync()
     finally:
         file.close()
-    disk.rename(aside, path)
+    disk.rename(aside, directory / name)
     disk.fsync_directory(directory)
-    return epoch

@@ -2,7 +2,9 @@
 
 import msgspec
 
-from oarlock.raft.types import Index, ServerId, Term
+from oarlock.node.members import applied_configuration
+from oarlock.raft.state import RaftState
+from oarlock.raft.types import Configuration, Index, ServerId, Term
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +26,43 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_learner: bool
     voters: tuple[ServerId, ...]
     learners: tuple[ServerId, ...]
+    configuration: Configuration = Configuration()
+    """The members as of what is applied here; those above count from the moment they are in the log."""
     disk_full: bool
     pending_proposals: int
+
+
+def status_of(
+    cluster_id: int, state: RaftState, applied_index: Index, *, disk_full: bool, pending_proposals: int
+) -> NodeStatus:
+    """Put the picture together.
+
+    Args:
+        cluster_id: Of the cluster.
+        state: The core's, between two events.
+        applied_index: How far the applier has come.
+        disk_full: Whether writes are refused for want of space.
+        pending_proposals: Those whose outcome is awaited.
+    """
+    configuration = state.configuration
+    return NodeStatus(
+        cluster_id=cluster_id,
+        server_id=state.server_id,
+        leader_id=state.leader_id,
+        role=state.role.value,
+        term=state.current_term,
+        commit_index=state.commit_index,
+        applied_index=applied_index,
+        durable_index=state.log.durable_index,
+        first_index=state.log.base_index + 1,
+        last_index=state.log.last_index,
+        is_learner=state.server_id in configuration.learners,
+        voters=tuple(sorted(configuration.all_voters)),
+        learners=tuple(sorted(configuration.learners)),
+        configuration=applied_configuration(state, applied_index),
+        disk_full=disk_full,
+        pending_proposals=pending_proposals,
+    )
 
 
 class Counters:

@@ -114,7 +114,8 @@ class Progress:
                 min(commit_index, self.next_index - 1) > self.sent_commit
             )
         if self.mode is Mode.PROBE and not self.probe_outstanding:
-            return self.next_index <= last_index or min(commit_index, self.match_index) > self.sent_commit
+            # An empty probe too: a follower just added, or one that was away, may lack entries sent by nobody yet.
+            return self.match_index < last_index or min(commit_index, self.match_index) > self.sent_commit
         return False
 
     def become_probe(self) -> None:

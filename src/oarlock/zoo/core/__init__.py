@@ -1,0 +1,1 @@
+"""Several cores on a simulated network, without node, files and sockets: the fast first stage of a hunt."""

@@ -1,0 +1,352 @@
+"""Elections, pre-vote, check-quorum, transfer and leases."""
+
+from oarlock.raft.messages import InstallSnapshotReply, RaftMessage, RequestVoteReply, TimeoutNow
+from oarlock.raft.types import HardState, ServerId
+from oarlock.zoo.core.broken import require
+from oarlock.zoo.core.cluster import Cluster
+from oarlock.zoo.core.scenes.stage import (
+    AT_ONCE_S,
+    HEARTBEAT_S,
+    LEADER_IN_TIME,
+    SOON_S,
+    TIMEOUT_S,
+    converge,
+    elect,
+    make,
+    propose,
+    someone_leads,
+)
+
+_UNDISTURBED = "a leader is not deposed without need"
+
+
+def all_start_together(seed: int) -> None:
+    """Servers that start at one moment on a network with one delay elect a leader, be they three or five."""
+    for size in (3, 5):
+        for pre_vote in (False, True):
+            someone_leads(make(size, seed, pre_vote=pre_vote))
+
+
+def votes_get_lost(seed: int) -> None:
+    """Elections in which every vote was lost are held again."""
+    cluster = make(3, seed, pre_vote=False)
+    cluster.drop = lambda source, to, message: isinstance(message, RequestVoteReply)  # noqa: ARG005
+    cluster.run_for(1.5)
+    cluster.drop = lambda source, to, message: False  # noqa: ARG005
+    someone_leads(cluster)
+
+
+def a_stale_log_campaigns(seed: int) -> None:
+    """A server that cannot win, and campaigns often, does not keep the one that can from doing so."""
+    hasty: dict[str, object] = {"election_timeout_ms": 100, "heartbeat_interval_ms": 20}
+    cluster = make(3, seed, pre_vote=False, check_quorum=False, own={3: hasty})
+    elect(cluster, 1)
+    cluster.isolate(3)
+    propose(cluster, 3)
+    cluster.run_for(0.2)
+    cluster.crash(1)
+    cluster.heal()
+    someone_leads(cluster)
+
+
+def a_hopeless_server_asks(seed: int) -> None:
+    """A server whose log lacks too much learns by asking that it would lose, and raises no term."""
+    cluster = make(3, seed, own={2: {"election_timeout_ms": 60_000}})
+    elect(cluster, 1)
+    cluster.isolate(3)
+    propose(cluster, 3)
+    cluster.run_for(0.05)
+    cluster.crash(1)
+    cluster.heal()
+    term = cluster[2].state.current_term
+    cluster[2].state.last_leader_contact = float("-inf")
+    cluster.run_for(2)
+    terms = [server.state.current_term for server in cluster.live]
+    require(terms == [term, term], "who cannot win raises no term", cluster.describe())
+
+
+def the_deposed_leader_hears_nobody(seed: int) -> None:
+    """The heartbeats of a leader of an older term keep nobody from campaigning."""
+    cluster = make(5, seed, pre_vote=False, check_quorum=False)
+    elect(cluster, 1)
+    cluster.isolate(1)
+    elect(cluster, 2)
+    cluster.crash(2)
+    cluster.cut = {(other, 1) for other in cluster.servers}
+    someone_leads(cluster, without=1)
+
+
+def the_deposed_leader_sends_a_snapshot(seed: int) -> None:
+    """The chunks of a leader of an older term keep nobody from campaigning, and from voting."""
+    cluster = make(5, seed, snapshot_retry_ms=100, own={1: {"check_quorum": False}})
+    leader = elect(cluster, 1)
+    cluster.isolate(3)
+    propose(cluster, 10)
+    cluster.run_for(0.1)
+    leader.compact()
+    cluster.carry_out(leader)
+    cluster.drop = lambda source, to, message: isinstance(message, InstallSnapshotReply)  # noqa: ARG005
+    cluster.heal()
+    cluster.run_for(0.2)
+    cluster.drop = lambda source, to, message: False  # noqa: ARG005
+    cluster.isolate(1)
+    someone_leads(cluster, without=1)
+    converge_others = [server for server in cluster.servers.values() if server.id != 1]
+    last = converge_others[0].state.log.last_index
+    cluster.run_until(lambda: all(len(each.machine) >= last for each in converge_others), SOON_S, "laggards catch up")
+    second = someone_leads(cluster, without=1)
+    if second.id == 3:
+        second = elect(cluster, 2)
+    cluster.crash(second.id)
+    cluster.cut = {(other, 1) for other in cluster.servers}
+    someone_leads(cluster, without=1)
+
+
+def peace(seed: int) -> None:
+    """With everything in order a leader stays, and requests wait for no timer."""
+    for settings in ({}, {"pre_vote": False, "check_quorum": False}):
+        cluster = make(3, seed, **settings)
+        leader = someone_leads(cluster)
+        term = leader.state.current_term
+        cluster.run_for(3)
+        stays = leader.state.leader is not None and leader.state.current_term == term
+        require(stays, "leadership settles", cluster.describe())
+        cluster.propose()
+        index = leader.state.log.last_index
+        cluster.run_until(lambda: len(leader.machine) >= index, AT_ONCE_S, "writes are answered promptly")  # noqa: B023
+        converge(cluster, HEARTBEAT_S + AT_ONCE_S, "followers apply promptly")
+        for server_id in cluster.servers:
+            answered = cluster.watch.reads_answered
+            cluster.read(server_id)
+            cluster.run_until(
+                lambda: cluster.watch.reads_answered > answered,  # noqa: B023
+                AT_ONCE_S,
+                "reads are answered promptly",
+            )
+
+
+def a_follower_awaits_its_command(seed: int) -> None:
+    """A follower that forwarded a command applies it without waiting for a timer."""
+    cluster = make(3, seed, commit_news_delay_ms=50)
+    leader = elect(cluster, 1)
+    cluster.run_for(0.425)
+    leader.raft.propose([b"forwarded"], awaited_by=2)
+    cluster.carry_out(leader)
+    index = leader.state.log.last_index
+    cluster.run_until(lambda: len(cluster[2].machine) >= index, AT_ONCE_S, "who asked is told promptly")
+
+
+def a_server_flaps(seed: int) -> None:
+    """With pre-vote, a server whose link comes and goes keeps its term, and the leader its office."""
+    for check_quorum in (True, False):
+        cluster = make(3, seed, check_quorum=check_quorum)
+        leader = someone_leads(cluster)
+        term = leader.state.current_term
+        flapping = cluster.others(leader)[0]
+        for _ in range(4):
+            cluster.isolate(flapping.id)
+            cluster.run_for(0.8)
+            cluster.heal()
+            cluster.run_for(0.2)
+        terms = {server.state.current_term for server in cluster.live}
+        require(terms == {term} and cluster.leader is leader, _UNDISTURBED, cluster.describe())
+
+
+def a_flapping_server_times_out(seed: int) -> None:
+    """A server that reaches the others, but does not hear the leader, deposes nobody."""
+    cluster = make(3, seed, check_quorum=False)
+    leader = someone_leads(cluster)
+    term = leader.state.current_term
+    deaf = cluster.others(leader)[0]
+    cluster.cut = {(leader.id, deaf.id)}
+    cluster.run_for(2)
+    stays = cluster.leader is leader and leader.state.current_term == term
+    require(stays, _UNDISTURBED, cluster.describe())
+
+
+def the_leader_restarts_at_once(seed: int) -> None:
+    """A leader that restarts in a blink, and is the first to time out, need not wait until it is forgotten."""
+    cluster = make(3, seed)
+    leader = elect(cluster, 1)
+    cluster.run_for(0.1)
+    cluster.crash(1)
+    cluster.restart(1)
+    cluster.time_out(1)
+    cluster.run_until(lambda: leader.is_leading, AT_ONCE_S, "who was the leader may lead again")
+
+
+def long_log_old_term(seed: int) -> None:
+    """Of two servers, one with the longer log and one with the higher term, the first comes to lead."""
+    cluster = make(3, seed)
+    elect(cluster, 1)
+    converge(cluster)
+    cluster.isolate(1)
+    propose(cluster, 3)
+    for server_id in cluster.servers:
+        cluster.crash(server_id)
+    cluster[2].disk.hard_state = HardState(9, None)
+    cluster.heal()
+    cluster.restart(1)
+    cluster.restart(2)
+    someone_leads(cluster)
+
+
+def a_higher_term_comes_back(seed: int) -> None:
+    """Without pre-vote, a server whose term rose while it was away is taken in again."""
+    cluster = make(3, seed, pre_vote=False)
+    leader = someone_leads(cluster)
+    away = cluster.others(leader)[0]
+    cluster.isolate(away.id)
+    cluster.run_for(2)
+    propose(cluster, 2)
+    cluster.heal()
+    cluster.run_for(1)
+    converge(cluster)
+    answered = cluster.watch.reads_answered
+    someone_leads(cluster)
+    cluster.read(away.id)
+    cluster.run_until(lambda: cluster.watch.reads_answered > answered, AT_ONCE_S, "reads are answered promptly")
+
+
+def the_leader_hears_nobody(seed: int) -> None:
+    """A leader that is heard, and hears nobody, makes room for another."""
+    cluster = make(3, seed)
+    leader = someone_leads(cluster)
+    cluster.cut = {(other, leader.id) for other in cluster.servers}
+    someone_leads(cluster, without=leader.id)
+
+
+def the_leaders_disk_stalls(seed: int) -> None:
+    """A leader whose disk does not answer makes room for another."""
+    cluster = make(3, seed)
+    leader = elect(cluster, 1)
+    cluster.stalled = {1}
+    cluster.propose()
+    require(leader.writing, "a write is under way", cluster.describe())
+    someone_leads(cluster, without=1)
+
+
+# -- transfer and leases ---------------------------------------------------------------------------------------------
+
+_SUCCESSOR = "the successor leads soon"
+
+
+def leadership_is_handed_over(seed: int) -> None:
+    """A transfer waits for no timeout."""
+    cluster = make(3, seed)
+    elect(cluster, 1)
+    converge(cluster)
+    cluster.transfer(2)
+    cluster.run_until(lambda: cluster[2].is_leading, AT_ONCE_S, _SUCCESSOR)
+
+
+def the_successor_lags(seed: int) -> None:
+    """A successor that lacks entries gets them, and then leads."""
+    cluster = make(3, seed)
+    elect(cluster, 1)
+    converge(cluster)
+    cluster.delay = lambda source, to, message: 0.03 if {source, to} == {1, 2} else 0.001  # noqa: ARG005
+    propose(cluster, 20)
+    cluster.transfer(2)
+    cluster.run_until(lambda: cluster[2].is_leading, TIMEOUT_S, _SUCCESSOR)
+
+
+def commands_keep_coming(seed: int) -> None:
+    """A transfer ends although clients go on asking."""
+    cluster = make(3, seed)
+    elect(cluster, 1)
+    cluster.delay = lambda source, to, message: 0.02  # noqa: ARG005
+    cluster.run_for(0.1)
+    propose(cluster, 1)
+    cluster.transfer(2)
+    for _ in range(60):
+        cluster.propose()
+        cluster.run_for(0.005)
+    require(cluster[2].state.leader is not None, _SUCCESSOR, cluster.describe())
+
+
+def the_successor_is_gone(seed: int) -> None:
+    """A transfer to a server that is down is given up, and commands are taken again."""
+    cluster = make(3, seed)
+    elect(cluster, 1)
+    cluster.crash(2)
+    propose(cluster, 1)
+    cluster.transfer(2)
+    cluster.run_for(2 * TIMEOUT_S)
+    someone_leads(cluster)
+    require(cluster.propose(), "takes commands again", cluster.describe())
+
+
+def _read_at_the_old_leader(cluster: Cluster) -> None:
+    """Server 1 is cut off, server 2 campaigns: what that writes, a read at server 1 must not miss."""
+    cluster.isolate(1)
+    cluster.run_until(lambda: cluster[2].is_leading, AT_ONCE_S, LEADER_IN_TIME)
+    cluster.propose()
+    cluster.run_for(0.005)
+    cluster.read(1)
+    cluster.run_for(0.01)
+
+
+def a_lease_and_a_transfer(seed: int) -> None:
+    """A leader that asked another to campaign answers no read by its lease."""
+    cluster = make(3, seed, lease_reads=True)
+    elect(cluster, 1)
+    cluster.run_for(0.2)
+    cluster.transfer(2)
+    cluster.run_for(0.0015)
+    _read_at_the_old_leader(cluster)
+
+
+def a_lease_and_a_slow_transfer(seed: int) -> None:
+    """Nor does it get a new lease while its successor may still campaign."""
+    cluster = make(3, seed, lease_reads=True)
+    elect(cluster, 1)
+    cluster.run_for(0.2)
+
+    def delay(_source: ServerId, _to: ServerId, message: RaftMessage) -> float:
+        return 0.1 if isinstance(message, TimeoutNow) else 0.001
+
+    cluster.delay = delay
+    cluster.transfer(2)
+    cluster.run_for(0.1005)
+    _read_at_the_old_leader(cluster)
+
+
+def a_lease_and_slow_answers(seed: int) -> None:
+    """A lease is over before its voters may elect another leader, however late they answered."""
+    cluster = make(3, seed, lease_reads=True)
+    elect(cluster, 1)
+    cluster.run_for(0.2)
+    cluster.delay = lambda source, to, message: 0.25 if to == 1 else 0.001  # noqa: ARG005
+    cluster.run_for(0.1)
+    cluster.cut = {(1, 2), (1, 3)}
+    cluster.run_for(TIMEOUT_S + 0.005)
+    cluster.time_out(2)
+    _read_at_the_old_leader(cluster)
+
+
+ELECTIONS = (
+    all_start_together,
+    votes_get_lost,
+    a_stale_log_campaigns,
+    a_hopeless_server_asks,
+    the_deposed_leader_hears_nobody,
+    the_deposed_leader_sends_a_snapshot,
+    peace,
+    a_follower_awaits_its_command,
+    a_server_flaps,
+    a_flapping_server_times_out,
+    the_leader_restarts_at_once,
+    long_log_old_term,
+    a_higher_term_comes_back,
+    the_leader_hears_nobody,
+    the_leaders_disk_stalls,
+    leadership_is_handed_over,
+    the_successor_lags,
+    commands_keep_coming,
+    the_successor_is_gone,
+    a_lease_and_a_transfer,
+    a_lease_and_a_slow_transfer,
+    a_lease_and_slow_answers,
+)
+"""The scenes of this module."""

@@ -1,0 +1,103 @@
+"""Members that come, go, lead and are told."""
+
+from oarlock.raft.types import Configuration
+from oarlock.zoo.core.broken import require
+from oarlock.zoo.core.scenes.stage import AT_ONCE_S, SOON_S, TIMEOUT_S, converge, elect, make, someone_leads
+
+
+def a_removed_server_campaigns(seed: int) -> None:
+    """With check-quorum, a server that was removed while it was away deposes nobody when it is back."""
+    cluster = make(4, seed, pre_vote=False)
+    leader = elect(cluster, 1)
+    converge(cluster)
+    cluster.isolate(4)
+    require(cluster.change_membership({1, 2, 3}), "a leader changes members", cluster.describe())
+    cluster.run_for(4 * TIMEOUT_S)
+    term = leader.state.current_term
+    cluster.heal()
+    cluster.run_for(SOON_S)
+    stays = cluster.leader is leader or cluster[4] is cluster.leader
+    terms = [cluster[each].state.current_term for each in (1, 2, 3)]
+    require(stays and terms == [term] * 3, "a leader is not deposed without need", cluster.describe())
+
+
+def a_learner_is_left_alone(seed: int) -> None:
+    """A learner that hears nobody does not campaign."""
+    members = Configuration(voters=frozenset({1, 2, 3}), learners=frozenset({4}))
+    cluster = make(members, seed, pre_vote=False, check_quorum=False)
+    elect(cluster, 1)
+    converge(cluster)
+    term = cluster[4].state.current_term
+    cluster.isolate(4)
+    cluster.run_for(SOON_S)
+    require(cluster[4].state.current_term == term, "who has no vote does not campaign", cluster.describe())
+
+
+def a_removed_server_is_told(seed: int) -> None:
+    """A server that is removed gets to know it."""
+    cluster = make(4, seed)
+    elect(cluster, 1)
+    converge(cluster)
+    require(cluster.change_membership({1, 2, 3}), "a leader changes members", cluster.describe())
+
+    def knows() -> bool:
+        state = cluster[4].state
+        return 4 not in state.configuration.members and state.commit_index >= state.configuration_index
+
+    cluster.run_until(knows, SOON_S, "who is removed is told")
+
+
+def the_leader_is_removed(seed: int) -> None:
+    """A leader that is removed makes room at once."""
+    cluster = make(3, seed)
+    leader = elect(cluster, 1)
+    converge(cluster)
+    require(cluster.change_membership({2, 3}), "a leader changes members", cluster.describe())
+    cluster.run_until(lambda: leader.state.leader is None, AT_ONCE_S, "a removed leader makes room")
+    someone_leads(cluster, without=1)
+
+
+def everybody_is_replaced(seed: int) -> None:
+    """Joint consensus is entered, passed and left; who was three is three others."""
+    members = Configuration(voters=frozenset({1, 2, 3}), learners=frozenset({4, 5, 6}))
+    cluster = make(members, seed)
+    elect(cluster, 1)
+    converge(cluster)
+    require(cluster.change_membership({4, 5, 6}), "a leader changes members", cluster.describe())
+
+    def is_done() -> bool:
+        leader = cluster.leader
+        voters = leader.state.configuration.voters if leader is not None else frozenset()
+        return leader is not None and leader.is_leading and voters == {4, 5, 6} and leader.id in voters
+
+    cluster.run_until(is_done, SOON_S, "changes of members end")
+    cluster.run_for(0.5)
+    leader = someone_leads(cluster)
+    require(not leader.state.configuration.is_joint, "changes of members end", cluster.describe())
+
+
+def two_leaders_change_members(seed: int) -> None:
+    """Two leaders in turn, each changing one member at once, do not come to count on majorities that never meet."""
+    cluster = make(4, seed, pre_vote=False, check_quorum=False)
+    elect(cluster, 1)
+    converge(cluster)
+    cluster.isolate(1)
+    cluster.change_membership({1, 2, 3})
+    cluster.run_for(0.01)
+    cluster.time_out(2)
+    cluster.run_until(lambda: cluster[2].state.leader is not None, SOON_S, "leader in time")
+    cluster.change_membership({2, 3, 4})
+    cluster.run_for(0.05)
+    cluster.heal()
+    converge(cluster)
+
+
+MEMBERSHIP = (
+    a_removed_server_campaigns,
+    a_learner_is_left_alone,
+    a_removed_server_is_told,
+    the_leader_is_removed,
+    everybody_is_replaced,
+    two_leaders_change_members,
+)
+"""The scenes of this module."""

@@ -1,0 +1,151 @@
+"""Hunts: a mutant against scenes and seeds, in worker processes; a catch counts where the production code passes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from oarlock.zoo.mutant import Mutant
+from oarlock.zoo.worker import Answer, Catch, Hunt, Outcome, Request, Stage
+
+REPEATS: Final = 3
+"""Hunts of each mutant by chance, from seeds far apart: the median of what they needed is its score."""
+SEEDS_APART: Final = 1_000_000
+CORE_SEEDS: Final = 300
+NODE_SEEDS: Final = 100
+CORE_SECONDS: Final = 20.0
+NODE_SECONDS: Final = 60.0
+_GRACE_S: Final = 1800.0
+
+
+class WorkerFailed(Exception):
+    """A worker ended without an answer: the zoo is broken, not the mutant."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a mutant."""
+
+    mutant: str
+    scene: Catch | None
+    """The first directed schedule that catches it."""
+    chance: list[Outcome]
+    """Hunts by seeds of cores, or of whole servers."""
+
+    @property
+    def caught(self) -> Catch | None:
+        """The first catch, chance's if there is one."""
+        by_chance = [outcome.caught for outcome in self.chance if outcome.caught is not None]
+        return by_chance[0] if by_chance else self.scene
+
+    @property
+    def median_seeds(self) -> int | None:
+        """How many seeds it took; None if fewer than half the hunts caught it."""
+        needed = sorted(outcome.runs for outcome in self.chance if outcome.caught is not None)
+        middle = (len(self.chance) - 1) // 2
+        return needed[middle] if len(needed) > middle else None
+
+    @property
+    def seconds(self) -> float:
+        """Processor time of all hunts by chance."""
+        return sum(outcome.seconds for outcome in self.chance)
+
+
+def ask(request: Request) -> Answer:
+    """Have a worker carry out a request.
+
+    Raises:
+        WorkerFailed: It gave no answer.
+    """
+    source = str(Path(__file__).parents[2])
+    path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH")) if part)
+    done = subprocess.run(
+        [sys.executable, "-m", "oarlock.zoo.worker"],
+        input=msgspec.json.encode(request),
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        timeout=_GRACE_S,
+        check=False,
+    )
+    if done.returncode:
+        raise WorkerFailed(f"{request.mutant}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
+    return msgspec.json.decode(done.stdout, type=Answer)
+
+
+def hunts_for(mutant: Mutant, *, repeats: int = REPEATS, seeds: int | None = None) -> list[Hunt]:
+    """The scenes, where cores show the bug, and then hunts by chance, from seeds far apart."""
+    stage: Stage = mutant.stage
+    count = seeds or (CORE_SEEDS if stage == "core" else NODE_SEEDS)
+    chance = [Hunt(stage, 1 + repeat * SEEDS_APART, count) for repeat in range(repeats)]
+    return [Hunt("scenes", 1, 2), *chance] if stage == "core" else chance
+
+
+def hunt(mutant: Mutant, *, repeats: int = REPEATS, seeds: int | None = None, seconds: float | None = None) -> Verdict:
+    """Hunt a mutant.
+
+    Args:
+        mutant: Which.
+        repeats: Hunts by chance.
+        seeds: At most so many for each; None for the usual number.
+        seconds: Processor time for each; None for the usual limit.
+
+    Raises:
+        WorkerFailed: A worker gave no answer.
+    """
+    hunts = hunts_for(mutant, repeats=repeats, seeds=seeds)
+    limit = seconds or (CORE_SECONDS if mutant.stage == "core" else NODE_SECONDS)
+    answer = ask(Request(mutant.id, hunts, limit))
+    outcomes = [_confirmed(mutant, each, outcome, limit) for each, outcome in zip(hunts, answer.outcomes, strict=True)]
+    scene = outcomes[0].caught if mutant.stage == "core" else None
+    return Verdict(mutant=mutant.id, scene=scene, chance=outcomes[1:] if mutant.stage == "core" else outcomes)
+
+
+def _confirmed(mutant: Mutant, hunt_: Hunt, outcome: Outcome, seconds: float) -> Outcome:
+    """A catch that the production code shares is none: go on behind it."""
+    runs, spent = outcome.runs, outcome.seconds
+    while outcome.caught is not None and hunt_.stage != "scenes":
+        seed = int(outcome.caught.where)
+        if ask(Request(None, [Hunt(hunt_.stage, seed, 1)])).outcomes[0].caught is None:
+            return Outcome(outcome.caught, runs, spent)
+        left = hunt_.first + hunt_.count - seed - 1
+        if left <= 0 or spent > seconds:
+            return Outcome(None, runs, spent)
+        outcome = ask(Request(mutant.id, [Hunt(hunt_.stage, seed + 1, left)], seconds)).outcomes[0]
+        runs, spent = runs + outcome.runs, spent + outcome.seconds
+    return Outcome(outcome.caught, runs, spent)
+
+
+def hunt_all(
+    mutants: Sequence[Mutant],
+    *,
+    jobs: int = 2,
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,  # noqa: ARG005
+    repeats: int = REPEATS,
+    seeds: int | None = None,
+    seconds: float | None = None,
+) -> list[Verdict]:
+    """Hunt many mutants, each in a process of its own, some at a time.
+
+    Args:
+        mutants: Which, in this order.
+        jobs: How many processes at a time.
+        on_verdict: Told of each as it comes.
+        repeats: As for `hunt`.
+        seeds: As for `hunt`.
+        seconds: As for `hunt`.
+
+    Raises:
+        WorkerFailed: A worker gave no answer.
+    """
+
+    def one(mutant: Mutant) -> Verdict:
+        verdict = hunt(mutant, repeats=repeats, seeds=seeds, seconds=seconds)
+        on_verdict(verdict)
+        return verdict
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(one, mutants))

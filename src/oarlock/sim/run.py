@@ -19,7 +19,7 @@ from oarlock.sim.observer import PropertyBroken
 from oarlock.sim.process import Server
 from oarlock.sim.schedule import ClientOperation, Schedule
 from oarlock.sim.trace import Trace
-from oarlock.sim.verdict import judge
+from oarlock.sim.verdict import Judgement, judge
 
 ELECTIONS_AFTER_HEALING: Final = 10
 """Within so many election timeouts there must be a leader."""
@@ -55,6 +55,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """States held against the invariants."""
     wall_s: float
     wgl_verdict: Verdict
+    """Of the search that knows nothing of the log; unknown where it was too long, or the run ended before."""
 
     @property
     def events_per_s(self) -> float:
@@ -83,8 +84,8 @@ def run_schedule(schedule: Schedule, *, trace_to: IO[bytes] | None = None) -> Re
         began = time.perf_counter()
         simulation = Simulation(schedule, Trace(trace_to))
         try:
-            violations = _violations(simulation)
-            return _report(simulation, violations, began)
+            judgement = _judgement(simulation)
+            return _report(simulation, judgement, began)
         finally:
             simulation.close()
 
@@ -105,15 +106,17 @@ def _undisturbed() -> Iterator[None]:
             gc.enable()
 
 
-def _violations(simulation: Simulation) -> list[Violation]:
+def _judgement(simulation: Simulation) -> Judgement:
     try:
         simulation.begin()
         simulation.scheduler.run_until(simulation.schedule.settings.duration_s)
         _settle(simulation)
-        judgement = judge(simulation.clients.requests, simulation.observer.applied, simulation.observer.committed_at)
+        return judge(simulation.clients.requests, simulation.observer.applied, simulation.observer.committed_at)
     except PropertyBroken as broken:
-        return [broken.violation]
-    return judgement.violations
+        judgement = Judgement()
+        judgement.violations.append(broken.violation)
+        judgement.wgl_verdict = Verdict.UNKNOWN
+        return judgement
 
 
 def _settle(simulation: Simulation) -> None:
@@ -252,12 +255,12 @@ def _broken(name: str, sentence: str) -> PropertyBroken:
     return PropertyBroken(Violation(name, sentence))
 
 
-def _report(simulation: Simulation, violations: list[Violation], began: float) -> Report:
+def _report(simulation: Simulation, judgement: Judgement, began: float) -> Report:
     requests = simulation.clients.requests
     return Report(
         seed=simulation.schedule.seed,
-        ok=not violations,
-        violations=violations,
+        ok=not judgement.violations,
+        violations=judgement.violations,
         trace_hash=simulation.trace.hexdigest(),
         servers=len(simulation.ids),
         faults=len(simulation.schedule.faults),
@@ -277,5 +280,5 @@ def _report(simulation: Simulation, violations: list[Violation], began: float) -
         callbacks=simulation.callbacks,
         observations=simulation.observer.monitor.events,
         wall_s=time.perf_counter() - began,
-        wgl_verdict=Verdict.OK,
+        wgl_verdict=judgement.wgl_verdict,
     )

@@ -1,5 +1,6 @@
 """Figure 2, Rules for Servers, leaders: VL-1 and L-1 to L-4, with flow control and the guide's backtracking."""
 
+import msgspec
 import pytest
 from tests.support.raft_server import accepted, append_entries, grant_votes, leader, log_of, refused, server
 
@@ -320,10 +321,31 @@ def test_backtracking_stays_above_match_index() -> None:
     assert sender.facts()["next_index"][2] == 3
     sender.forget_rules()
     before = sender.facts()
+    sent_before = sender.state.leader.peers[2].known_at_request_id
     for prev in (1, 2, 3, 9):
-        sender.step(refused(sender, 2, prev, 0, 1))
+        sender.step(msgspec.structs.replace(refused(sender, 2, prev, 0, 1), request_id=sent_before))
     assert sender.changes(before) == {}
     assert "L-3b" not in sender.rules()
+
+
+def test_a_follower_that_denies_what_it_acknowledged_is_served_anew() -> None:
+    """DL-1: asked after its success was known, it lacks entries it had: told of, and replicated to from further back."""
+    sender = leader(log=[1, 1, 1], term=1)
+    sender.step(accepted(sender, 2, 4))
+    sender.step(accepted(sender, 3, 4))
+    assert sender.state.commit_index == 4
+    sender.beat()
+    sender.raft.step(refused(sender, 2, 4, 0, 3), sender.state.now)
+    ready = sender.raft.ready()
+    assert ready.lost_data == [2]
+    assert {"DL-1"} <= sender.rules()
+    assert sender.facts()["match_index"][2] == 0
+    assert sender.state.commit_index == 4
+    (probe,) = [message for to, message in ready.messages if to == 2]
+    assert (probe.prev_log_index, [entry.index for entry in probe.entries]) == (3, [4])
+    sender.step(refused(sender, 2, 3, 0, 3))
+    sender.step(accepted(sender, 2, 4))
+    assert sender.facts()["match_index"][2] == 4
 
 
 def test_a_repeated_refusal_is_stale() -> None:

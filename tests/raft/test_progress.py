@@ -20,7 +20,7 @@ def test_a_new_follower_is_probed() -> None:
 def test_replicating_starts_behind_match_index() -> None:
     """L-3: a window full of messages pauses; going over to it begins with an empty one."""
     new = progress()
-    new.raise_match(7)
+    new.raise_match(7, 0)
     new.become_replicate()
     assert (new.mode, new.next_index) == (Mode.REPLICATE, 8)
     for index in (8, 9, 10):
@@ -34,7 +34,7 @@ def test_replicating_starts_behind_match_index() -> None:
 def test_probing_counts_on_nothing_sent() -> None:
     """L-3, L-3b: back to the last index known to agree, the news of commitment included."""
     one = progress()
-    one.raise_match(4)
+    one.raise_match(4, 0)
     one.become_replicate()
     one.next_index = 9
     one.sent_commit = 7
@@ -59,7 +59,7 @@ def test_a_snapshot_pauses_entries() -> None:
 def test_news_of_commitment_is_due_as_far_as_the_follower_agrees() -> None:
     """L-3, AE-5: without entries to send, only a commit index above what it can know, and within what it has."""
     one = progress(next_index=5)
-    one.raise_match(4)
+    one.raise_match(4, 0)
     assert not one.is_due(4, 0)
     assert one.is_due(4, 2)
     one.become_replicate()
@@ -76,18 +76,18 @@ def test_news_of_commitment_is_due_as_far_as_the_follower_agrees() -> None:
 def test_match_index_only_rises() -> None:
     """L-3a, G19: and next_index stays above it, but is not pulled back to it."""
     one = progress(next_index=3)
-    assert one.raise_match(6)
+    assert one.raise_match(6, 0)
     assert (one.match_index, one.next_index) == (6, 7)
     one.next_index = 12
-    assert not one.raise_match(6)
-    assert not one.raise_match(2)
+    assert not one.raise_match(6, 0)
+    assert not one.raise_match(2, 0)
     assert (one.match_index, one.next_index) == (6, 12)
 
 
 def test_next_index_is_not_lowered_to_match_index() -> None:
     """BT-2, G20: whatever a refusal names."""
     one = progress(next_index=9)
-    one.raise_match(4)
+    one.raise_match(4, 0)
     one.lower_next(7)
     assert (one.mode, one.next_index) == (Mode.PROBE, 7)
     one.lower_next(1)

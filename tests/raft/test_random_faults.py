@@ -18,6 +18,9 @@ NOT_REACHED = {
     "SP-4": "as SP-1",
     "SP-5": "as SP-1",
     "CL-Q6": "above the core",
+    "NS-1": "no disk is replaced in these runs",
+    "NS-2": "as NS-1",
+    "DL-1": "no disk loses what it synced in these runs",
     "CL-Q7": "above the core",
 }
 """Rules that no run fires, each with the reason."""

@@ -102,9 +102,13 @@ class Disk:
 class Server:
     """A core and what carries out its effects."""
 
-    def __init__(self, config: RaftConfig, disk: Disk, *, seed: int = 0, asynchronous: bool = False) -> None:
+    def __init__(
+        self, config: RaftConfig, disk: Disk, *, seed: int = 0, asynchronous: bool = False, is_new: bool = False
+    ) -> None:
         self.config = config
         self.disk = disk
+        self.is_new = is_new
+        """As a file beside the log would say: the disk began empty, and has not caught up."""
         self.rng = random.Random(seed * 1_000_003 + config.server_id)
         self.asynchronous = asynchronous
         """Whether disk and machine are moved on by `complete_write` and `apply_next` alone."""
@@ -134,12 +138,20 @@ class Server:
             hard_state=self.disk.hard_state,
             log=Log(self.disk.base, self.disk.entries),
             applied_index=len(self.machine),
+            is_new=self.is_new,
             tracer=lambda rule, operands: self.fired.append((rule, operands)),
             check_invariants=True,
         )
         newest = self.disk.newest_snapshot()
         if newest is not None:
             self.raft.snapshot_taken(newest)
+
+    def wipe(self, now: float) -> None:
+        """Begin a life on an empty disk, as the server of the same id."""
+        first = SnapshotMetadata(0, 0, self.disk.base.configuration)
+        self.disk = Disk(first, HardState(), (), ())
+        self.is_new = True
+        self.start(now)
 
     # -- what tests look at --------------------------------------------------------------------------------------
 
@@ -359,6 +371,7 @@ def server(
     applied: Index | None = None,
     configuration: Configuration | None = None,
     asynchronous: bool = False,
+    is_new: bool = False,
     **settings: object,
 ) -> Server:
     """A server that starts with this term, vote and log (terms of the entries after `base`), and has applied so much."""
@@ -372,7 +385,7 @@ def server(
     disk = Disk(metadata, HardState(max(term, last_term), vote), entries, tuple(machine))
     if base_index:
         disk.snapshots[metadata] = tuple(machine[:base_index])
-    return Server(RaftConfig(server_id=server_id, **settings), disk, asynchronous=asynchronous)
+    return Server(RaftConfig(server_id=server_id, **settings), disk, asynchronous=asynchronous, is_new=is_new)
 
 
 def leader(*args: object, **state: object) -> Server:

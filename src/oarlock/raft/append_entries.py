@@ -42,6 +42,9 @@ def on_append_entries(state: RaftState, message: AppendEntries) -> None:
     if commit_index > state.commit_index:
         state.fire("AE-5", message.leader_commit, last_new_index, state.commit_index)
         state.commit_to(commit_index)
+    if state.is_new and state.log.term(state.commit_index) == message.term:
+        state.fire("NS-2", state.commit_index, message.term)
+        state.is_new = False
     _accept(state, message, last_new_index)
 
 

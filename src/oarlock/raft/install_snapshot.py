@@ -131,7 +131,7 @@ def on_install_snapshot_reply(state: RaftState, leader: LeaderState, message: In
         state.fire("RS-1", "InstallSnapshotReply", message.request_id)
         return
     if message.done:
-        progress.raise_match(message.last_included_index)
+        progress.raise_match(message.last_included_index, state.request_counter)
         progress.become_probe()
         return
     progress.snapshot_offset = message.next_offset

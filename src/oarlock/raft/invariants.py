@@ -98,5 +98,6 @@ def _step_claims(state: RaftState, before: Moment) -> list[tuple[bool, str]]:
     if stayed_leader and state.leader is not None:
         for peer, match_index in before.match_index:
             progress = state.leader.peers.get(peer)
-            claims.append((progress is None or progress.match_index >= match_index, "match_index never falls"))
+            fell = progress is not None and progress.match_index < match_index
+            claims.append((not fell or peer in state.lost_data, "match_index never falls, unless data were lost"))
     return claims

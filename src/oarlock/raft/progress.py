@@ -66,6 +66,7 @@ class Progress:
         "chunk_request_id",
         "chunk_sent_at",
         "inflight",
+        "known_at_request_id",
         "last_heard",
         "leaving_since",
         "match_index",
@@ -81,6 +82,8 @@ class Progress:
     def __init__(self, next_index: Index, inflight: Inflight, now: float) -> None:
         self.next_index = next_index
         self.match_index: Index = 0
+        self.known_at_request_id = 0
+        """The newest request when match_index became known; the follower had it before any later one was sent."""
         self.mode = Mode.PROBE
         self.inflight = inflight
         self.probe_outstanding = False
@@ -142,14 +145,25 @@ class Progress:
         self.snapshot = metadata
         self.snapshot_offset = 0
 
-    def raise_match(self, match_index: Index) -> bool:
+    def raise_match(self, match_index: Index, newest_request_id: int) -> bool:
         """A success up to `match_index` (L-3a). Never moves back (G19). Returns whether it is news."""
         is_news = match_index > self.match_index
         if is_news:
             self.match_index = match_index
+            self.known_at_request_id = newest_request_id
             self.inflight.acknowledge(match_index)
         self.next_index = max(self.next_index, self.match_index + 1)
         return is_news
+
+    def forget_match(self) -> None:
+        """The follower has lost what it acknowledged (DL-1): begin with it as with a new one."""
+        self.next_index = self.match_index
+        self.match_index = 0
+        self.sent_commit = 0
+        self.mode = Mode.PROBE
+        self.probe_outstanding = False
+        self.inflight.clear()
+        self.snapshot = None
 
     def lower_next(self, next_index: Index) -> None:
         """The logs differ before next_index: probe at `next_index`, but never at or below match_index (BT-2)."""

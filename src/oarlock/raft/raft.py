@@ -79,6 +79,8 @@ class Raft:
         hard_state: Term and vote as the disk had them.
         log: The log as the disk had it.
         applied_index: How far the state machine's own durable state had come.
+        is_new: This server's disk began empty and has not yet caught up with a leader: it may have voted and
+            acknowledged in an earlier life that it cannot remember (NS-1). `state.is_new` says when that is over.
         tracer: Called for every rule that acts; None costs next to nothing.
         check_invariants: Check every state and step; for tests and simulation.
 
@@ -95,6 +97,7 @@ class Raft:
         hard_state: HardState,
         log: Log,
         applied_index: Index,
+        is_new: bool = False,
         tracer: Tracer | None = None,
         check_invariants: bool = False,
     ) -> None:
@@ -103,7 +106,7 @@ class Raft:
                 f"the state machine stands at index {applied_index}, but the log holds {log.base_index} to "
                 f"{log.last_index}"
             )
-        self.state = RaftState(config, rng, now, hard_state, log, applied_index, tracer)
+        self.state = RaftState(config, rng, now, hard_state, log, applied_index, tracer, is_new)
         self._ready_number = 0
         self._has_news = False
         self._check_invariants = check_invariants
@@ -185,10 +188,9 @@ class Raft:
         state = self.state
         if state.leader is None:
             return state.last_contact + state.election_wait
-        stall = state.disk_writes[0].since + state.config.election_timeout if state.disk_writes else math.inf
         if not state.config.check_quorum:
-            return stall
-        return min(stall, state.leader.last_quorum_check + state.config.election_timeout)
+            return state.disk_stall_deadline
+        return min(state.disk_stall_deadline, state.leader.last_quorum_check + state.config.election_timeout)
 
     def propose(self, commands: list[bytes], awaited_by: ServerId | None = None) -> list[tuple[Index, Term]]:
         """Append commands to the log; index and term identify each. Committing them is not promised.
@@ -326,10 +328,11 @@ class Raft:
             chunks=state.chunks,
             snapshot_wanted=state.snapshot_wanted,
             compact_to=state.compact_to,
+            lost_data=state.lost_data,
             lost_leadership=state.lost_leadership,
         )
         state.messages, state.messages_after_persist = [], []
-        state.reads, state.chunk_requests, state.chunks = [], [], []
+        state.reads, state.chunk_requests, state.chunks, state.lost_data = [], [], [], []
         state.snapshot_to_install, state.compact_to = None, None
         state.discard_log = state.snapshot_wanted = state.lost_leadership = False
         state.first_unsaved = state.log.last_index + 1
@@ -367,6 +370,7 @@ class Raft:
             write = state.disk_writes.popleft()
             state.hard_state_writes -= write.has_hard_state
             state.log.durable_index = max(state.log.durable_index, write.last_index)
+            state.last_persisted = state.now
         if state.leader is not None and state.log.durable_index > state.commit_index:
             advance_commit_index(state, state.leader)
         self._conclude(is_news=self._applicable_index() > state.handed_to_apply)

@@ -72,6 +72,8 @@ class Ready(msgspec.Struct):
     """A follower needs a snapshot and none is at hand: make one, then call `Raft.snapshot_taken`."""
     compact_to: SnapshotMetadata | None
     """The log's new base after `Raft.compact`; entries up to it may be deleted from disk."""
+    lost_data: list[ServerId]
+    """Followers that deny entries they had acknowledged: their disks lost data (DL-1). To be logged as errors."""
     lost_leadership: bool
     """This server was leader and is no more: proposals not yet applied have an unknown outcome."""
 

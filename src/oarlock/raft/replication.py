@@ -166,7 +166,7 @@ def _on_success(state: RaftState, leader: LeaderState, progress: Progress, messa
     if message.match_index > state.log.last_index:
         state.fire("RS-1", "AppendEntriesReply", message.match_index)
         return
-    is_news = progress.raise_match(message.match_index)
+    is_news = progress.raise_match(message.match_index, state.request_counter)
     if is_news:
         state.fire("L-3a", message.source, message.match_index)
     match progress.mode:
@@ -190,6 +190,11 @@ def _on_success(state: RaftState, leader: LeaderState, progress: Progress, messa
 
 def _on_mismatch(state: RaftState, progress: Progress, message: AppendEntriesReply) -> None:
     """Skip back over the whole conflicting term (L-3b, BT-2)."""
+    if message.prev_log_index <= progress.match_index and message.request_id > progress.known_at_request_id:
+        state.fire("DL-1", message.source, message.prev_log_index, progress.match_index)
+        state.lost_data.append(message.source)
+        progress.forget_match()
+        return
     is_stale = (
         message.prev_log_index <= progress.match_index
         or message.prev_log_index >= progress.next_index

@@ -4,7 +4,7 @@ from oarlock.raft.messages import PreVote, PreVoteReply, RequestVote, RequestVot
 from oarlock.raft.quorum import VoteResult, vote_result
 from oarlock.raft.roles import become_candidate, become_follower, become_leader, become_pre_candidate
 from oarlock.raft.state import CandidateState, RaftState, Role
-from oarlock.raft.types import ServerId
+from oarlock.raft.types import Index, ServerId
 
 
 def on_election_timeout(state: RaftState) -> None:
@@ -14,7 +14,11 @@ def on_election_timeout(state: RaftState) -> None:
         state.fire("MC-8", state.configuration_index)
         state.reset_election_timer()
         return
-    if state.disk_is_stalled or state.snapshot_to_install is not None:
+    if (
+        state.disk_is_stalled
+        or state.snapshot_to_install is not None
+        or _may_have_forgotten(state, state.log.last_index)
+    ):
         state.reset_election_timer()
         return
     state.fire("C-4" if state.role is Role.CANDIDATE else "F-2", state.now - state.last_contact)
@@ -65,6 +69,7 @@ def on_pre_vote(state: RaftState, message: PreVote) -> None:
         message.term > state.current_term
         and state.log.is_up_to_date(message.last_log_index, message.last_log_term)
         and (is_own_leader or not state.has_live_leader)
+        and not _may_have_forgotten(state, message.last_log_index)
     )
     state.fire(
         "PV-2",
@@ -86,8 +91,10 @@ def on_request_vote(state: RaftState, message: RequestVote) -> None:
         granted = False
     else:
         state.fire("F-1", message.source)
-        granted = state.voted_for in (None, message.source) and state.log.is_up_to_date(
-            message.last_log_index, message.last_log_term
+        granted = (
+            not _may_have_forgotten(state, message.last_log_index)
+            and state.voted_for in (None, message.source)
+            and state.log.is_up_to_date(message.last_log_index, message.last_log_term)
         )
         state.fire(
             "RV-2",
@@ -101,6 +108,17 @@ def on_request_vote(state: RaftState, message: RequestVote) -> None:
         state.reset_election_timer()
     reply = RequestVoteReply(state.server_id, state.current_term, message.request_id, granted)
     state.send_when_true(message.source, reply)
+
+
+def _may_have_forgotten(state: RaftState, last_log_index: Index) -> bool:
+    """Whether this server may not vote for a log that ends there, since it may have acknowledged a longer one (NS-1).
+
+    All logs are empty when a cluster begins; a log that is not can lack what this disk held before it was replaced.
+    """
+    if state.is_new and last_log_index > 0:
+        state.fire("NS-1", last_log_index)
+        return True
+    return False
 
 
 def on_vote_reply(state: RaftState, message: RequestVoteReply | PreVoteReply) -> None:

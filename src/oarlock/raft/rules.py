@@ -150,6 +150,15 @@ _EXTENSIONS = {
         Figure.SECTION_5_3,
         "The leader skips the conflicting term whole, never to match_index or below.",
     ),
+    "NS-1": (Figure.PRACTICE, "A server on a new disk votes for no log, until it has all that a leader has committed."),
+    "NS-2": (
+        Figure.PRACTICE,
+        "It then counts as any other: an entry of the leader's own term, committed, is in its log.",
+    ),
+    "DL-1": (
+        Figure.PRACTICE,
+        "A follower that denies what it acknowledged has lost data: it is served anew, and loudly.",
+    ),
     "LC-1": (
         Figure.SECTION_7,
         "The log is compacted only up to what was applied and is held durably elsewhere.",

@@ -3,6 +3,7 @@
 Leader and candidate state exist only while that role is held, so nothing of an old term can be read in a new one.
 """
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -152,6 +153,7 @@ class RaftState:
         log: Log,
         applied_index: Index,
         tracer: Tracer | None,
+        is_new: bool = False,
     ) -> None:
         self.config = config
         self.rng = rng
@@ -160,6 +162,9 @@ class RaftState:
         # Persistent state on all servers (P-1).
         self.current_term: Term = hard_state.current_term
         self.voted_for: ServerId | None = hard_state.voted_for
+        self.is_new = is_new
+        """Whether this disk began empty and has not caught up yet: what it acknowledged before, if it lived before, it
+        has forgotten (NS-1)."""
         self.log = log
         # Volatile state on all servers (V-1): what was applied survived with the machine, so it is committed.
         self.fire("V-1", log.base_index, applied_index)
@@ -201,10 +206,13 @@ class RaftState:
         self.snapshot_wanted = False
         self.compact_to: SnapshotMetadata | None = None
         self.lost_leadership = False
+        self.lost_data: list[ServerId] = []
         self.first_unsaved: Index = log.last_index + 1
         """Entries from here on are not yet in any `Ready`."""
         self.saved_hard_state = hard_state
         self.disk_writes: deque[DiskWrite] = deque()
+        self.last_persisted = now
+        """When the disk last completed a write."""
         self.hard_state_writes = 0
         """How many of them carry a hard state."""
 
@@ -272,9 +280,15 @@ class RaftState:
 
     @property
     def disk_is_stalled(self) -> bool:
-        """Whether the oldest disk write has been under way for an election timeout (CQ-4)."""
-        # Compared as `election_deadline` computes it: a difference could round to just below the timeout.
-        return bool(self.disk_writes) and self.now >= self.disk_writes[0].since + self.config.election_timeout
+        """Whether the disk has had writes to do for an election timeout, and completed none (CQ-4)."""
+        return self.now >= self.disk_stall_deadline
+
+    @property
+    def disk_stall_deadline(self) -> float:
+        """When the disk counts as stalled: an election timeout after it last completed a write, or had none to do."""
+        if not self.disk_writes:
+            return math.inf
+        return max(self.disk_writes[0].since, self.last_persisted) + self.config.election_timeout
 
     # -- messages ------------------------------------------------------------------------------------------------
 

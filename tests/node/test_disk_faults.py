@@ -44,6 +44,29 @@ async def test_what_waits_for_a_sync_shares_the_next(tmp_path: Path) -> None:
         assert disk.syncs - before <= 2
 
 
+async def test_large_values_do_not_share_one_long_write(tmp_path: Path) -> None:
+    """However much waits for the disk, one write takes a few megabytes of it, in order, and loses nothing."""
+    disk = FaultyDisk()
+    async with NodeCluster(
+        tmp_path, 1, disks={1: disk}, election_timeout_ms=60_000, heartbeat_interval_ms=30, segment_bytes=8 << 20
+    ) as cluster:
+        node = await cluster.leader()
+        await node.propose(b"warm")
+        disk.open_gate.clear()
+        futures = [node.propose(b"first")]
+        await eventually(disk.stalled.is_set, "the sync waits")
+        before = node.counters.wal_writes
+        values = [bytes([number]) * (1 << 20) for number in range(11)] + [b"z" * (5 << 20), b"last"]
+        for value in values:
+            futures.append(node.propose(value))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        disk.open_gate.set()
+        assert await asyncio.gather(*futures) == list(range(2, 3 + len(values)))
+        assert node.counters.wal_writes - before >= 5, "the first, 4 + 4 + 3 MiB, and the one above the limit"
+        assert cluster.machine(1).words == [b"warm", b"first", *values]
+
+
 async def test_no_acknowledgement_before_the_followers_disks(tmp_path: Path) -> None:
     """P-1: followers acknowledge only what is on their disks; without a majority of disks nothing is answered."""
     disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}

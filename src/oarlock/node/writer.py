@@ -1,7 +1,7 @@
 """The group-commit writer: what waits while one sync runs goes to disk together with the next.
 
-Batches are written in the order of their `Ready`s, by one thread, never on the loop. When a write is durable the
-messages that waited for it leave at once, and the owner learns how far the disk has come.
+Batches are written in the order of their `Ready`s, by one thread, never on the loop, a few megabytes at a time. When a
+write is durable the messages that waited for it leave at once, and the owner learns how far the disk has come.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ _FULL_RETRY_S: Final = 1.0
 """How often a write that found the disk full is tried again."""
 _SEAL_AFTER_S: Final = 1.0
 """How long the log must have been idle before it is sealed, so that no proposal waits behind that."""
+_WRITE_BYTES: Final = 4 << 20
+"""Entry bytes of one write: large values must not make one last an election timeout, which would cost a leadership."""
 
 
 class WriterEvents(msgspec.Struct, frozen=True):
@@ -109,8 +111,10 @@ class Writer:
         if self._stopped:
             self._tell_idle()
             return
-        batch = self._failed + self._waiting
-        self._failed, self._waiting = [], []
+        waiting = self._failed + self._waiting
+        count = _fitting(waiting)
+        batch = waiting[:count]
+        self._failed, self._waiting = [], waiting[count:]
         writes = [_disk_part(ready) for ready in batch if ready.must_persist]
         if not writes:
             self._finish(batch)
@@ -238,6 +242,17 @@ class Writer:
 
 def _error_of(future: asyncio.Future[Any]) -> BaseException | None:
     return asyncio.CancelledError() if future.cancelled() else future.exception()
+
+
+def _fitting(waiting: list[Ready]) -> int:
+    """How many, from the first on, one write takes: at least all up to the first that brings entries."""
+    size = 0
+    for count, ready in enumerate(waiting):
+        more = sum(len(entry.data) for entry in ready.entries)
+        if size and size + more > _WRITE_BYTES:
+            return count
+        size += more
+    return len(waiting)
 
 
 def _disk_part(ready: Ready) -> Batch:

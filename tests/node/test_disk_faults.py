@@ -196,24 +196,85 @@ async def test_full_leader_makes_way(tmp_path: Path) -> None:
         assert sorted(cluster.machine(1).words) == sorted([b"before", b"caught", b"goes on"])
 
 
-async def test_low_space_refuses_before_it_is_too_late(tmp_path: Path) -> None:
-    """Below the reserve proposals are refused, also those forwarded by others, while leadership and reads go on."""
+async def test_leader_low_on_space_hands_over(tmp_path: Path) -> None:
+    """A leader low on space hands over before its disk is full: writes go on through every server, it included."""
     disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
-    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000, election_timeout_ms=2000) as cluster:
+    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000, election_timeout_ms=1000) as cluster:
+        old = await cluster.leader()
+        await old.propose(b"before")
+        disks[old.config.server_id].free = 10
+        others = {server_id for server_id in disks if server_id != old.config.server_id}
+        await eventually(lambda: any(cluster.nodes[server_id].is_leader for server_id in others), "another leads")
+        for node in cluster.nodes.values():
+            await node.propose(b"through %d" % node.config.server_id)
+        assert old.disk_is_full
+        assert old.status().disk_full
+        assert not old.is_leader
+
+
+async def test_low_on_space_does_not_keep_leadership(tmp_path: Path) -> None:
+    """A server low on space that leads again hands over again, and finds the one with room among the others."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000) as cluster:
+        first = await cluster.leader()
+        await first.propose(b"before")
+        with_room = min(disks)
+        for server_id in (2, 3):
+            disks[server_id].free = 10
+        for server_id in (2, 3):
+            await eventually(lambda node=cluster.nodes[server_id]: node.disk_is_full, "low space is noticed")
+        for server_id in (3, 2):
+            leader = await cluster.leader()
+            await cluster.all_applied()
+            if leader.config.server_id != server_id:
+                await leader.transfer_leadership(server_id)
+            await eventually(lambda: cluster.nodes[with_room].is_leader, "the one with room leads")
+        assert await cluster.nodes[3].propose(b"after") == 2
+
+
+async def test_low_space_everywhere_refuses_writes(tmp_path: Path) -> None:
+    """Where no server has room, writes are refused, also those forwarded; reads go on, and all is well with space."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000) as cluster:
+        leader = await cluster.leader()
+        await leader.propose(b"before")
+        for disk in disks.values():
+            disk.free = 10
+        owners = [node._owner for node in cluster.nodes.values()]
+        await eventually(lambda: all(owner.refusal for owner in owners), "low space is noticed everywhere")
+        for node in cluster.nodes.values():
+            with pytest.raises(DiskFull):
+                await node.propose(b"refused")
+            await node.read_barrier()
+        for disk in disks.values():
+            disk.free = None
+        await eventually(lambda: not any(node.disk_is_full for node in cluster.nodes.values()), "space is noticed")
+        assert await leader.propose(b"after") == 2
+
+
+async def test_follower_low_on_space_forwards(tmp_path: Path) -> None:
+    """A follower low on space forwards writes to the leader, which has room, and they succeed."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000, election_timeout_ms=1000) as cluster:
         leader = await cluster.leader()
         follower = await cluster.follower()
-        await leader.propose(b"before")
-        disks[leader.config.server_id].free = 10
-        await eventually(lambda: leader.disk_is_full, "low space is noticed")
-        with pytest.raises(DiskFull):
-            await leader.propose(b"refused")
-        with pytest.raises(DiskFull):
-            await follower.propose(b"refused by the leader")
-        await follower.read_barrier()
+        disks[follower.config.server_id].free = 10
+        await eventually(lambda: follower.disk_is_full, "low space is noticed")
+        assert await follower.propose(b"forwarded") == 1
         assert leader.is_leader
-        disks[leader.config.server_id].free = None
-        await eventually(lambda: not leader.disk_is_full, "space is noticed")
-        assert await follower.propose(b"after") == 2
+
+
+async def test_reserve_is_proportional(tmp_path: Path) -> None:
+    """The reserve is at most a twentieth of the volume: a small disk can be used."""
+    disk = FaultyDisk()
+    disk.volume, disk.free = 2_000_000, 150_000
+    async with NodeCluster(tmp_path, 1, disks={1: disk}, disk_reserve_bytes=32 << 20) as cluster:
+        node = await cluster.leader()
+        assert await node.propose(b"there is room") == 1
+        disk.free = 99_000
+        await eventually(lambda: node.disk_is_full, "less than a twentieth")
+        with pytest.raises(DiskFull, match="99000 bytes left"):
+            await node.propose(b"refused")
 
 
 async def test_machine_storage_without_room(tmp_path: Path) -> None:

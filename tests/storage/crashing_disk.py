@@ -238,7 +238,10 @@ class CrashingDisk:
 
     def free_bytes(self, directory: Path) -> int:
         used = sum(len(inode.current) for inode in self.names.values() if inode is not None)
-        return (self.capacity if self.capacity is not None else 1 << 40) - used
+        return self.volume_bytes(directory) - used
+
+    def volume_bytes(self, directory: Path) -> int:
+        return self.capacity if self.capacity is not None else 1 << 40
 
     def lock_directory(self, directory: Path) -> "CrashingLock":
         if directory in self.locked:

@@ -20,6 +20,7 @@ class FaultyDisk(PosixDisk):
         self.full = False
         self.fail_sync = False
         self.free: int | None = None
+        self.volume: int | None = None
         self.syncs = 0
         self.sync_threads: set[int] = set()
 
@@ -32,6 +33,9 @@ class FaultyDisk(PosixDisk):
 
     def free_bytes(self, directory: Path) -> int:
         return super().free_bytes(directory) if self.free is None else self.free
+
+    def volume_bytes(self, directory: Path) -> int:
+        return super().volume_bytes(directory) if self.volume is None else self.volume
 
 
 class _FaultyFile:

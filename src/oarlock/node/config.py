@@ -63,7 +63,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     segment_bytes: int = 16 << 20
     """Size of one file of the log."""
     disk_reserve_bytes: int = 32 << 20
-    """Free space below which proposals are refused, so that votes and terms still find room."""
+    """Free space below which a leader hands over and appends nothing, so that votes and terms still find room.
+
+    At most a twentieth of the volume.
+    """
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

@@ -1,4 +1,4 @@
-"""Handing over leadership: asked for by an operator, and before an orderly stop (LT)."""
+"""Handing over leadership: asked for by an operator, before an orderly stop, and for want of space (LT)."""
 
 import asyncio
 import logging
@@ -82,17 +82,24 @@ class Handover:
 
     async def before_stop(self) -> None:
         """Have the voter that is furthest lead from now on, so that writes need not wait for an election."""
+        successors = self.successors()
+        if successors:
+            await self.make_way_for(successors[0])
+
+    def successors(self) -> list[ServerId]:
+        """The other voters there is a link to, the one whose log is furthest first; none where this is no leader."""
         state = self._owner.raft.state
         if state.leader is None:
-            return
+            return []
         ready = [
             (progress.match_index, server_id)
             for server_id, progress in state.leader.peers.items()
             if server_id in state.configuration.voters and self._is_connected(server_id)
         ]
-        if not ready:
-            return
-        _, successor = max(ready)
+        return [server_id for _, server_id in sorted(ready, reverse=True)]
+
+    async def make_way_for(self, successor: ServerId) -> None:
+        """Have `successor` lead, as well as that can be done."""
         try:
             await self.hand_over(successor, self._election_timeout_s)
         except NodeError as error:

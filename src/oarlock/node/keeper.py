@@ -18,6 +18,7 @@ from oarlock.storage.disk import Disk
 logger = logging.getLogger(__name__)
 
 _SPACE_CHECK_S: Final = 1.0
+_RESERVE_SHARE: Final = 20
 _LONGEST_TAIL: Final = 4
 """A log this many times longer than asked for is compacted even while a peer is still being sent a snapshot."""
 
@@ -131,12 +132,11 @@ class Keeper:
     # -- space ---------------------------------------------------------------------------------------------------
 
     async def watch_space(self) -> None:
-        """Refuse writes before the disk is full: better than a log that cannot even record a vote."""
-        reserve = self._config.disk_reserve_bytes
+        """Tell before the disk is full: better than a log that cannot even record a vote."""
         directory = Path(self._config.data_dir)
         while True:
             try:
-                free = await self._loop.run_in_executor(self._executor, self._disk.free_bytes, directory)
+                free, reserve = await self._loop.run_in_executor(self._executor, self._free_and_reserve, directory)
             except OSError as error:
                 logger.warning("cannot tell the free space of %s: %s", directory, error)
             else:
@@ -146,6 +146,11 @@ class Keeper:
                     self._low_space = None
                 self._tell_space()
             await asyncio.sleep(_SPACE_CHECK_S)
+
+    def _free_and_reserve(self, directory: Path) -> tuple[int, int]:
+        """In bytes; blocking. The reserve is no more than a twentieth of a small volume."""
+        reserve = min(self._config.disk_reserve_bytes, self._disk.volume_bytes(directory) // _RESERVE_SHARE)
+        return self._disk.free_bytes(directory), reserve
 
     def _tell_space(self) -> None:
         self._on_space(self._low_space or self._postponed)

@@ -12,7 +12,7 @@ from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
 from oarlock.node.changes import Changes
 from oarlock.node.config import NodeConfig
-from oarlock.node.errors import DiskFull, NodeError, Stopped
+from oarlock.node.errors import NodeError, Stopped
 from oarlock.node.executors import Executors
 from oarlock.node.handover import Handover
 from oarlock.node.keeper import Keeper
@@ -24,6 +24,7 @@ from oarlock.node.reads import ReadBarriers
 from oarlock.node.recovery import OpenedStorage, bring_together, mark_removed, open_storage
 from oarlock.node.sender import Sender
 from oarlock.node.snapshots import Snapshots
+from oarlock.node.space import Space
 from oarlock.node.status import Counters, NodeStatus, status_of
 from oarlock.node.wiring import NodeTransport, OpenTransport
 from oarlock.node.writer import Writer, WriterEvents
@@ -32,7 +33,6 @@ from oarlock.raft.raft import Raft
 from oarlock.raft.state import Tracer
 from oarlock.raft.types import Configuration, Index, ServerId, Term
 from oarlock.storage.disk import Disk
-from oarlock.storage.errors import DiskFull as StorageFull
 from oarlock.transport.interface import Address
 from oarlock.transport.stats import PeerStats
 
@@ -99,8 +99,6 @@ class Node:
         self._stopping: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._transport: NodeTransport | None = None
-        self._no_space: str | None = None
-        self._log_full: str | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -138,7 +136,8 @@ class Node:
             ("heartbeats", self._owner.heartbeats.run()),
             ("elections", self._owner.elections.run()),
             ("keeper", self._keeper.run()),
-            ("space", self._keeper.watch_space()),
+            ("space watch", self._keeper.watch_space()),
+            ("space", self._space.run()),
         ):
             self._spawn(name, activity)
 
@@ -165,7 +164,9 @@ class Node:
         self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters)
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
         self._peers = Peers(loop, config, self.transport, self._removed)
-        self._handover = Handover(loop, self._owner, self.transport.is_connected, config.election_timeout_ms / 1000)
+        election_timeout_s = config.election_timeout_ms / 1000
+        self._handover = Handover(loop, self._owner, self.transport.is_connected, election_timeout_s)
+        self._space = Space(loop, self._owner, self._proposals, self._handover, election_timeout_s)
         sender = Sender(self.transport, self.counters, self._owner.unreachable)
         self._snapshots = Snapshots(
             loop, executors.snapshots, config, opened.snapshots, self.machine, self.counters, self._fail
@@ -181,9 +182,9 @@ class Node:
             self.machine,
             self._snapshots,
             self._owner,
-            self._space_changed,
+            self._space.is_low,
         )
-        events = WriterEvents(self._persisted, sender.send_all, self._log_full_changed, self._fail)
+        events = WriterEvents(self._persisted, sender.send_all, self._space.log_is_full, self._fail)
         self._writer = Writer(
             loop,
             executors.wal,
@@ -191,7 +192,7 @@ class Node:
             opened.wal,
             self.counters,
             events,
-            config.election_timeout_ms / 2000,
+            election_timeout_s / 2,
         )
         self._owner.connect(sender, self._writer, self._applier, self._snapshots, self._peers)
         self._snapshots.connect(self._owner, self._applier, self.transport)
@@ -286,24 +287,6 @@ class Node:
         self._owner.applied(index)
         self._keeper.applied(index)
 
-    def _log_full_changed(self, error: StorageFull | None) -> None:
-        self._log_full = str(error) if error is not None else None
-        self._refuse_while_full()
-
-    def _space_changed(self, problem: str | None) -> None:
-        if (problem is None) != (self._no_space is None):
-            if problem is not None:
-                logger.error("writes are refused: %s", problem)
-            else:
-                logger.warning("there is space again, writes are accepted")
-        self._no_space = problem
-        self._refuse_while_full()
-
-    def _refuse_while_full(self) -> None:
-        if self._failure is None and self._stopping is None:
-            problem = self._log_full or self._no_space
-            self._proposals.refuse(DiskFull(problem) if problem is not None else None)
-
     # -- what it is for ------------------------------------------------------------------------------------------
 
     def propose(self, command: bytes, timeout: float | None = None) -> asyncio.Future[object]:
@@ -383,8 +366,8 @@ class Node:
 
     @property
     def disk_is_full(self) -> bool:
-        """Whether writes are refused for want of space."""
-        return self._no_space is not None or self._log_full is not None
+        """Whether this server lacks the space for writes: as leader it would refuse them."""
+        return self._space.is_full
 
     def peer_traffic(self) -> dict[ServerId, PeerStats]:
         """What was exchanged with each peer."""

@@ -24,7 +24,7 @@ from oarlock.node.codec import (
     Removed,
     decode,
 )
-from oarlock.node.errors import Overloaded
+from oarlock.node.errors import NodeError, Overloaded
 from oarlock.node.peers import Peers
 from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
@@ -101,6 +101,8 @@ class Owner:
         self._applied: Index = 0
         self._tick_due = False
         self._leader: tuple[ServerId | None, Term] = (None, raft.state.current_term)
+        self.refusal: NodeError | None = None
+        """Why nothing is appended while this server leads; set for want of space."""
         self.heartbeats = Ticker(loop, raft.heartbeat_deadline, self.tick)
         self.elections = Ticker(loop, raft.election_deadline, self.tick)
 
@@ -282,7 +284,9 @@ class Owner:
                     self._sender.send(leader_id, message)
             return
         batch = self._proposals.take_unsent()
-        if batch:
+        if batch and self.refusal is not None:
+            self._proposals.refused_here(batch, self.refusal)
+        elif batch:
             try:
                 self._raft.propose([proposal.envelope for proposal in batch])
             except RaftOverloaded as error:
@@ -294,7 +298,7 @@ class Owner:
             self._answer(forward, self._append_forwarded(forward))
 
     def _append_forwarded(self, forward: Forward) -> ForwardOutcome:
-        if self._proposals.refusing:
+        if self.refusal is not None:
             return ForwardOutcome.DISK_FULL
         try:
             self._raft.propose(forward.commands, awaited_by=forward.source)

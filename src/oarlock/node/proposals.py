@@ -90,6 +90,7 @@ class Proposals:
         self._unsent: list[Proposal] = []
         self._bytes = 0
         self._refusal: NodeError | None = None
+        self._is_over = False
         self._forwards: dict[int, tuple[Attempt, list[Proposal]]] = {}
         """Forwarded batches by request id, until their reply or their end."""
         self._request_id = (epoch & 0xFFFF_FFFF) << 31
@@ -150,13 +151,9 @@ class Proposals:
         return Overloaded(f"{len(self._pending)} proposals of {self._bytes} bytes are waiting")
 
     def refuse(self, error: NodeError | None) -> None:
-        """Refuse new proposals with copies of `error` from now on; None accepts them again."""
-        self._refusal = error
-
-    @property
-    def refusing(self) -> bool:
-        """Whether new proposals are refused at once."""
-        return self._refusal is not None
+        """Refuse new proposals with copies of `error` from now on; None accepts them again, unless all is over."""
+        if not self._is_over:
+            self._refusal = error
 
     # -- the owner's side ----------------------------------------------------------------------------------------
 
@@ -231,7 +228,7 @@ class Proposals:
         return messages
 
     def refused_here(self, batch: list[Proposal], error: NodeError) -> None:
-        """The core took none of the batch: an error for those never sent before, another try for the rest."""
+        """None of the batch was appended: an error for those never sent before, another try for the rest."""
         for proposal in batch:
             proposal.attempt = None
             if proposal.attempts == 0:
@@ -315,6 +312,7 @@ class Proposals:
     def fail_all(self, error: NodeError) -> None:
         """Settle every waiter with a copy of `error`, and refuse new ones with it: the node stops."""
         self._refusal = error
+        self._is_over = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

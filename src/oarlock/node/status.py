@@ -29,6 +29,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     configuration: Configuration = Configuration()
     """The members as of what is applied here; those above count from the moment they are in the log."""
     disk_full: bool
+    """Whether this server lacks the space for writes: as leader it would refuse them, and has another lead."""
     pending_proposals: int
 
 
@@ -41,7 +42,7 @@ def status_of(
         cluster_id: Of the cluster.
         state: The core's, between two events.
         applied_index: How far the applier has come.
-        disk_full: Whether writes are refused for want of space.
+        disk_full: Whether this server lacks the space for writes.
         pending_proposals: Those whose outcome is awaited.
     """
     configuration = state.configuration

@@ -267,6 +267,10 @@ class SimDisk:
         """See `Disk.free_bytes`."""
         return 0 if self.full else self.capacity_bytes
 
+    def volume_bytes(self, directory: Path) -> int:  # noqa: ARG002
+        """See `Disk.volume_bytes`."""
+        return self.capacity_bytes
+
     def lock_directory(self, directory: Path) -> "SimLock":
         """See `Disk.lock_directory`."""
         self.step()

@@ -95,6 +95,10 @@ class Disk(Protocol):
         """Space left for this user on the file system of `directory`."""
         ...
 
+    def volume_bytes(self, directory: Path) -> int:
+        """Size of the file system of `directory`."""
+        ...
+
     def lock_directory(self, directory: Path) -> DirectoryLock:
         """Take the directory for this process.
 
@@ -225,6 +229,11 @@ class PosixDisk:
         """See `Disk.free_bytes`."""
         status = os.statvfs(directory)
         return status.f_bavail * status.f_frsize
+
+    def volume_bytes(self, directory: Path) -> int:
+        """See `Disk.volume_bytes`."""
+        status = os.statvfs(directory)
+        return status.f_blocks * status.f_frsize
 
     def lock_directory(self, directory: Path) -> PosixDirectoryLock:
         """See `Disk.lock_directory`."""

@@ -28,6 +28,10 @@ PING: Final = 4
 """Asks for a PONG with the same payload."""
 PONG: Final = 5
 """A sign of life."""
+QUESTION: Final = 6
+"""Opens a connection of someone who is no peer yet, and asks what the cluster is."""
+ANSWER: Final = 7
+"""The answer to that."""
 
 HEADER_BYTES: Final = 12
 PAYLOAD_LIMIT_BYTES: Final = (1 << 28) - 1

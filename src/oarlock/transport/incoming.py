@@ -8,7 +8,17 @@ from typing import cast
 
 from oarlock.raft.types import ServerId
 from oarlock.transport.connection import Connection
-from oarlock.transport.framing import HEADER_BYTES, MESSAGE, PING, PONG, REFUSAL, FrameError, encode_frame
+from oarlock.transport.framing import (
+    ANSWER,
+    HEADER_BYTES,
+    MESSAGE,
+    PING,
+    PONG,
+    QUESTION,
+    REFUSAL,
+    FrameError,
+    encode_frame,
+)
 from oarlock.transport.handshake import HandshakeRefused, Hello, answer, read_refusal
 from oarlock.transport.interface import Channel, OnMessage
 from oarlock.transport.log import LogValve, logger
@@ -56,6 +66,8 @@ class Acceptor:
         self.limits = limits
         self.tls = tls
         self.on_message = on_message
+        self.describe: Callable[[], bytes] | None = None
+        """Tells those who are no peers yet what the cluster is; None tells nothing."""
         self.stats = IncomingStats()
         self.log = LogValve(loop)
         self._on_hello = on_hello
@@ -276,7 +288,10 @@ class IncomingConnection(Connection):
         self.connection_lost(None)
 
     def _other_frame(self, kind: int, payload: bytes) -> None:
-        if self._theirs is None:
+        if self._theirs is None and kind == QUESTION and self._acceptor.describe is not None:
+            self._transport.write(encode_frame(ANSWER, self._acceptor.describe()))
+            self.finish("the question was answered")
+        elif self._theirs is None:
             theirs, reply = answer(self._acceptor.own, kind, payload)
             self._transport.write(reply)
             self._established(theirs)

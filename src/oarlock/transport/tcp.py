@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from oarlock.raft.types import ServerId
@@ -106,6 +106,10 @@ class TcpTransport:
     def listening(self) -> list[Address]:
         """The addresses bound by `start`, with the real port where 0 was asked for."""
         return [bound.getsockname()[:2] for server in self._servers for bound in server.sockets]
+
+    def describe_by(self, describe: Callable[[], bytes]) -> None:
+        """Answer those who ask what this cluster is (`oarlock.transport.discovery`) with what `describe` gives."""
+        self._acceptor.describe = describe
 
     def is_connected(self, server_id: ServerId) -> bool:
         """Whether the control link to this peer is established."""

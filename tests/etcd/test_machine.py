@@ -233,8 +233,9 @@ async def test_alarms_and_members_are_bounded(machine: EtcdMachine) -> None:
         log.add(Kind.MEMBER_ATTRIBUTES, Member(ID=number + 1).SerializeToString())
     results = log.replay(machine)
     assert results[1023] != errors.TOO_MANY_REQUESTS
-    assert results[1024] == results[-1] == errors.TOO_MANY_REQUESTS
+    assert results[1024] == results[1099] == errors.TOO_MANY_REQUESTS
     assert (len(machine.alarms), len(machine.members)) == (1024, 1024)
+    assert (min(machine.members), max(machine.members)) == (77, 1100), "who published longest ago is forgotten"
 
 
 async def test_state_of_an_unknown_form_is_refused(tmp_path: Path) -> None:

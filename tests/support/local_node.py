@@ -1,12 +1,14 @@
 """A node without a cluster: applies what is proposed at once, so that services can be tested without Raft."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from oarlock.machine.exactly_once import AlreadyApplied, seal
 from oarlock.machine.interface import StateMachine, carry_out
-from oarlock.node.errors import NodeError, Stopped
+from oarlock.node.errors import BadTransferee, ChangeRefused, NodeError, NotLeader, Refusal, Stopped
+from oarlock.node.members import Change, target
 from oarlock.node.status import Counters, NodeStatus
+from oarlock.raft.types import Configuration
 
 SERVER_ID = 0xA11CE
 CLUSTER_ID = 0xC1A5
@@ -25,6 +27,12 @@ class LocalNode:
         """What proposals and reads fail with, when a test sets it."""
         self.proposed: list[bytes] = []
         """Every command, in order."""
+        self.is_learner = False
+        self.configuration = Configuration(
+            voters=frozenset({SERVER_ID}), addresses=((SERVER_ID, ("http://127.0.0.1:2380",)),)
+        )
+        self.unhealthy = False
+        """Whether strict changes of members are refused."""
         self._index = 0
         self._flushing: asyncio.Task[None] | None = None
 
@@ -64,6 +72,31 @@ class LocalNode:
             future.set_result(None)
         return future
 
+    def change_membership(
+        self, changes: Sequence[Change], timeout: float | None = None, *, strict: bool = False
+    ) -> asyncio.Future[Configuration]:
+        """Change the members as the leader of a healthy cluster would; learners have caught up at once."""
+        future: asyncio.Future[Configuration] = self._loop.create_future()
+        try:
+            if self.failure is not None:
+                raise self.failure
+            if strict and self.unhealthy:
+                raise ChangeRefused(Refusal.UNHEALTHY, "a test says so")
+            self.configuration = target(self.configuration, changes, max_learners=1, retried=False)
+        except NodeError as error:
+            future.set_exception(error)
+        else:
+            future.set_result(self.configuration)
+        return future
+
+    async def transfer_leadership(self, to: int, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Hand over at once."""
+        if self.leader_id != SERVER_ID:
+            raise NotLeader("not the leader")
+        if to not in self.configuration.voters:
+            raise BadTransferee("no voter")
+        self.leader_id = to
+
     async def flush(self) -> None:
         """Make everything durable that was applied."""
         if self._flushing is not None and self._flushing is not asyncio.current_task():
@@ -87,6 +120,7 @@ class LocalNode:
             is_learner=False,
             voters=(SERVER_ID,),
             learners=(),
+            configuration=self.configuration,
             disk_full=False,
             pending_proposals=0,
         )

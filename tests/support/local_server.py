@@ -8,7 +8,6 @@ from tests.support.local_node import CLUSTER_ID, SERVER_ID, LocalNode
 from oarlock.etcd.machine import EtcdMachine
 from oarlock.etcd.server import EtcdServer, ServerConfig, open_machine
 from oarlock.etcd.services.calls import Limits
-from oarlock.etcd.services.cluster import Peer
 
 
 class LocalServer:
@@ -21,7 +20,6 @@ class LocalServer:
             name="ours",
             cluster_id=CLUSTER_ID,
             server_id=SERVER_ID,
-            peers={SERVER_ID: Peer("ours", ("http://127.0.0.1:2380",))},
             listen_client_urls=["http://127.0.0.1:0"],
             advertise_client_urls=["http://127.0.0.1:2379"],
             limits=Limits(**limits),

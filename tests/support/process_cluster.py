@@ -41,11 +41,17 @@ class ServerProcess:
         self.peer_port = peer_port
         self.data_dir = directory / name
         self.log = directory / f"{name}.log"
+        self.initial_cluster: str | None = None
+        """Set for a server that joins the running cluster."""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
         return f"127.0.0.1:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://127.0.0.1:{self.peer_port}"
 
     @property
     def running(self) -> bool:
@@ -98,6 +104,9 @@ class ProcessCluster:
             ServerProcess(f"s{number + 1}", ports[2 * number], ports[2 * number + 1], directory)
             for number in range(size)
         ]
+        self.directory = directory
+        self.planned = list(self.servers)
+        """The servers that the cluster began with."""
         self.flags = ["--election-timeout", "500", "--heartbeat-interval", "50", *flags]
         self.clients: dict[str, EtcdClient] = {}
 
@@ -122,15 +131,20 @@ class ProcessCluster:
             for server in self.servers:
                 print(f"--- {server.name}\n" + "\n".join(server.log.read_text().splitlines()[-25:]))
 
+    def new_server(self, name: str) -> ServerProcess:
+        """A server that is none of the cluster's yet."""
+        return ServerProcess(name, *free_ports(2), self.directory)
+
     def start(self, server: ServerProcess) -> None:
-        url, peer_url = f"http://{server.endpoint}", f"http://127.0.0.1:{server.peer_port}"
+        url, peer_url = f"http://{server.endpoint}", server.peer_url
+        planned = ",".join(f"{each.name}={each.peer_url}" for each in self.planned)
         server.start(
             [
                 *("--name", server.name, "--data-dir", str(server.data_dir)),
                 *("--listen-client-urls", url, "--advertise-client-urls", url),
                 *("--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url),
-                "--initial-cluster",
-                ",".join(f"{each.name}=http://127.0.0.1:{each.peer_port}" for each in self.servers),
+                *("--initial-cluster", server.initial_cluster or planned),
+                *(("--initial-cluster-state", "existing") if server.initial_cluster else ()),
                 *self.flags,
             ]
         )

@@ -32,6 +32,8 @@ CLUSTERING: Final = (
     Flag("advertise-client-urls", DEFAULT_CLIENT_URL, "this member's URLs for clients"),
     Flag("initial-cluster", "", "all members: NAME=PEER-URL,NAME=PEER-URL,... (default: this one alone)"),
     Flag("initial-cluster-state", "new", "'new', or 'existing' to join a running cluster"),
+    Flag("strict-reconfig-check", True, "refuse changes of members that could cost the majority", Kind.SWITCH),
+    Flag("experimental-max-learners", 1, "members without a vote that there may be at a time", Kind.NUMBER),
     Flag("initial-cluster-token", "etcd-cluster", "keeps clusters with equal URLs apart"),
 )
 
@@ -53,7 +55,7 @@ LOGGING: Final = (
 )
 
 GROUPS: Final = {"Member": MEMBER, "Clustering": CLUSTERING, "Security": SECURITY, "Logging": LOGGING}
-"""The flags in use, as help shows them."""
+"""The flags of etcd in use, as help shows them."""
 
 
 def _ignored(name: str, default: str | float | bool, kind: Kind = Kind.TEXT) -> Flag:
@@ -94,7 +96,6 @@ _IGNORED: Final = (
     _ignored("experimental-enable-lease-checkpoint", False, Kind.SWITCH),
     _ignored("experimental-enable-lease-checkpoint-persist", False, Kind.SWITCH),
     _ignored("experimental-initial-corrupt-check", False, Kind.SWITCH),
-    _ignored("experimental-max-learners", 1, Kind.NUMBER),
     _ignored("experimental-memory-mlock", False, Kind.SWITCH),
     _ignored("experimental-stop-grpc-service-on-defrag", False, Kind.SWITCH),
     _ignored("experimental-txn-mode-write-with-shared-buffer", True, Kind.SWITCH),
@@ -122,7 +123,6 @@ _IGNORED: Final = (
     _ignored("self-signed-cert-validity", 1, Kind.NUMBER),
     _ignored("socket-reuse-address", False, Kind.SWITCH),
     _ignored("socket-reuse-port", False, Kind.SWITCH),
-    _ignored("strict-reconfig-check", True, Kind.SWITCH),
     _ignored("v2-deprecation", "not-yet"),
 )
 
@@ -147,8 +147,13 @@ _REFUSED: Final = (
     _refused("unsafe-no-fsync", False, "an answered write is on disk, always", Kind.SWITCH),
 )
 
-ETCD_FLAGS: Final = (*MEMBER, *CLUSTERING, *SECURITY, *LOGGING, *_IGNORED, *_REFUSED)
-"""All of them."""
+OWN: Final = (
+    Flag("lease-reads", False, "a leader reads without asking, while clocks drift by less than 10 %", Kind.SWITCH),
+)
+"""Flags that etcd does not have."""
+
+ETCD_FLAGS: Final = (*MEMBER, *CLUSTERING, *SECURITY, *LOGGING, *OWN, *_IGNORED, *_REFUSED)
+"""All of them, and ours."""
 
 
 def help_text() -> str:
@@ -160,7 +165,7 @@ def help_text() -> str:
         "variable instead (--data-dir as ETCD_DATA_DIR), and the flag wins. Flags of etcd that do not apply here are",
         "accepted and named in one warning.",
     ]
-    for group, flags in GROUPS.items():
+    for group, flags in {**GROUPS, "Oarlock's own": OWN}.items():
         lines += ["", f"{group}:"]
         for flag in flags:
             shown = str(flag.default).lower() if flag.kind is Kind.SWITCH else str(flag.default)

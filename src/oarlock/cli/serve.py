@@ -11,7 +11,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +21,12 @@ from oarlock import __version__
 from oarlock.cli import logs
 from oarlock.cli.etcd_flags import help_text
 from oarlock.cli.flags import FlagError
+from oarlock.cli.joining import JoinError, Place, description_of, find_place
 from oarlock.cli.local_cluster import STOP_WITH_PARENT
 from oarlock.cli.settings import ServeSettings, TlsFiles, read_settings
 from oarlock.etcd.port import server_tls_context
 from oarlock.etcd.server import EtcdServer, ServerConfig, open_machine
 from oarlock.etcd.services.calls import Limits
-from oarlock.etcd.services.cluster import Peer
 from oarlock.mvcc.errors import MvccError
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import NodeError
@@ -87,18 +87,19 @@ async def _serve(settings: ServeSettings, *, stop_on_eof: bool) -> int:
         loop.add_signal_handler(number, _on_signal, number, stop)
     if stop_on_eof:
         loop.add_reader(sys.stdin.fileno(), _on_input, loop, stop)
-    logger.info(
-        "oarlock %s: member %s (%x) of cluster %x, data in %s",
-        __version__,
-        settings.name,
-        settings.server_id,
-        settings.cluster_id,
-        settings.data_dir,
-    )
     try:
-        server = make_server(settings, loop)
+        place = await find_place(settings, _peer_tls(settings.peer_tls))
+        logger.info(
+            "oarlock %s: member %s (%x) of cluster %x, data in %s",
+            __version__,
+            settings.name,
+            place.server_id,
+            place.cluster_id,
+            settings.data_dir,
+        )
+        server = make_server(settings, place, loop, on_removed=stop.set)
         await server.start()
-    except (NodeError, StorageError, MvccError, TlsError, OSError, ValueError) as error:
+    except (JoinError, NodeError, StorageError, MvccError, TlsError, OSError, ValueError) as error:
         logger.critical("cannot start: %s", describe(error))
         return FAILURE
     gc.collect()
@@ -134,8 +135,16 @@ def _end_at_once(_: BaseException) -> None:
     os._exit(FAILURE)
 
 
-def make_server(settings: ServeSettings, loop: asyncio.AbstractEventLoop) -> EtcdServer:
+def make_server(
+    settings: ServeSettings, place: Place, loop: asyncio.AbstractEventLoop, on_removed: Callable[[], None]
+) -> EtcdServer:
     """Put the server together; nothing runs yet.
+
+    Args:
+        settings: From the flags.
+        place: Who the server is.
+        loop: The running loop.
+        on_removed: Called when the server was removed from the cluster and has to stop.
 
     Raises:
         TlsError, OSError: A certificate, key or CA cannot be used.
@@ -146,37 +155,38 @@ def make_server(settings: ServeSettings, loop: asyncio.AbstractEventLoop) -> Etc
     options = TransportOptions(max_message_bytes=max(16 << 20, 2 * settings.max_request_bytes))
 
     def open_transport(on_message: OnMessage, on_unreachable: OnUnreachable) -> TcpTransport:
-        return TcpTransport(
+        transport = TcpTransport(
             loop,
-            settings.cluster_id,
-            settings.server_id,
+            place.cluster_id,
+            place.server_id,
             rng,
             peer_tls,
             on_message,
             on_unreachable,
             options=options,
         )
+        transport.describe_by(lambda: description_of(place.cluster_id, node))
+        return transport
 
     node = Node(
-        _node_config(settings),
+        _node_config(settings, place),
         disk=PosixDisk(),
         rng=rng,
         open_transport=open_transport,
-        open_machine=lambda: open_machine(Path(settings.data_dir) / "db", settings.server_id),
+        open_machine=lambda: open_machine(Path(settings.data_dir) / "db", place.server_id),
         listen=[url.bind_address for url in settings.listen_peer],
         # Above that of every earlier boot even where the data directory was lost; the node raises it where it is not.
         boot_epoch=time.time_ns() // 1_000_000,
         on_fatal=_end_at_once,
+        on_removed=on_removed,
     )
     config = ServerConfig(
         name=settings.name,
-        cluster_id=settings.cluster_id,
-        server_id=settings.server_id,
-        peers={
-            member.id: Peer(member.name, tuple(url.text for url in member.peer_urls)) for member in settings.members
-        },
+        cluster_id=place.cluster_id,
+        server_id=place.server_id,
         listen_client_urls=[url.bind_url for url in (*settings.listen_client, *settings.listen_metrics)],
         advertise_client_urls=[url.text for url in settings.advertise_client],
+        strict_reconfig_check=settings.strict_reconfig_check,
         limits=Limits(
             max_request_bytes=settings.max_request_bytes,
             max_txn_operations=settings.max_txn_ops,
@@ -193,13 +203,17 @@ def _request_timeout_ms(settings: ServeSettings) -> int:
     return 5000 + 2 * settings.election_ms
 
 
-def _node_config(settings: ServeSettings) -> NodeConfig:
+def _node_config(settings: ServeSettings, place: Place) -> NodeConfig:
     return NodeConfig(
-        cluster_id=settings.cluster_id,
-        server_id=settings.server_id,
+        cluster_id=place.cluster_id,
+        server_id=place.server_id,
         data_dir=settings.data_dir,
         wal_dir=settings.wal_dir,
-        members={member.id: tuple(url.address for url in member.peer_urls) for member in settings.members},
+        members={member: tuple(url.address for url in urls) for member, urls in place.peer_urls.items()},
+        addresses={member: tuple(url.text for url in urls) for member, urls in place.peer_urls.items()},
+        joins=place.joins,
+        max_learners=settings.max_learners,
+        lease_reads=settings.lease_reads,
         election_timeout_ms=settings.election_ms,
         heartbeat_interval_ms=settings.heartbeat_ms,
         pre_vote=settings.pre_vote,

@@ -41,7 +41,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     cluster_id: int
     server_id: int
     members: tuple[MemberUrls, ...]
-    """All of them, this one included."""
+    """All of them as planned, this one included; the ids are those of a new cluster."""
     joins_existing: bool
     listen_peer: tuple[Url, ...]
     listen_client: tuple[Url, ...]
@@ -56,6 +56,9 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     flush_interval_ms: int
     flush_entries: int
     pre_vote: bool
+    lease_reads: bool
+    strict_reconfig_check: bool
+    max_learners: int
     quota_bytes: int
     """Negative: none."""
     max_txn_ops: int
@@ -123,6 +126,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         flush_interval_ms=round(flags.seconds("backend-batch-interval") * 1000) or 100,
         flush_entries=_not_negative(flags, "backend-batch-limit") or 10_000,
         pre_vote=flags.switch("pre-vote"),
+        lease_reads=flags.switch("lease-reads"),
+        strict_reconfig_check=flags.switch("strict-reconfig-check"),
+        max_learners=_positive(flags, "experimental-max-learners"),
         quota_bytes=_quota(flags),
         max_txn_ops=_positive(flags, "max-txn-ops"),
         max_request_bytes=_positive(flags, "max-request-bytes"),

@@ -64,8 +64,8 @@ WATCH_CANCELED: Final = _etcd(Status.CANCELLED, "watch canceled")
 # Members
 MEMBER_EXISTS: Final = _etcd(Status.FAILED_PRECONDITION, "member ID already exist")
 PEER_URL_EXISTS: Final = _etcd(Status.FAILED_PRECONDITION, "Peer URLs already exists")
-MEMBER_NOT_ENOUGH_STARTED: Final = _etcd(
-    Status.FAILED_PRECONDITION, "re-configuration failed due to not enough started members"
+MEMBER_NOT_ENOUGH_STARTED: Final = _etcd(  # etcd's table has the client's error here, so the code is lost
+    Status.UNKNOWN, "re-configuration failed due to not enough started members"
 )
 MEMBER_BAD_URLS: Final = _etcd(Status.INVALID_ARGUMENT, "given member URLs are invalid")
 MEMBER_NOT_FOUND: Final = _etcd(Status.NOT_FOUND, "member not found")
@@ -109,6 +109,9 @@ TIMEOUT_WAITING_APPLIED: Final = _etcd(
     Status.UNAVAILABLE, "request timed out, waiting for the applied index took too long"
 )
 UNHEALTHY: Final = _etcd(Status.UNAVAILABLE, "unhealthy cluster")
+TIMEOUT_LEADER_TRANSFER: Final = _etcd(  # not in etcd's table
+    Status.UNKNOWN, "request timed out, leader transfer took too long"
+)
 BAD_LEADER_TRANSFEREE: Final = _etcd(Status.FAILED_PRECONDITION, "bad leader transferee")
 
 # Downgrades

@@ -78,7 +78,7 @@ class EtcdMachine:
         self.alarms: dict[tuple[int, int], None] = {}
         """Raised alarms as (type, member)."""
         self.members: dict[ServerId, Member] = {}
-        """What each member has published: its name and client URLs."""
+        """What each member has published, its name and client URLs; whoever published last stands last."""
         self.restored: asyncio.Future[None] | None = None
         """Set while an image replaces the state: reads must wait for it."""
         self.commits = 0
@@ -222,9 +222,10 @@ class EtcdMachine:
 
     def _member_attributes(self, data: bytes, _wanted: bool) -> Outcome:
         member = Member.FromString(data)
-        if member.ID not in self.members and len(self.members) >= _MAX_MEMBERS:
-            return errors.TOO_MANY_REQUESTS
+        self.members.pop(member.ID, None)
         self.members[member.ID] = member
+        if len(self.members) > _MAX_MEMBERS:
+            del self.members[next(iter(self.members))]  # most likely of one that was removed long ago
         return _NOTHING
 
     # What is kept beside the data
@@ -235,7 +236,7 @@ class EtcdMachine:
         return {
             _SESSIONS: encode(self._once.dump()),
             _ALARMS: encode(sorted(self.alarms)),
-            _MEMBERS: encode([self.members[member].SerializeToString() for member in sorted(self.members)]),
+            _MEMBERS: encode([member.SerializeToString() for member in self.members.values()]),
         }
 
     def _load(self) -> None:

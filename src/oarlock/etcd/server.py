@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,7 +21,7 @@ from oarlock.etcd.port import PortServer
 from oarlock.etcd.proto.rpc_pb2 import AlarmType, Member
 from oarlock.etcd.requests import Kind, encode_command
 from oarlock.etcd.services.calls import Calls, Cluster, Limits, failure_of, outcome_of
-from oarlock.etcd.services.cluster import ClusterService, Peer
+from oarlock.etcd.services.cluster import ClusterService
 from oarlock.etcd.services.health import HealthService
 from oarlock.etcd.services.kv import KvService
 from oarlock.etcd.services.maintenance import MaintenanceService
@@ -46,10 +46,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     cluster_id: int
     server_id: ServerId
-    peers: Mapping[ServerId, Peer]
-    """Every member as configured, this one included."""
     listen_client_urls: Sequence[str]
     advertise_client_urls: Sequence[str]
+    strict_reconfig_check: bool = True
+    """Refuse changes of members that could cost the cluster its majority."""
     limits: Limits = Limits()
     tls: ssl.SSLContext | None = None
     """For the listening URLs that are https."""
@@ -128,7 +128,7 @@ class EtcdServer:
         self._calls = calls = Calls(loop, node, machine, headers, config.limits)
         grpc = GrpcServer(loop, max_receive_bytes=config.limits.max_request_bytes + GRPC_OVERHEAD_BYTES)
         KvService(calls, Quota(calls)).register(grpc)
-        ClusterService(calls, config.peers).register(grpc)
+        ClusterService(calls, strict=config.strict_reconfig_check).register(grpc)
         MaintenanceService(calls, self._executor).register(grpc)
         self._health.register(grpc)
         add_unimplemented(grpc)

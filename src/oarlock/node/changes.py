@@ -77,6 +77,8 @@ class Changes:
         self._poll_s = max(0.005, config.heartbeat_interval_ms / 2000)
         self._poll: asyncio.TimerHandle | None = None
         self._ended: NodeError | None = None
+        self.is_connected: Callable[[ServerId], bool] = lambda _server_id: False
+        """Whether there is a link to a server; set before use."""
 
     # -- the asker's side ----------------------------------------------------------------------------------------
 
@@ -214,7 +216,7 @@ class Changes:
             if wanted == state.configuration:
                 return reply(ChangeOutcome.ACCEPTED, state.configuration_index, self._term_of_configuration(raft))
             if request.strict:
-                check_health(state, leader, request.changes, now)
+                check_health(state, leader, request.changes, now, self.is_connected)
             if isinstance(wanted, ChangeRefused):
                 raise wanted
             check_ready(state, leader, request.changes)

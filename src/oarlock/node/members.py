@@ -4,7 +4,7 @@ The replicated configuration also carries where every member is reached, and, fo
 were reached last: so a removed server that comes back can be told, and its id is never used again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -154,11 +154,24 @@ def _refused(refusal: Refusal, why: str) -> ChangeRefused:
 # -- what only the leader can judge ------------------------------------------------------------------------------
 
 
-def check_health(state: RaftState, leader: LeaderState, changes: Sequence[Change], now: float) -> None:
+def check_health(
+    state: RaftState,
+    leader: LeaderState,
+    changes: Sequence[Change],
+    now: float,
+    is_connected: Callable[[ServerId], bool],
+) -> None:
     """Refuse what could leave the cluster without a majority that is there (etcd's strict reconfiguration check).
 
-    A member is there if it has answered this leader within an election timeout. A voter is added only while all are; a
-    voter that is there is removed only if the others still have a majority; one that is not may always go.
+    A member is there if it has answered this leader within an election timeout. One is added only while all voters are;
+    a voter that is there is removed only if the others still have a majority; one that is not may always go.
+
+    Args:
+        state: The core's.
+        leader: Its part as leader.
+        changes: Asked for.
+        now: In seconds.
+        is_connected: Whether there is a link to a server: one that was killed is missed at once.
 
     Raises:
         ChangeRefused: UNHEALTHY.
@@ -167,7 +180,8 @@ def check_health(state: RaftState, leader: LeaderState, changes: Sequence[Change
     active = {
         server_id
         for server_id in voters
-        if server_id == state.server_id or _is_active(leader, server_id, now - state.config.election_timeout)
+        if server_id == state.server_id
+        or (is_connected(server_id) and _is_active(leader, server_id, now - state.config.election_timeout))
     }
     for change in changes:
         adds_voter = change.kind in (ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER)

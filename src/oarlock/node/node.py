@@ -163,6 +163,7 @@ class Node:
         self._changes = Changes(loop, config, opened.boot_epoch, kick.set)
         self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters)
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
+        self._changes.is_connected = self.transport.is_connected
         self._peers = Peers(loop, config, self.transport, self._removed)
         election_timeout_s = config.election_timeout_ms / 1000
         self._handover = Handover(loop, self._owner, self.transport.is_connected, election_timeout_s)

@@ -1,7 +1,7 @@
 """From a call to the cluster and back: deadlines, proposals, read barriers, and what their failures are called."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -15,17 +15,22 @@ from oarlock.etcd.machine import EtcdMachine
 from oarlock.etcd.requests import Kind, encode_command
 from oarlock.machine.exactly_once import AlreadyApplied
 from oarlock.node.errors import (
+    BadTransferee,
+    ChangeTimeout,
     DiskFull,
     NoLeader,
+    NotLeader,
     Overloaded,
     ProposalTimeout,
     ProposalTooLarge,
     ReadTimeout,
     ResultUnavailable,
     Stopped,
+    TransferTimeout,
 )
+from oarlock.node.members import Change
 from oarlock.node.status import NodeStatus
-from oarlock.raft.types import ServerId, Term
+from oarlock.raft.types import Configuration, ServerId, Term
 
 REQUIRE_LEADER: Final = "hasleader"
 """The metadata by which a client asks to be refused rather than wait for a leader."""
@@ -43,6 +48,10 @@ _FAILURES: Final[dict[type[BaseException], ApiError]] = {
     ProposalTooLarge: errors.REQUEST_TOO_LARGE,
     DiskFull: DISK_FULL,
     Stopped: errors.STOPPED,
+    ChangeTimeout: errors.TIMEOUT,
+    NotLeader: errors.NOT_LEADER,
+    BadTransferee: errors.BAD_LEADER_TRANSFEREE,
+    TransferTimeout: errors.TIMEOUT_LEADER_TRANSFER,
 }
 
 
@@ -67,9 +76,21 @@ class Cluster(Protocol):
     def read_barrier(self, timeout: float | None = None) -> asyncio.Future[None]:
         """Done when this server's state is as new as any acknowledged write."""
 
+    def change_membership(
+        self, changes: Sequence[Change], timeout: float | None = None, *, strict: bool = False
+    ) -> asyncio.Future[Configuration]:
+        """Change the members; gives the configuration in force here afterwards."""
+
+    def transfer_leadership(self, to: ServerId, timeout: float | None = None) -> Coroutine[None, None, None]:
+        """Have another voter lead."""
+
     @property
     def term(self) -> Term:
         """The current term, as far as this server knows."""
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether this server has no vote."""
 
     @property
     def leader_id(self) -> ServerId | None:
@@ -176,10 +197,19 @@ class Calls:
         restored.add_done_callback(partial(self._confirmed, answer, make))
         return answer
 
-    def with_leader(self, handler: UnaryHandler) -> UnaryHandler:
-        """The same handler, refusing calls that require a leader while there is none."""
+    def with_leader(
+        self, handler: UnaryHandler, learner_may: Callable[[bytes], bool] = lambda _request: False
+    ) -> UnaryHandler:
+        """The same handler, refusing what learners do not answer, and calls that require a leader while there is none.
+
+        Args:
+            handler: Answers.
+            learner_may: Whether a server without a vote answers this request.
+        """
 
         def guarded(request: bytes, context: RpcContext) -> "bytes | asyncio.Future[bytes]":
+            if self.cluster.is_learner and not learner_may(request):
+                raise errors.NOT_SUPPORTED_FOR_LEARNER.exception()
             if context.metadata.get(REQUIRE_LEADER) == "true" and self.cluster.leader_id is None:
                 raise errors.NO_LEADER.exception()
             return handler(request, context)  # type: ignore[return-value]

@@ -45,8 +45,9 @@ class KvService:
 
     def register(self, server: GrpcServer) -> None:
         """Add the handlers to a server."""
+        ranges = self._calls.with_leader(self.range, lambda data: parse(RangeRequest, data).serializable)
+        server.add_unary("/etcdserverpb.KV/Range", ranges)
         for name, handler in (
-            ("Range", self.range),
             ("Put", self.put),
             ("DeleteRange", self.delete_range),
             ("Txn", self.txn),
@@ -59,9 +60,8 @@ class KvService:
         request = parse(RangeRequest, data)
         if error := check_range(request):
             raise error.exception()
-        if request.serializable:
-            return self._calls.read_local(partial(self._range, request))
-        return self._calls.read(context, partial(self._range, request))
+        make = partial(context.make_answer, partial(self._range, request), self._calls.read_local)
+        return self._calls.read_local(make) if request.serializable else self._calls.read(context, make)
 
     def _range(self, request: RangeRequest) -> bytes:
         store = self._store
@@ -86,6 +86,7 @@ class KvService:
     def delete_range(self, data: bytes, context: RpcContext) -> Awaitable[bytes]:
         """DeleteRange."""
         self._check(check_delete_range(parse(DeleteRangeRequest, data)), data)
+        context.require_room(partial(self.delete_range, data, context))
         return self._calls.propose(Kind.DELETE_RANGE, data, context)
 
     def txn(self, data: bytes, context: RpcContext) -> bytes | Awaitable[bytes]:
@@ -96,8 +97,10 @@ class KvService:
         if error := check_txn(request, self._max_txn_operations):
             raise error.exception()
         if is_read_only(request):
-            return self._calls.read(context, partial(self._read_txn, request))
+            make = partial(context.make_answer, partial(self._read_txn, request), self._calls.read_local)
+            return self._calls.read(context, make)
         self._check(None, data)
+        context.require_room(partial(self.txn, data, context))
         return self._calls.propose(Kind.TXN, data, context)
 
     def _read_txn(self, request: TxnRequest) -> bytes:

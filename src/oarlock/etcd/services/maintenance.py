@@ -17,16 +17,19 @@ from oarlock.etcd.proto.rpc_pb2 import (
     HashKVRequest,
     HashKVResponse,
     HashResponse,
+    MoveLeaderRequest,
     SnapshotRequest,
     SnapshotResponse,
     StatusResponse,
 )
 from oarlock.etcd.requests import Kind, parse
-from oarlock.etcd.services.calls import Calls
+from oarlock.etcd.services.calls import Calls, failure_of
+from oarlock.etcd.services.members import member_buckets
 from oarlock.mvcc.bbolt import BboltImage
 from oarlock.mvcc.errors import CompactedError, FutureRevisionError
 from oarlock.mvcc.hashing import hash_kv, hash_view
 from oarlock.mvcc.view import View
+from oarlock.node.errors import NodeError
 
 SNAPSHOT_BLOB_BYTES: Final = 32 * 1024
 
@@ -60,12 +63,14 @@ class MaintenanceService:
 
     def register(self, server: GrpcServer) -> None:
         """Add the handlers to a server."""
+        status = self._calls.with_leader(self.status, learner_may=lambda _request: True)
+        server.add_unary("/etcdserverpb.Maintenance/Status", status)
         for name, handler in (
-            ("Status", self.status),
             ("Alarm", self.alarm),
             ("Hash", self.hash),
             ("HashKV", self.hash_kv),
             ("Defragment", self.defragment),
+            ("MoveLeader", self.move_leader),
         ):
             server.add_unary(f"/etcdserverpb.Maintenance/{name}", self._calls.with_leader(handler))
         server.add_stream("/etcdserverpb.Maintenance/Snapshot", self.snapshot, kind="server_stream")
@@ -150,6 +155,15 @@ class MaintenanceService:
             await self._in_thread(self._store.backend.defragment)
         return b""
 
+    async def move_leader(self, data: bytes, context: RpcContext) -> bytes:
+        """MoveLeader: asked of the leader, done when the other one leads; the answer is empty."""
+        to = parse(MoveLeaderRequest, data).targetID
+        try:
+            await self._calls.cluster.transfer_leadership(to, self._calls.timeout_s(context))
+        except NodeError as error:
+            raise failure_of(error).exception() from error
+        return b""
+
     async def snapshot(self, requests: RequestStream, _context: RpcContext) -> AsyncIterator[bytes]:
         """Snapshot: a bbolt file in blobs, then its SHA-256."""
         async for data in requests:
@@ -177,10 +191,11 @@ class MaintenanceService:
         yield SnapshotResponse(blob=digest.digest()).SerializeToString()
 
     def _buckets(self) -> dict[str, dict[bytes, bytes]]:
-        """What the file holds beside keys, as etcd keeps it; members are left out, since a restore names new ones."""
+        """What the file holds beside keys, as etcd keeps it; a restore names new members in place of these."""
         return {
             "alarm": {alarm_member(*alarm).SerializeToString(): b"" for alarm in self._machine.raised(AlarmType.NONE)},
             "cluster": {b"clusterVersion": b"3.5.0"},
+            **member_buckets(self._calls),
         }
 
 

@@ -1,0 +1,185 @@
+"""Members of real servers come and go, by etcdctl's commands, while clients write: nothing is lost."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+from tests.support.etcd_process import etcdctl_3_5
+from tests.support.etcdctl import Ran, etcdctl
+from tests.support.grpc_client import Failure
+from tests.support.process_cluster import ProcessCluster, ServerProcess, until
+from tests.support.workload import Workload
+
+from oarlock.etcd.proto.rpc_pb2 import MemberListRequest, PutRequest, RangeRequest
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+
+class Operator:
+    """Changes a cluster with etcdctl, asking one of its servers."""
+
+    def __init__(self, cluster: ProcessCluster) -> None:
+        self.cluster = cluster
+        self.program = etcdctl_3_5()
+        self.ids: dict[str, str] = {}
+
+    async def run(self, *arguments: str, asked: ServerProcess | None = None) -> Ran:
+        return await etcdctl(self.program, (asked or self.cluster.servers[0]).endpoint, *arguments)
+
+    async def until_done(self, *arguments: str, asked: ServerProcess | None = None) -> str:
+        """Run a command until it succeeds: the cluster may ask for patience; gives its output."""
+        complaints: list[str] = []
+
+        async def done() -> Ran | None:
+            ran = await self.run(*arguments, asked=asked)
+            complaints.append(ran.complaint)
+            return ran if ran.status == 0 else None
+
+        try:
+            ran: Ran = await until(done, " ".join(arguments))
+        except AssertionError:
+            raise AssertionError(complaints[-1]) from None
+        return ran.output
+
+    async def add(self, name: str, *flags: str) -> ServerProcess:
+        """Add a member and start it with just what `etcdctl member add` prints."""
+        server = self.cluster.new_server(name)
+        output = await self.until_done("member", "add", name, f"--peer-urls={server.peer_url}", *flags)
+        found = re.search(r'ETCD_INITIAL_CLUSTER="([^"]+)"', output)
+        assert found is not None, output
+        assert 'ETCD_INITIAL_CLUSTER_STATE="existing"' in output
+        server.initial_cluster = found[1]
+        self.cluster.start(server)
+        self.ids[name] = re.search(r"Member +([0-9a-f]+) added", output)[1]  # type: ignore[index]
+        await until(lambda: server.said("ready to serve client requests"), f"{name} is part of the cluster")
+        return server
+
+    async def promote(self, name: str) -> None:
+        await self.until_done("member", "promote", self.ids[name])
+
+    async def remove(self, server: ServerProcess, asked: ServerProcess | None = None) -> None:
+        """Remove a member; clients turn away from it first."""
+        self.cluster.servers.remove(server)
+        await self.until_done("member", "remove", (await self.members())[server.name]["ID"], asked=asked)
+
+    async def members(self) -> dict[str, dict[str, str]]:
+        """Members by name."""
+        listed = json.loads(await self.until_done("member", "list", "-w", "json"))["members"]
+        return {
+            member.get("name", ""): {"ID": f"{member['ID']:x}", "learner": member.get("isLearner")} for member in listed
+        }
+
+
+async def test_grow_shrink_and_replace(tmp_path: Path) -> None:
+    """3 -> 4 by a learner -> 5 -> 3, then a dead member is replaced, with writes going on throughout."""
+    rng = random.Random(7)
+    async with ProcessCluster(tmp_path) as cluster, Workload(cluster, rng, writers=3) as workload:
+        operator = Operator(cluster)
+        every = list(cluster.servers)
+        try:
+            await workload.progress(30, "at first")
+            fourth = await operator.add("s4", "--learner")
+            every.append(fourth)
+            refused = await cluster.client(fourth).call("KV.Put", PutRequest(key=b"k"))
+            assert refused == Failure("UNAVAILABLE", "etcdserver: rpc not supported for learner")
+            assert (await operator.members())["s4"]["learner"]
+            await operator.promote("s4")
+            cluster.servers.append(fourth)
+            await workload.progress(30, "with four")
+            fifth = await operator.add("s5")
+            every.append(fifth)
+            cluster.servers.append(fifth)
+            await workload.progress(30, "with five")
+            assert set(await operator.members()) == {"s1", "s2", "s3", "s4", "s5"}
+
+            leader = await cluster.leader()
+            target = fourth if leader is not fourth else fifth
+            moved = await operator.until_done(
+                "move-leader", (await operator.members())[target.name]["ID"], asked=leader
+            )
+            assert "Leadership transferred" in moved
+            await until(lambda: _leads(cluster, target), "the one named leads")
+            await workload.progress(30, "after the leader moved")
+
+            # The leader goes, and one more: those removed end by themselves, and refuse to come back.
+            for server in (target, every[1]):
+                await operator.remove(server)
+                await until(lambda server=server: not server.running, f"{server.name} ends")
+                assert server.process.returncode == 0
+                await workload.progress(30, f"without {server.name}")
+            cluster.start(every[1])
+            await until(lambda: not every[1].running, "it refuses to start")
+            assert every[1].said("cannot start: this server")
+
+            # One dies for good: it is removed, and another is added in its place.
+            leader = await cluster.leader()
+            dead = next(server for server in cluster.servers[1:] if server is not leader)
+            dead.kill()
+            await until(lambda: _misses(leader, dead), "the leader misses it")
+            unhealthy = await operator.run("member", "add", "s6", "--peer-urls=http://127.0.0.1:1")
+            assert unhealthy.status != 0
+            assert "etcdserver: unhealthy cluster" in unhealthy.complaint
+            await operator.remove(dead)
+            every.append(await operator.add("s6"))
+            cluster.servers.append(every[-1])
+            await workload.progress(30, "with the replacement")
+            assert set(await operator.members()) == {server.name for server in cluster.servers}
+
+            # Each member knows the cluster by its own data: all of them end, and start with the flags they had.
+            for server in cluster.servers:
+                server.kill()
+            for server in cluster.servers:
+                cluster.start(server)
+            await workload.stop()
+            await workload.verify()
+        finally:
+            for server in every:
+                if server.running:
+                    server.kill()
+
+
+async def _leads(cluster: ProcessCluster, server: ServerProcess) -> bool:
+    status = await cluster.status(server)
+    return not isinstance(status, Failure) and status.leader == status.header.member_id
+
+
+def _misses(server: ServerProcess, other: ServerProcess) -> bool:
+    lost = [
+        record["msg"]
+        for record in server.records()
+        if f"not established at 127.0.0.1:{other.peer_port}" in record["msg"]
+    ]
+    return bool(lost)
+
+
+async def test_who_may_not_join(tmp_path: Path) -> None:
+    """A server nobody added, one whose data were lost, and one that asks nobody: each says why it cannot start."""
+    async with ProcessCluster(tmp_path) as cluster:
+        stranger = cluster.new_server("s9")
+        stranger.initial_cluster = f"s9={stranger.peer_url},s1={cluster.servers[0].peer_url}"
+        alone = cluster.new_server("s8")
+        alone.initial_cluster = f"s8={alone.peer_url}"
+        forgetful = cluster.servers[2]
+        await until(lambda: _all_started(cluster), "all have told their names")
+        forgetful.kill()
+        forgetful.data_dir.rename(tmp_path / "lost")
+        for server, why in (
+            (forgetful, "has already been part of the cluster, but its data are not in"),
+            (alone, "--initial-cluster names no other member to ask"),
+            (stranger, "the cluster has no member with peer URLs"),
+        ):
+            cluster.start(server)
+            await until(lambda server=server: not server.running, f"{server.name} ends")
+            assert server.process.returncode == 1
+            assert any(why in record["msg"] for record in server.records()), server.log.read_text()
+        answer = await cluster.client(cluster.servers[0]).call("KV.Range", RangeRequest(key=b"k"))
+        assert not isinstance(answer, Failure)
+
+
+async def _all_started(cluster: ProcessCluster) -> bool:
+    answers = [
+        await cluster.client(server).call("Cluster.MemberList", MemberListRequest()) for server in cluster.servers
+    ]
+    return all(not isinstance(each, Failure) and all(member.name for member in each.members) for each in answers)

@@ -193,7 +193,10 @@ class RaftState:
         self.forwarded_reads: dict[int, int] = {}
         """Reads forwarded to the leader: context to request id (RI-1)."""
         self.request_counter = rng.getrandbits(48)
-        # Effects that await the runtime.
+        self._begin_effects(hard_state)
+
+    def _begin_effects(self, hard_state: HardState) -> None:
+        """Nothing awaits the runtime, and the disk has what it had."""
         self.messages: list[Outgoing] = []
         self.messages_after_persist: list[Outgoing] = []
         self.reads: list[ReadState] = []
@@ -207,11 +210,11 @@ class RaftState:
         self.compact_to: SnapshotMetadata | None = None
         self.lost_leadership = False
         self.lost_data: list[ServerId] = []
-        self.first_unsaved: Index = log.last_index + 1
+        self.first_unsaved: Index = self.log.last_index + 1
         """Entries from here on are not yet in any `Ready`."""
         self.saved_hard_state = hard_state
         self.disk_writes: deque[DiskWrite] = deque()
-        self.last_persisted = now
+        self.last_persisted = self.now
         """When the disk last completed a write."""
         self.hard_state_writes = 0
         """How many of them carry a hard state."""

@@ -334,6 +334,12 @@ class Owner:
             self._snapshots.write_chunk(chunk)
         if ready.snapshot_wanted:
             self._snapshots.take()
+        for server_id in ready.lost_data:
+            logger.error(
+                "server %x denies entries that it had acknowledged: its disk lost data, or an old copy was restored; "
+                "it is sent them anew",
+                server_id,
+            )
 
     def _note_leader(self) -> None:
         state = self._raft.state

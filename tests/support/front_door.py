@@ -14,7 +14,7 @@ import uvloop
 
 from oarlock.etcd.grpc import GrpcServer, RequestStream, RpcContext, RpcError, Status
 from oarlock.etcd.http1 import Router
-from oarlock.etcd.http2 import PREFACE, Connection, HeadCache, HeaderBlock, Limits, RequestHead, Stream, frames
+from oarlock.etcd.http2 import PREFACE, Backlog, Connection, HeadCache, HeaderBlock, Limits, RequestHead, Stream, frames
 from oarlock.etcd.port import PortServer
 
 REQUEST_FIELDS = [
@@ -135,7 +135,7 @@ class Wire:
         self.now = 100.0
         self.answers_at_end = False
         self.http2: Connection = Connection(
-            self, limits or Limits(), cache or HeadCache(), now=self.now, wake=lambda: None
+            self, limits or Limits(), cache or HeadCache(), Backlog(), now=self.now, wake=lambda: None
         )
         self.seen: list[Frame] = []
         self._rest = b""

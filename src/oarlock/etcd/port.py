@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from oarlock.etcd.grpc import GrpcConnection, GrpcServer, PeerInfo
 from oarlock.etcd.http1 import Http1Protocol, HttpLimits, Router
-from oarlock.etcd.http2 import PREFACE, Http2Protocol, Limits, RequestHead, Stream
+from oarlock.etcd.http2 import PREFACE, Backlog, Http2Protocol, Limits, RequestHead, Stream
 from oarlock.etcd.plain import PlainCall
 
 _logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class PortServer:
         limits: For HTTP/2 connections.
         http_limits: For HTTP/1.1 connections and plain requests.
         max_connections: More are closed as soon as they are accepted.
+        backlog: Bounds what waits for all clients together.
 
     Attributes:
         accepted: Connections accepted so far.
@@ -87,6 +88,7 @@ class PortServer:
         limits: Limits | None = None,
         http_limits: HttpLimits | None = None,
         max_connections: int = 10_000,
+        backlog: Backlog | None = None,
     ) -> None:
         self.loop = loop
         self.grpc = grpc
@@ -94,6 +96,7 @@ class PortServer:
         self.limits = limits or Limits()
         self.http_limits = http_limits or HttpLimits()
         self.max_connections = max_connections
+        self.backlog = backlog or Backlog()
         self.accepted = 0
         self.rejected = 0
         self._servers: list[asyncio.Server] = []
@@ -268,6 +271,7 @@ class _Sniffer(asyncio.Protocol):
             _PortApplication(server, peer),
             server.limits,
             server.grpc.heads,
+            server.backlog,
             server.closed,
             peer=peer.address,
         )

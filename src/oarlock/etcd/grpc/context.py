@@ -1,8 +1,9 @@
 """What a handler is told about the call that it answers, and what it may say beside its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from oarlock.etcd.grpc.route import Route
+from oarlock.etcd.grpc.status import RpcError, Status
 from oarlock.etcd.grpc.wire import Metadata
 
 
@@ -19,6 +20,22 @@ class PeerInfo:
     def __init__(self, address: str, common_name: str | None) -> None:
         self.address = address
         self.common_name = common_name
+
+
+MakeAnswer = Callable[[], bytes]
+"""Makes a response's message from what the server knows now, without effect on it."""
+
+
+class NoRoom(RpcError):
+    """An answer cannot be kept until its client takes it: a unary call goes on when there is room.
+
+    Attributes:
+        again: Makes the answer then.
+    """
+
+    def __init__(self, again: Callable[[], bytes | Awaitable[bytes]]) -> None:
+        super().__init__(Status.RESOURCE_EXHAUSTED, "grpc: too much waits to be read by clients")
+        self.again = again
 
 
 class RpcContext:
@@ -64,6 +81,32 @@ class RpcContext:
     def cancelled(self) -> bool:
         """Whether the call ended before its handler did: the client cancelled, left, or the deadline passed."""
         return self._was_cut_short
+
+    def make_answer(
+        self,
+        make: MakeAnswer,
+        read: Callable[[MakeAnswer], bytes | Awaitable[bytes]],  # noqa: ARG002 - for calls that have a client
+    ) -> bytes:
+        """Make an answer that may be large, unless too many bytes wait for clients already.
+
+        Args:
+            make: Makes it.
+            read: Has it made later: called with what to call once the state can be read.
+
+        Raises:
+            NoRoom: Let it through; the call is answered later, when the client has taken more.
+        """
+        return make()
+
+    def require_room(self, again: Callable[[], bytes | Awaitable[bytes]]) -> None:
+        """Put off a call whose answer may be large, before it has any effect.
+
+        Args:
+            again: Handles the call later.
+
+        Raises:
+            NoRoom: As above.
+        """
 
     def set_initial_metadata(self, metadata: Metadata) -> None:
         """Have fields sent at the response's head; in time only before the first message."""

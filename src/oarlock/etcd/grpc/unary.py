@@ -1,14 +1,17 @@
 """Calls of one message for one message: the path that must be short."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from oarlock.etcd.grpc import wire
 from oarlock.etcd.grpc.call import Call
+from oarlock.etcd.grpc.context import MakeAnswer, NoRoom
 from oarlock.etcd.grpc.messages import PREFIX, PREFIX_BYTES, MessageAssembler
 from oarlock.etcd.grpc.route import MethodStats, Route, UnaryHandler
 from oarlock.etcd.grpc.status import RpcError, Status
-from oarlock.etcd.http2 import Stream
+from oarlock.etcd.http2 import SMALL_ANSWER_BYTES, ErrorCode, Stream
 
 if TYPE_CHECKING:
     from oarlock.etcd.grpc.server import GrpcConnection
@@ -19,6 +22,8 @@ class UnaryCall(Call):
 
     _message: bytes | None = None
     _future: asyncio.Future[bytes] | None = None
+    _again: Callable[[], bytes | Awaitable[bytes]] | None = None
+    _held_bytes = 0
 
     def __init__(
         self,
@@ -71,8 +76,15 @@ class UnaryCall(Call):
         connection = self._connection
         self._stats.received += 1
         connection.traffic.received_bytes += len(message)
+        self._try(self._handler, message, self)
+
+    def _try(self, handle: Callable[..., bytes | Awaitable[bytes]], *arguments: object) -> None:
+        connection = self._connection
         try:
-            answer = self._handler(message, self)
+            answer = handle(*arguments)
+        except NoRoom as error:
+            self._put_off(error)
+            return
         except Exception as error:  # noqa: BLE001 - `_fail` logs it; the client learns the status
             self._fail(error)
             return
@@ -96,20 +108,71 @@ class UnaryCall(Call):
             return
         error = future.exception()
         if self._is_over:
+            self._release()
             return
         if error is None:
             self._succeed(future.result())
+        elif type(error) is NoRoom:
+            self._put_off(error)
         else:
             self._fail(error)
+
+    def make_answer(self, make: MakeAnswer, read: Callable[[MakeAnswer], bytes | Awaitable[bytes]]) -> bytes:
+        """Make an answer if there is room for it; one that is large is counted at once."""
+        http2 = self._connection.http2
+        if http2.pending_bytes and not http2.has_room:
+            raise NoRoom(partial(read, partial(self.make_answer, make, read)))
+        answer = make()
+        length = len(answer)
+        if length > SMALL_ANSWER_BYTES:
+            if http2.backlog.is_over:
+                raise NoRoom(partial(read, partial(self.make_answer, make, read)))
+            self._held_bytes = length
+            http2.hold(length)
+        return answer
+
+    def require_room(self, again: Callable[[], bytes | Awaitable[bytes]]) -> None:
+        """Go on only if there is room for an answer."""
+        http2 = self._connection.http2
+        if http2.pending_bytes and not http2.has_room:
+            raise NoRoom(again)
+
+    def _put_off(self, reason: NoRoom) -> None:
+        self._again = reason.again
+        http2 = self._connection.http2
+        http2.put_off[self] = None
+        if self.deadline is not None:
+            self._connection.deadlines.add(self)
+        # Room may have come since.
+        http2.wake_up()
+
+    def resume(self) -> None:
+        """There is room for the answer now."""
+        again, self._again = self._again, None
+        if self.deadline is not None:
+            self._connection.deadlines.discard(self)
+        if again is not None:
+            self._try(again)
+
+    def _release(self) -> None:
+        if self._held_bytes:
+            self._connection.http2.release(self._held_bytes)
+            self._held_bytes = 0
 
     def _succeed(self, message: bytes) -> None:
         self._is_over = True
         connection = self._connection
+        if self._held_bytes:
+            self._release()
+        elif connection.http2.pending_bytes and len(message) > SMALL_ANSWER_BYTES and connection.http2.is_overfull:
+            # What was asked for has been done, so it can be neither put off nor called a failure.
+            connection.http2.fail(ErrorCode.ENHANCE_YOUR_CALM, "more was asked for than is read")
+            return
         stats = self._stats
         stats.handled[0] += 1
         stats.sent += 1
         connection.traffic.sent_bytes += len(message)
-        if self._future is not None and self.deadline is not None:
+        if self.deadline is not None and self._future is not None:
             connection.deadlines.discard(self)
         headers = wire.response_headers(self._initial) if self._initial else wire.RESPONSE_HEADERS
         trailers = wire.trailers(Status.OK, "", self._trailing) if self._trailing else wire.OK_TRAILERS
@@ -118,3 +181,6 @@ class UnaryCall(Call):
     def _stop_handler(self) -> None:
         if self._future is not None:
             self._future.cancel()
+        if self._again is not None:
+            self._again = None
+            self._connection.http2.put_off.pop(self, None)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from oarlock.etcd.http2 import frames
+from oarlock.etcd.http2.backlog import Backlog
 from oarlock.etcd.http2.errors import ConnectionFault, ErrorCode, HeadersTooLarge, StreamFault
 from oarlock.etcd.http2.flow import ReceiveWindow
 from oarlock.etcd.http2.frames import (
@@ -63,6 +64,7 @@ class Connection(Sender):
         application: Who answers.
         limits: How much the client may make grow.
         cache: Field sections seen before; shared among a server's connections.
+        backlog: What waits for clients; shared too.
         now: The time, in seconds; later times come with `receive`.
         wake: Called when output appears outside of `receive`.
 
@@ -74,9 +76,16 @@ class Connection(Sender):
     """
 
     def __init__(
-        self, application: Application, limits: Limits, cache: HeadCache, *, now: float, wake: Callable[[], None]
+        self,
+        application: Application,
+        limits: Limits,
+        cache: HeadCache,
+        backlog: Backlog,
+        *,
+        now: float,
+        wake: Callable[[], None],
     ) -> None:
-        super().__init__(limits, now=now, wake=wake)
+        super().__init__(limits, backlog, now=now, wake=wake)
         self._application = application
         self._decoder = HeaderDecoder(cache, limits.max_header_list_bytes)
         self.now = now
@@ -180,6 +189,8 @@ class Connection(Sender):
         self.closed = True
         streams = list(self.streams.values())
         self.streams.clear()
+        self.put_off.clear()
+        self.backlog.forget(self)
         self._block.clear()
         for stream in streams:
             self._abandon(stream, None)

@@ -5,9 +5,11 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+from oarlock.etcd.http2.backlog import Backlog
 from oarlock.etcd.http2.connection import Application, Connection
 from oarlock.etcd.http2.errors import ErrorCode
 from oarlock.etcd.http2.headers import HeadCache
+from oarlock.etcd.http2.sender import PENDING_LOW_BYTES
 from oarlock.etcd.http2.settings import Limits
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ class Http2Protocol(asyncio.Protocol):
         peer: The client's address, for the log.
         limits: How much the client may make grow.
         cache: Field sections seen before.
+        backlog: What waits for the server's clients.
         on_closed: Called when the connection is gone.
     """
 
@@ -34,6 +37,7 @@ class Http2Protocol(asyncio.Protocol):
         application: Application,
         limits: Limits,
         cache: HeadCache,
+        backlog: Backlog,
         on_closed: Callable[["Http2Protocol"], None],
         *,
         peer: str,
@@ -43,9 +47,12 @@ class Http2Protocol(asyncio.Protocol):
         self._application = application
         self._limits = limits
         self._cache = cache
+        self._backlog = backlog
+        self._buffered_bytes = 0
         self._on_closed = on_closed
         self._opened_at = self._received_at = self._written_at = loop.time()
-        self._idle_since = self._opened_at
+        self._idle_since = self._progress_at = self._opened_at
+        self._taken_bytes = 0
         self._pinged_at: float | None = None
         self._closing_since: float | None = None
         self.transport: asyncio.Transport
@@ -55,7 +62,7 @@ class Http2Protocol(asyncio.Protocol):
         """The transport is ours: send SETTINGS."""
         self.transport = cast("asyncio.Transport", transport)
         self.connection = Connection(
-            self._application, self._limits, self._cache, now=self._loop.time(), wake=self._wake
+            self._application, self._limits, self._cache, self._backlog, now=self._loop.time(), wake=self._wake
         )
         self._application.http2 = self.connection
         self._flush()
@@ -78,23 +85,32 @@ class Http2Protocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell the open streams."""
+        self._count_buffer(0)
         self.connection.lose()
         self._on_closed(self)
 
     def pause_writing(self) -> None:
         """The socket's buffer is full: make no more, and take no more requests from this client."""
         self.connection.paused = True
+        self._count_buffer(self.transport.get_write_buffer_size())
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The socket's buffer has room again."""
         self._written_at = self._loop.time()
+        self._count_buffer(0)
         self.connection.paused = False
         if not self.transport.is_closing():
             self.transport.resume_reading()
         self.connection.pump()
         self._flush()
+
+    def _count_buffer(self, length: int) -> None:
+        """What waits in the transport belongs to the backlog while it is much."""
+        before, self._buffered_bytes = self._buffered_bytes, length
+        self._backlog.bytes += length
+        self._backlog.release(before)
 
     def _wake(self) -> None:
         self.connection.corked = True
@@ -104,11 +120,15 @@ class Http2Protocol(asyncio.Protocol):
         connection = self.connection
         if self.transport.is_closing():
             connection.take()
+        elif connection.put_off:
+            connection.resume_put_off()
         while connection.out:
             self._written_at = self._loop.time()
             self.transport.write(connection.take())
             if connection.blocked and not connection.paused:
                 connection.pump()
+            if connection.put_off and not connection.out:
+                connection.resume_put_off()
         connection.corked = False
         if (connection.closed or connection.finished) and self._closing_since is None:
             self._close()
@@ -132,6 +152,7 @@ class Http2Protocol(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Look for what should have happened and has not; called about once a second."""
         connection, limits = self.connection, self._limits
+        wastes_room = self._wastes_room(now)
         if self._closing_since is not None:
             if now - self._closing_since > limits.keepalive_timeout_s:
                 self.transport.abort()
@@ -144,7 +165,7 @@ class Http2Protocol(asyncio.Protocol):
                 connection.fail(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS from the client")
         elif connection.is_mid_frame and now - connection.partial_since > limits.frame_timeout_s:
             connection.fail(ErrorCode.ENHANCE_YOUR_CALM, "a frame was begun and not finished")
-        elif waiting and now - self._written_at > limits.stall_timeout_s:
+        elif waiting and (now - self._written_at > limits.stall_timeout_s or wastes_room):
             _logger.info("closing connection from %s: it takes nothing of what waits for it", self._peer)
             self.transport.abort()
         elif now - self._idle_since > limits.idle_timeout_s:
@@ -156,3 +177,17 @@ class Http2Protocol(asyncio.Protocol):
         elif now - (self._pinged_at or now) > limits.keepalive_timeout_s:
             _logger.info("closing connection from %s: no answer to a keep-alive ping", self._peer)
             self.transport.abort()
+
+    def _wastes_room(self, now: float) -> bool:
+        """Whether the client takes next to nothing of much, while all of them leave more than the server may keep."""
+        connection = self.connection
+        kept_bytes = connection.pending_bytes + self._buffered_bytes
+        taken_bytes = connection.taken_bytes
+        if (
+            not self._backlog.is_over
+            or kept_bytes < PENDING_LOW_BYTES
+            or taken_bytes - self._taken_bytes >= PENDING_LOW_BYTES
+        ):
+            self._progress_at = now
+            self._taken_bytes = taken_bytes
+        return now - self._progress_at > self._limits.pressed_stall_timeout_s

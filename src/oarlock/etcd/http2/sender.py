@@ -7,8 +7,10 @@ Small responses go straight to `out`. What the windows or the socket do not take
 import struct
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from oarlock.etcd.http2 import frames
+from oarlock.etcd.http2.backlog import Backlog
 from oarlock.etcd.http2.errors import ErrorCode
 from oarlock.etcd.http2.frames import CONTINUATION, DATA, END_HEADERS, END_STREAM, FRAME_HEADER, HEADERS
 from oarlock.etcd.http2.guard import Allowance
@@ -27,8 +29,18 @@ LARGEST_DATA_FRAME = 64 * 1024
 PENDING_LOW_BYTES = 64 * 1024
 """A stream whose queue is below this is writable."""
 
+SMALL_ANSWER_BYTES = 64 * 1024
+"""Answers up to this size are made even while much waits: the limit on streams bounds how many there are."""
+
 _DATA_HEADER = struct.Struct(">HBHL")
 """Length, then type DATA and no flags, then the stream."""
+
+
+class PutOff(Protocol):
+    """A call whose answer is made when there is room for it."""
+
+    def resume(self) -> None:
+        """There is room now."""
 
 
 class Sender:
@@ -40,7 +52,7 @@ class Sender:
         streams: The open streams by id.
         blocked: Those with pending data, in the order of their turns.
         out: Bytes for the socket, to be taken with `take`.
-        out_bytes: Of DATA in `out`, counted where it may be much.
+        out_bytes: Of DATA in `out`.
         send_window: What the peer lets us send on the connection.
         paused: The socket takes nothing now.
         corked: Whoever drives the connection will look at `out` soon, and need not be woken.
@@ -49,12 +61,15 @@ class Sender:
         finished: It has ended: close the socket when `out` is written.
         closed: It is broken: close the socket when `out` is written.
         fault: What the peer did, if that ended it.
-        pending_bytes: Of all streams.
+        pending_bytes: Of all streams, and of answers made that are on their way to them.
+        taken_bytes: How much of what waited has gone out.
+        backlog: What waits on all connections of the server.
+        put_off: Calls that wait for room, in order.
         control: For frames that bring nothing forward; what is sent pays for those that belong to it.
         resets: For streams that the peer opens and resets; each complete response pays for one.
     """
 
-    def __init__(self, limits: Limits, *, now: float, wake: Callable[[], None]) -> None:
+    def __init__(self, limits: Limits, backlog: Backlog, *, now: float, wake: Callable[[], None]) -> None:
         self.limits = limits
         self.peer = PeerSettings()
         self.streams: dict[int, Stream] = {}
@@ -70,6 +85,9 @@ class Sender:
         self.closed = False
         self.fault: str | None = None
         self.pending_bytes = 0
+        self.taken_bytes = 0
+        self.backlog = backlog
+        self.put_off: dict[PutOff, None] = {}
         self.control = Allowance(limits.control_burst, limits.control_per_second, now)
         self.resets = Allowance(limits.reset_burst, limits.reset_per_second, now)
         self._wake = wake
@@ -82,6 +100,36 @@ class Sender:
     def is_overfull(self) -> bool:
         """Whether more waits for the peer than it may make us keep."""
         return self.pending_bytes > self.limits.max_pending_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an answer may be made of which nobody knows how large it is.
+
+        Whoever has taken everything so far has room even while others fill the server.
+        """
+        pending = self.pending_bytes
+        return not pending or (pending <= self.limits.put_off_bytes and not self.backlog.is_over)
+
+    def hold(self, length: int) -> None:
+        """Count an answer that was made, until `release` when it is handed over, or is not needed."""
+        self.pending_bytes += length
+        self.backlog.bytes += length
+
+    def release(self, length: int) -> None:
+        """So much no longer waits."""
+        self.pending_bytes -= length
+        self.backlog.release(length)
+
+    def resume_put_off(self) -> None:
+        """Let calls that were put off make their answers, in order, while there is room for them."""
+        while self.put_off and not self.closed and self.has_room:
+            if self.backlog.is_over:
+                break
+            call = next(iter(self.put_off))
+            del self.put_off[call]
+            call.resume()
+        if self.put_off and self.backlog.is_over:
+            self.backlog.wait(self)
 
     def wake_up(self) -> None:
         """Have `out` looked at."""
@@ -102,6 +150,7 @@ class Sender:
             length > self.send_window
             or length > stream.send_window
             or length > self.peer.max_frame_size
+            or self.out_bytes > OUTPUT_BATCH_BYTES
             or self.paused
             or headers.is_large
             or trailers.is_large
@@ -111,6 +160,7 @@ class Sender:
             self.send_trailers(stream, trailers)
             return
         self.send_window -= length
+        self.out_bytes += length
         stream_id = stream.id_bytes
         self.out += (
             headers.start,
@@ -142,7 +192,7 @@ class Sender:
             # A view, so that cutting a long message into frames copies each byte once.
             stream.pending.append(memoryview(data))
             stream.pending_bytes += len(data)
-            self.pending_bytes += len(data)
+            self.hold(len(data))
         stream.end_data = end_stream
         self.blocked[stream.id] = stream
         self.pump()
@@ -198,7 +248,8 @@ class Sender:
                 chunk = chunk[:room]
             length = len(chunk)
             stream.pending_bytes -= length
-            self.pending_bytes -= length
+            self.release(length)
+            self.taken_bytes += length
             stream.send_window -= length
             self.send_window -= length
             self.out_bytes += length
@@ -240,7 +291,7 @@ class Sender:
     def discard_pending(self, stream: Stream) -> None:
         """A stream was reset: nothing of it will be sent."""
         self.blocked.pop(stream.id, None)
-        self.pending_bytes -= stream.pending_bytes
+        self.release(stream.pending_bytes)
         stream.pending_bytes = 0
         stream.pending = None
 

@@ -24,7 +24,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         max_concurrent_streams: Requests open at once on one connection; more are refused, to be retried.
         stream_window_bytes: Bytes of one request that may come before its receiver allows more.
         connection_window_bytes: Bytes in flight towards us on one connection.
-        max_pending_bytes: Bytes of responses waiting for the peer's windows above which new streams are refused.
+        max_pending_bytes: Bytes of responses waiting for the peer above which new streams are refused.
+        put_off_bytes: The same, above which no more answers are made that may be large.
         max_header_list_bytes: Size of a field section as HPACK counts it; more is answered with status 431.
         max_header_block_bytes: Encoded size of a field section; more ends the connection.
         max_continuations: CONTINUATION frames in one field section (CVE-2024-27316).
@@ -38,12 +39,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         keepalive_interval_s: Of silence, after which the peer is pinged.
         keepalive_timeout_s: For the answer to that ping.
         stall_timeout_s: How long the peer may take nothing at all of what waits for it.
+        pressed_stall_timeout_s: How long it may take next to nothing while all clients together leave too much.
     """
 
     max_concurrent_streams: int = 1024
     stream_window_bytes: int = 64 * 1024
     connection_window_bytes: int = 4 * 1024 * 1024
     max_pending_bytes: int = 64 * 1024 * 1024
+    put_off_bytes: int = 16 * 1024 * 1024
     max_header_list_bytes: int = 64 * 1024
     max_header_block_bytes: int = 64 * 1024
     max_continuations: int = 32
@@ -57,6 +60,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_interval_s: float = 7200.0
     keepalive_timeout_s: float = 20.0
     stall_timeout_s: float = 300.0
+    pressed_stall_timeout_s: float = 5.0
 
     def announcement(self) -> list[tuple[int, int]]:
         """The SETTINGS we send.

@@ -9,7 +9,8 @@ import pytest
 from oarlock.mvcc.backend import Batch
 from oarlock.mvcc.errors import StorageFailedError, StorageFullError
 from oarlock.sim.backend import SimBackend
-from oarlock.sim.disk import SECTOR, PowerLoss, SimDisk
+from oarlock.sim.disk import PowerLoss, SimDisk
+from oarlock.sim.inode import SECTOR
 from oarlock.sim.strikes import Strikes
 from oarlock.storage.disk import make_directory
 from oarlock.storage.errors import DirectoryLocked

@@ -9,141 +9,14 @@ import errno
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
+from oarlock.sim.inode import SECTOR, Directory, Inode
 from oarlock.sim.strikes import Strikes
 from oarlock.storage.errors import DirectoryLocked
-
-SECTOR: Final = 512
-"""What the device writes as one, unless it is torn."""
 
 
 class PowerLoss(BaseException):
     """The machine stopped in the middle of a disk operation: whatever the process was doing ends here."""
-
-
-class Inode:
-    """A file's content: as the process sees it, and as the device holds it."""
-
-    __slots__ = ("cache", "device", "dirty", "size_changed")
-
-    def __init__(self) -> None:
-        self.cache = bytearray()
-        self.device = bytearray()
-        self.dirty: dict[int, None] = {}
-        """Numbers of the sectors that differ, in the order in which they were written."""
-        self.size_changed = False
-
-    def write(self, data: bytes, offset: int) -> None:
-        """Change the cache."""
-        end = offset + len(data)
-        if end > len(self.cache):
-            self.cache.extend(bytes(end - len(self.cache)))
-            self.size_changed = True
-        self.cache[offset:end] = data
-        for sector in range(offset // SECTOR, -(-end // SECTOR)):
-            self.dirty[sector] = None
-
-    def resize(self, size: int) -> None:
-        """Change the cache's size."""
-        if size < len(self.cache):
-            del self.cache[size:]
-            self.dirty = {sector: None for sector in self.dirty if sector * SECTOR < size}
-            if size % SECTOR:
-                self.dirty[size // SECTOR] = None
-        else:
-            self.cache.extend(bytes(size - len(self.cache)))
-        self.size_changed = True
-
-    def sync(self) -> None:
-        """Bring the device up to date."""
-        self._fit(len(self.cache))
-        for sector in self.dirty:
-            start = sector * SECTOR
-            self.device[start : start + SECTOR] = self.cache[start : start + SECTOR]
-        self.clean()
-
-    def clean(self) -> None:
-        """Take everything for synced."""
-        self.dirty.clear()
-        self.size_changed = False
-
-    def lose_power(self, rng: random.Random, strikes: Strikes) -> None:
-        """Keep an arbitrary part of what was not synced."""
-        if self.size_changed and rng.random() < 0.5:
-            self._fit(len(self.cache))
-            strikes.hit("disk.unsynced_size_kept")
-        style = rng.choice(("none", "all", "any", "any", "torn"))
-        for sector in self.dirty:
-            if style == "none" or (style != "all" and rng.random() < 0.5):
-                strikes.hit("disk.unsynced_sector_lost")
-                continue
-            start = sector * SECTOR
-            new = self.cache[start : start + SECTOR]
-            if style == "torn" and rng.random() < 0.5:
-                strikes.hit("disk.sector_torn")
-                cut = rng.randrange(len(new) + 1)
-                old = self.device[start : start + SECTOR].ljust(len(new), b"\0")
-                new = rng.choice(
-                    (new[:cut] + old[cut:], old[:cut] + new[cut:], new[:cut] + rng.randbytes(len(new) - cut))
-                )
-            if start + len(new) <= len(self.device):
-                self.device[start : start + len(new)] = new
-        self.forget_cache()
-
-    def forget_cache(self) -> None:
-        """See what the device holds."""
-        self.cache = bytearray(self.device)
-        self.clean()
-
-    def _fit(self, size: int) -> None:
-        if size < len(self.device):
-            del self.device[size:]
-        else:
-            self.device.extend(bytes(size - len(self.device)))
-
-
-class _Directory:
-    """Names, as the process sees them and as the device holds them; what changed, in order."""
-
-    __slots__ = ("changes", "device", "names")
-
-    def __init__(self) -> None:
-        self.names: dict[str, Inode | _Directory] = {}
-        self.device: dict[str, Inode | _Directory] = {}
-        self.changes: list[tuple[str | None, str | None, Inode | _Directory]] = []
-        """Name lost, name gained, and whose."""
-
-    def change(self, lost: str | None, gained: str | None, what: "Inode | _Directory") -> None:
-        """Change a name."""
-        self._apply(self.names, lost, gained, what)
-        self.changes.append((lost, gained, what))
-
-    def sync(self) -> None:
-        """Bring the device up to date."""
-        self.device = dict(self.names)
-        self.changes.clear()
-
-    def lose_power(self, rng: random.Random, strikes: Strikes) -> None:
-        """Keep an arbitrary part of the changes: mostly the first few, as a journal does."""
-        in_order = rng.random() < 0.7
-        kept = rng.randrange(len(self.changes) + 1)
-        for number, change in enumerate(self.changes):
-            if number < kept if in_order else rng.random() < 0.5:
-                self._apply(self.device, *change)
-            else:
-                strikes.hit("disk.name_change_lost")
-        self.names = dict(self.device)
-        self.changes.clear()
-
-    @staticmethod
-    def _apply(
-        names: "dict[str, Inode | _Directory]", lost: str | None, gained: str | None, what: "Inode | _Directory"
-    ) -> None:
-        if lost is not None:
-            names.pop(lost, None)
-        if gained is not None:
-            names[gained] = what
 
 
 class DiskListener:
@@ -172,7 +45,7 @@ class SimDisk:
         self.rng = rng
         self.strikes = strikes
         self._listener = listener or DiskListener()
-        self._root: dict[str, _Directory] = {"/": _Directory()}
+        self._root: dict[str, Directory] = {"/": Directory()}
         self._locked: set[str] = set()
         self.life = 0
         """Which process uses it; open files of an earlier one are void."""
@@ -246,7 +119,7 @@ class SimDisk:
         parent, name = self._parent(directory)
         if name in parent.names:
             raise FileExistsError(errno.EEXIST, "File exists", str(directory))
-        made = self._root[str(directory)] = _Directory()
+        made = self._root[str(directory)] = Directory()
         parent.change(None, name, made)
 
     def fsync_directory(self, directory: Path) -> None:
@@ -349,7 +222,7 @@ class SimDisk:
     def wipe(self) -> None:
         """Lose everything."""
         self.end_process()
-        self._root = {"/": _Directory()}
+        self._root = {"/": Directory()}
 
     def copy(self) -> "dict[str, dict[str, bytes]]":
         """What the device holds, by directory and name; for putting an old disk back."""
@@ -362,7 +235,7 @@ class SimDisk:
         """Hold what a copy does."""
         self.wipe()
         for path, files in copy.items():
-            directory = self._root.setdefault(path, _Directory())
+            directory = self._root.setdefault(path, Directory())
             for name, data in files.items():
                 inode = Inode()
                 inode.device = bytearray(data)
@@ -413,13 +286,13 @@ class SimDisk:
                 known[path] = self._root[path]
         self._root = known
 
-    def _directory(self, path: Path) -> _Directory:
+    def _directory(self, path: Path) -> Directory:
         found = self._root.get(str(path))
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
         return found
 
-    def _parent(self, path: Path) -> tuple[_Directory, str]:
+    def _parent(self, path: Path) -> tuple[Directory, str]:
         return self._directory(path.parent), path.name
 
 

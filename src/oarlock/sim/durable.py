@@ -4,7 +4,8 @@ from typing import Final
 
 from oarlock.raft.log import Log
 from oarlock.raft.types import HardState, Index, Term
-from oarlock.sim.disk import DiskListener, Inode
+from oarlock.sim.disk import DiskListener
+from oarlock.sim.inode import Inode
 from oarlock.storage.batches import Batch
 from oarlock.storage.records import HEADER_BYTES, RecordType, decode_batches, decode_header
 

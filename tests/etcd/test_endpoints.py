@@ -68,7 +68,7 @@ async def test_verbose_probes(server: LocalServer) -> None:
     """Each check has its line; excluded ones have none."""
     assert (await page(server, "/livez?verbose")).body == "[+]serializable_read ok\nok\n"
     answer = await page(server, "/readyz?verbose&exclude=non_learner&exclude=data_corruption")
-    assert answer.body == "[+]linearizable_read ok\n[+]serializable_read ok\nok\n"
+    assert answer.body == "[+]disk_space ok\n[+]linearizable_read ok\n[+]serializable_read ok\nok\n"
 
 
 async def test_no_leader(server: LocalServer) -> None:
@@ -100,6 +100,19 @@ async def test_alarms(server: LocalServer) -> None:
     assert (await page(server, "/health?exclude=NOSPACE")).body == '{"health":"false","reason":"ALARM CORRUPT"}\n'
     answer = await page(server, "/readyz/data_corruption")
     assert (answer.status, answer.body) == (503, "[-]data_corruption failed: alarm activated: CORRUPT\n\n")
+
+
+async def test_full_disk(server: LocalServer) -> None:
+    """A server that lacks space is alive and healthy, but not ready, and its metrics say why."""
+    assert "\noarlock_disk_full 0.0\n" in (await page(server, "/metrics")).body
+    server.node.disk_full = True
+    answer = await page(server, "/readyz")
+    assert answer.status == 503
+    assert "[-]disk_space failed: the disk is full, or nearly so\n" in answer.body
+    assert (await page(server, "/readyz?exclude=disk_space")).status == 200
+    for path in ("/health", "/livez"):
+        assert (await page(server, path)).status == 200
+    assert "\noarlock_disk_full 1.0\n" in (await page(server, "/metrics")).body
 
 
 async def test_methods_and_paths(server: LocalServer) -> None:

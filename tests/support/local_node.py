@@ -28,6 +28,7 @@ class LocalNode:
         self.proposed: list[bytes] = []
         """Every command, in order."""
         self.is_learner = False
+        self.disk_full = False
         self.configuration = Configuration(
             voters=frozenset({SERVER_ID}), addresses=((SERVER_ID, ("http://127.0.0.1:2380",)),)
         )
@@ -121,7 +122,7 @@ class LocalNode:
             voters=(SERVER_ID,),
             learners=(),
             configuration=self.configuration,
-            disk_full=False,
+            disk_full=self.disk_full,
             pending_proposals=0,
         )
 

@@ -16,7 +16,7 @@ CLUSTER_VERSION: Final = "3.5.0"
 
 _CHECKS: Final = {
     "/livez": ("serializable_read",),
-    "/readyz": ("data_corruption", "linearizable_read", "non_learner", "serializable_read"),
+    "/readyz": ("data_corruption", "disk_space", "linearizable_read", "non_learner", "serializable_read"),
 }
 _NO_SNIFF: Final = ("x-content-type-options", "nosniff")
 
@@ -32,6 +32,9 @@ class Probe(Protocol):
 
     def is_learner(self) -> bool:
         """Whether this server has no vote."""
+
+    def is_disk_full(self) -> bool:
+        """Whether this server lacks the space for writes."""
 
     def read(self, *, serializable: bool) -> Awaitable[ApiError | None]:
         """Try a read; its error, or None when it succeeded."""
@@ -114,6 +117,8 @@ class Endpoints:
         match name:
             case "data_corruption":
                 return "alarm activated: CORRUPT" if AlarmType.CORRUPT in self._probe.alarms() else ""
+            case "disk_space":
+                return "the disk is full, or nearly so" if self._probe.is_disk_full() else ""
             case "non_learner":
                 return "not supported for learner" if self._probe.is_learner() else ""
             case _:

@@ -126,6 +126,8 @@ class Metrics(Collector):
 
     def _storage_metrics(self) -> Iterator[Metric]:
         counters, machine = self._node.counters, self._machine
+        full = self._node.status().disk_full
+        yield _gauge("oarlock_disk_full", "Whether space lacks for writes: this member gives up leadership.", full)
         yield _duration(
             "etcd_disk_wal_fsync_duration_seconds",
             "Writes of the log made durable.",

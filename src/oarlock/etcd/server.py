@@ -199,6 +199,9 @@ class _Probe:
     def is_learner(self) -> bool:
         return self._calls.cluster.status().is_learner
 
+    def is_disk_full(self) -> bool:
+        return self._calls.cluster.status().disk_full
+
     async def read(self, *, serializable: bool) -> ApiError | None:
         if serializable:
             return None  # this server's own state can always be read

@@ -248,15 +248,9 @@ CHECK_QUORUM = (
         harm="liveness",
         edits=(
             Edit(
-                "raft.raft",
-                "            if state.disk_is_stalled:\n                on_disk_stall(state)\n            else:\n"
-                "                on_leader_tick(state, state.leader)\n",
-                "            on_leader_tick(state, state.leader)\n",
-            ),
-            Edit(
-                "raft.raft",
-                "stall = state.disk_writes[0].since + state.config.election_timeout if state.disk_writes else math.inf",
-                "stall = math.inf",
+                "raft.state",
+                "        if not self.disk_writes:\n            return math.inf\n",
+                "        if self.config.election_timeout:\n            return math.inf\n",
             ),
         ),
         source="hashicorp/raft issues 503, 683",
@@ -660,5 +654,41 @@ MEMBERSHIP = (
     ),
 )
 
-EXTENSIONS = (*READS, *PRE_VOTE, *CHECK_QUORUM, *FLOW, *TRANSFER, *MEMBERSHIP)
+NEW_DISKS = (
+    Mutant(
+        id="votes-on-a-new-disk",
+        breaks=("NS-1",),
+        bug="A server whose disk was replaced votes as if it had never acknowledged anything.",
+        harm="safety",
+        edits=(
+            Edit(
+                "raft.request_vote",
+                "if state.is_new and last_log_index > 0:",
+                "if state.is_new and last_log_index < 0:",
+            ),
+        ),
+    ),
+    Mutant(
+        id="new-for-ever",
+        breaks=("NS-2",),
+        bug="A server on a new disk never counts again.",
+        harm="liveness",
+        edits=(Edit("raft.append_entries", "        state.is_new = False\n", "        state.is_new = True\n"),),
+    ),
+    Mutant(
+        id="lost-data-is-a-late-reply",
+        breaks=("DL-1",),
+        bug="A follower that lost what it acknowledged is taken for one whose refusal comes late, and not served.",
+        harm="liveness",
+        edits=(
+            Edit(
+                "raft.replication",
+                "message.request_id > progress.known_at_request_id:",
+                "message.request_id < 0:",
+            ),
+        ),
+    ),
+)
+
+EXTENSIONS = (*READS, *PRE_VOTE, *CHECK_QUORUM, *FLOW, *TRANSFER, *MEMBERSHIP, *NEW_DISKS)
 """Mutants of the rules that are not in the paper's figures."""

@@ -291,8 +291,8 @@ VOTES = (
         edits=(
             Edit(
                 "raft.request_vote",
-                "granted = state.voted_for in (None, message.source) and state.log.is_up_to_date(",
-                "granted = state.log.is_up_to_date(",
+                "state.voted_for in (None, message.source)",
+                "state.voted_for != 0",
             ),
         ),
     ),
@@ -441,8 +441,8 @@ FOLLOWERS_AND_CANDIDATES = (
         edits=(
             Edit(
                 "raft.request_vote",
-                "    if state.disk_is_stalled or state.snapshot_to_install is not None:",
-                "    if state.leader_id is not None:",
+                "state.snapshot_to_install is not None",
+                "state.leader_id is not None",
             ),
         ),
     ),
@@ -556,8 +556,8 @@ FOLLOWERS_AND_CANDIDATES = (
         edits=(
             Edit(
                 "raft.request_vote",
-                "    if state.disk_is_stalled or state.snapshot_to_install is not None:",
-                "    if state.disk_is_stalled or state.role is Role.CANDIDATE:",
+                "state.snapshot_to_install is not None",
+                "state.role is Role.CANDIDATE",
             ),
         ),
     ),
@@ -625,8 +625,8 @@ LEADERS = (
         edits=(
             Edit(
                 "raft.replication",
-                "progress.raise_match(message.match_index)",
-                "progress.raise_match(progress.next_index - 1)",
+                "progress.raise_match(message.match_index",
+                "progress.raise_match(progress.next_index - 1",
             ),
         ),
     ),
@@ -638,8 +638,8 @@ LEADERS = (
         edits=(
             Edit(
                 "raft.replication",
-                "progress.raise_match(message.match_index)",
-                "progress.raise_match(state.log.last_index)",
+                "progress.raise_match(message.match_index",
+                "progress.raise_match(state.log.last_index",
             ),
         ),
     ),

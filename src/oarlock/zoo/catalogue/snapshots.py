@@ -210,7 +210,9 @@ SNAPSHOTS = (
         breaks=("L-3a", "IS-0"),
         bug="That a follower has the whole snapshot does not raise its match_index, so it is sent one again.",
         harm="liveness",
-        edits=(Edit("raft.install_snapshot", "        progress.raise_match(message.last_included_index)\n", ""),),
+        edits=(
+            Edit("raft.install_snapshot", "progress.raise_match(message.last_included_index", "progress.raise_match(0"),
+        ),
     ),
     Mutant(
         id="waits-for-the-lost-chunk",

@@ -32,6 +32,7 @@ class Cluster:
         seed: Of all chance.
         faults: Whether things go wrong by themselves.
         own: Settings that one server has different.
+        ignored: Properties that the run breaks on purpose.
         settings: Of every server's `RaftConfig`.
     """
 
@@ -42,6 +43,7 @@ class Cluster:
         *,
         faults: bool = False,
         own: dict[ServerId, dict[str, object]] | None = None,
+        ignored: tuple[str, ...] = (),
         **settings: object,
     ) -> None:
         self.rng = random.Random(f"zoo/{seed}")  # noqa: S311
@@ -50,7 +52,7 @@ class Cluster:
         if isinstance(members, int):
             members = Configuration(voters=frozenset(range(1, members + 1)))
         base = SnapshotMetadata(configuration=members)
-        self.watch = Watch()
+        self.watch = Watch(ignored)
         self.servers: dict[ServerId, Server] = {}
         for server_id in sorted(members.members):
             config = RaftConfig(server_id=server_id, **{**settings, **(own or {}).get(server_id, {})})  # type: ignore[arg-type]

@@ -85,9 +85,12 @@ class Server:
     def __init__(self, config: RaftConfig, base: SnapshotMetadata, rng: random.Random) -> None:
         self.id: ServerId = config.server_id
         self.config = config
+        self.first_base = base
         self.disk = Disk(base)
         self.rng = rng
         self.lives = 0
+        self.is_wiped = False
+        """Whether the disk was replaced by an empty one."""
         self.failing_chunks = 0
         self.rules: dict[str, int] = {}
         """How often each rule acted."""
@@ -115,10 +118,16 @@ class Server:
             log=Log(self.disk.base, self.disk.entries),
             applied_index=len(self.machine),
             tracer=self._count,
+            is_new=self.is_wiped,
         )
         newest = self.disk.newest_snapshot()
         if newest is not None:
             self.raft.snapshot_taken(newest)
+
+    def wipe(self) -> None:
+        """Replace the disk by an empty one, for the next start."""
+        self.disk = Disk(self.first_base)
+        self.is_wiped = True
 
     def _count(self, rule: str, _operands: tuple[object, ...]) -> None:
         self.rules[rule] = self.rules.get(rule, 0) + 1

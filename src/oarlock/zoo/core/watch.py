@@ -22,10 +22,14 @@ from oarlock.zoo.core.server import Server
 
 
 class Watch:
-    """Looks at all servers of a run."""
+    """Looks at all servers of a run.
 
-    def __init__(self) -> None:
-        self._monitor = Monitor()
+    Args:
+        ignored: Properties that the run breaks on purpose.
+    """
+
+    def __init__(self, ignored: tuple[str, ...] = ()) -> None:
+        self._monitor = Monitor(ignored)
         self._observers: dict[tuple[ServerId, int], Observer] = {}
         self._seen: dict[ServerId, tuple[object, ...]] = {}
         self._leaders: dict[ServerId, tuple[int, tuple[int, int, int]]] = {}
@@ -76,6 +80,7 @@ class Watch:
                 state,
                 server.id,
                 incarnation=server.lives,
+                disk_is_intact=not server.is_wiped,
                 durable_hard_state=disk.hard_state,
                 durable_index=max(_common_index(server), min(disk.last_index, log.base_index)),
                 applied=given(server.applied) if is_whole else (),

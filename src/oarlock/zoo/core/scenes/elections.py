@@ -182,6 +182,7 @@ def long_log_old_term(seed: int) -> None:
     converge(cluster)
     cluster.isolate(1)
     propose(cluster, 3)
+    cluster.run_for(0.01)
     for server_id in cluster.servers:
         cluster.crash(server_id)
     cluster[2].disk.hard_state = HardState(9, None)
@@ -243,12 +244,16 @@ def leadership_is_handed_over(seed: int) -> None:
 def the_successor_lags(seed: int) -> None:
     """A successor that lacks entries gets them, and then leads."""
     cluster = make(3, seed)
-    elect(cluster, 1)
+    leader = elect(cluster, 1)
     converge(cluster)
-    cluster.delay = lambda source, to, message: 0.03 if {source, to} == {1, 2} else 0.001  # noqa: ARG005
+    cluster.isolate(2)
     propose(cluster, 20)
+    cluster.run_for(0.05)
+    cluster.heal()
     cluster.transfer(2)
-    cluster.run_until(lambda: cluster[2].is_leading, TIMEOUT_S, _SUCCESSOR)
+    leader.raft.peer_unreachable(2)
+    cluster.carry_out(leader)
+    cluster.run_until(lambda: cluster[2].is_leading, AT_ONCE_S, _SUCCESSOR)
 
 
 def commands_keep_coming(seed: int) -> None:

@@ -47,6 +47,7 @@ def a_term_that_the_leader_has(seed: int) -> None:
     elect(cluster, 2)
     propose(cluster, 40)
     cluster.run_for(0.05)
+    elect(cluster, 3)  # begins at its own end
     _count_refusals(cluster, of=1)
 
 
@@ -58,13 +59,13 @@ def a_term_that_the_leader_lacks(seed: int) -> None:
     cluster.drop = lambda source, to, message: source == 3 and isinstance(message, AppendEntries)  # noqa: ARG005
     for server in cluster.live:
         server.state.last_leader_contact = float("-inf")
-    cluster.time_out(3)
-    cluster.run_for(0.01)
+    lead(cluster, cluster[3])
     propose(cluster, 40)
     cluster.isolate(3)
     elect(cluster, 2)
     propose(cluster, 40)
     cluster.run_for(0.05)
+    elect(cluster, 1)
     _count_refusals(cluster, of=3)
 
 

@@ -202,6 +202,24 @@ async def test_a_cluster_grows_and_shrinks(tmp_path: Path, tcp: bool) -> None:
         await eventually(lambda: set(leader.peer_traffic()) == others, "links follow the members")
 
 
+async def test_one_becomes_two(tmp_path: Path) -> None:
+    """The second voter is certain before it runs, so that it can be started; with it, writes go on."""
+    async with NodeCluster(tmp_path, 1, **CALM) as cluster:
+        first = await cluster.leader()
+        await first.propose(b"alone")
+        configuration = await first.change_membership([cluster.change(ADD_VOTER, 2)], strict=True)
+        assert configuration.voters == {1, 2} == first.configuration.voters
+        waiting = first.propose(b"together")
+        second = await cluster.start(2)
+        assert await waiting == 2
+        await cluster.all_applied()
+        await second.change_membership([Change(REMOVE, 2)])
+        assert await first.propose(b"alone again") == 3
+        del cluster.nodes[2]
+        await eventually(lambda: cluster.removed == [2], "it knows")
+        await second.stop()
+
+
 async def test_all_members_replaced_at_once(tmp_path: Path) -> None:
     """Three servers give way to three others by joint consensus, in one change, and nothing is lost."""
     async with NodeCluster(tmp_path, **CALM) as cluster:

@@ -64,8 +64,8 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def description_of(cluster_id: int, node: Node) -> bytes:
-    """What a member answers: the members as of what it has applied."""
-    configuration = node.status().configuration
+    """What a member answers: the members in force, since a second voter is committed only with its own help."""
+    configuration = node.configuration
     addresses = dict(configuration.addresses)
     published: Mapping[ServerId, object] = node.machine.members if isinstance(node.machine, EtcdMachine) else {}
     members = tuple(

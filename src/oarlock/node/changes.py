@@ -35,7 +35,18 @@ Send = Callable[[ServerId, ChangeMembers | ChangeMembersReply], bool]
 class _Pending:
     """One change that is awaited here."""
 
-    __slots__ = ("accepted", "attempts", "changes", "deadline", "future", "request_id", "sent_at", "sent_to", "strict")
+    __slots__ = (
+        "accepted",
+        "alone",
+        "attempts",
+        "changes",
+        "deadline",
+        "future",
+        "request_id",
+        "sent_at",
+        "sent_to",
+        "strict",
+    )
 
     def __init__(
         self, changes: tuple[Change, ...], deadline: float, future: asyncio.Future[Configuration], *, strict: bool
@@ -51,6 +62,8 @@ class _Pending:
         self.sent_at = float("-inf")
         self.accepted: tuple[Index, Term] | None = None
         """The entry that begins it."""
+        self.alone = False
+        """Whether the leader, this server, was the only voter before it."""
 
 
 class Changes:
@@ -162,6 +175,7 @@ class Changes:
         pending.sent_to, pending.sent_at = (leader_id, term), now
         if leader_id == state.server_id:
             pending.attempts += 1
+            pending.alone = state.configuration.voters == {state.server_id}
             self._attempted(pending, self._begin(raft, request, now))
         elif send(leader_id, request):
             pending.attempts += 1
@@ -181,6 +195,11 @@ class Changes:
         assert pending.accepted is not None  # noqa: S101 - the caller's condition
         index, term = pending.accepted
         known = state.log.term(index)
+        if pending.alone and known == term and state.leader is not None and index <= state.log.durable_index:
+            # The second voter has yet to be started, so this cannot commit. Nor can it be lost: it is on the only disk
+            # that holds anything, and nobody else can win an election.
+            pending.future.set_result(state.configuration)
+            return
         if index <= state.last_applied and (known is None or known == term):
             configuration = applied_configuration(state, state.last_applied)
             if not configuration.is_joint:

@@ -327,7 +327,8 @@ class Node:
             strict: Refuse what could leave the cluster without a majority that answers.
 
         Returns:
-            The configuration in force here once they are made. Or an error: `ChangeRefused` (with the reason),
+            The configuration in force here once they are made; for the second voter of a cluster, once this is certain,
+            as it cannot be committed before that server was started. Or an error: `ChangeRefused` (with the reason),
             `NoLeader`, `Overloaded` (nothing was changed), `ChangeTimeout`, `Stopped` (it may be all the same).
         """
         return self._changes.change(changes, timeout, strict=strict)
@@ -356,9 +357,14 @@ class Node:
         return self._owner.raft.state.leader is not None
 
     @property
+    def configuration(self) -> Configuration:
+        """The members in force: those of the newest configuration in the log, committed or not."""
+        return self._owner.raft.state.configuration
+
+    @property
     def is_learner(self) -> bool:
         """Whether this server is a member without a vote."""
-        return self.config.server_id in self._owner.raft.state.configuration.learners
+        return self.config.server_id in self.configuration.learners
 
     @property
     def term(self) -> Term:

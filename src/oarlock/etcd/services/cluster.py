@@ -143,10 +143,10 @@ class ClusterService:
         return self._answer(await self._change(Change(ChangeKind.REMOVE, server_id), context))
 
     async def member_update(self, data: bytes, context: RpcContext) -> bytes:
-        """MemberUpdate: a member is reached elsewhere from now on."""
+        """MemberUpdate: a member is reached elsewhere from now on; the leader looks at the URLs, after the id."""
         request = parse(MemberUpdateRequest, data)
-        urls = peer_urls(request.peerURLs)
-        return self._answer(await self._change(Change(ChangeKind.UPDATE, request.ID, urls), context))
+        change = Change(ChangeKind.UPDATE, request.ID, tuple(sorted(request.peerURLs)))
+        return self._answer(await self._change(change, context))
 
     async def member_promote(self, data: bytes, context: RpcContext) -> bytes:
         """MemberPromote: a learner gets a vote, once it has (nearly) all of the leader's log."""
@@ -156,12 +156,13 @@ class ClusterService:
     async def _change(self, change: Change, context: RpcContext) -> list[Member]:
         cluster = self._calls.cluster
         try:
-            await cluster.change_membership([change], self._calls.timeout_s(context), strict=self._strict)
+            timeout_s = self._calls.timeout_s(context)
+            configuration = await cluster.change_membership([change], timeout_s, strict=self._strict)
         except ChangeRefused as error:
             raise _REFUSALS[error.refusal].exception() from error
         except NodeError as error:
             raise failure_of(error).exception() from error
-        return members_of(self._calls)
+        return members_of(self._calls, configuration)
 
     def _answer(self, members: list[Member]) -> bytes:
         """The responses to remove, update and promote are alike: header and members, in the fields of a list's."""

@@ -60,15 +60,19 @@ class KvService:
         request = parse(RangeRequest, data)
         if error := check_range(request):
             raise error.exception()
-        make = partial(context.make_answer, partial(self._range, request), self._calls.read_local)
+        # The value of one key is small or soon read; a range is not made before there is room for its answer.
+        is_get = is_plain_get(request)
+        handle = partial(self._get if is_get else self._range, request)
+        make = partial(context.make_answer, handle, self._calls.read_local, cheap=is_get)
         return self._calls.read_local(make) if request.serializable else self._calls.read(context, make)
 
-    def _range(self, request: RangeRequest) -> bytes:
+    def _get(self, request: RangeRequest) -> bytes:
         store = self._store
-        if is_plain_get(request):
-            return self._headers.field(store.current_revision) + get_fields(store, request.key)
+        return self._headers.field(store.current_revision) + get_fields(store, request.key)
+
+    def _range(self, request: RangeRequest) -> bytes:
         try:
-            revision, fields = range_fields(store, request)
+            revision, fields = range_fields(self._store, request)
         except CompactedError:
             raise errors.COMPACTED.exception() from None
         except FutureRevisionError:

@@ -9,11 +9,17 @@ import json
 from oarlock.etcd.proto.rpc_pb2 import Member
 from oarlock.etcd.services.calls import Calls
 from oarlock.node.members import removed_servers
+from oarlock.raft.types import Configuration
 
 
-def members_of(calls: Calls) -> list[Member]:
-    """Every member in order of id, as of what this server has applied."""
-    configuration = calls.cluster.status().configuration
+def members_of(calls: Calls, configuration: Configuration | None = None) -> list[Member]:
+    """Every member in order of id.
+
+    Args:
+        calls: What the services share.
+        configuration: Which members; None for those as of what this server has applied.
+    """
+    configuration = configuration or calls.cluster.status().configuration
     urls = dict(configuration.addresses)
     published = calls.machine.members
     members = []

@@ -86,12 +86,15 @@ class RpcContext:
         self,
         make: MakeAnswer,
         read: Callable[[MakeAnswer], bytes | Awaitable[bytes]],  # noqa: ARG002 - for calls that have a client
+        *,
+        cheap: bool = False,  # noqa: ARG002
     ) -> bytes:
         """Make an answer that may be large, unless too many bytes wait for clients already.
 
         Args:
             make: Makes it.
             read: Has it made later: called with what to call once the state can be read.
+            cheap: Making it costs little: only if it proves large is it dropped and made again later.
 
         Raises:
             NoRoom: Let it through; the call is answered later, when the client has taken more.

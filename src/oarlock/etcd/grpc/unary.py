@@ -109,6 +109,7 @@ class UnaryCall(Call):
         error = future.exception()
         if self._is_over:
             self._release()
+            self._connection.http2.wake_up()
             return
         if error is None:
             self._succeed(future.result())
@@ -117,16 +118,18 @@ class UnaryCall(Call):
         else:
             self._fail(error)
 
-    def make_answer(self, make: MakeAnswer, read: Callable[[MakeAnswer], bytes | Awaitable[bytes]]) -> bytes:
+    def make_answer(
+        self, make: MakeAnswer, read: Callable[[MakeAnswer], bytes | Awaitable[bytes]], *, cheap: bool = False
+    ) -> bytes:
         """Make an answer if there is room for it; one that is large is counted at once."""
         http2 = self._connection.http2
-        if http2.pending_bytes and not http2.has_room:
+        if not cheap and (http2.pending_bytes or http2.put_off) and not http2.has_room:
             raise NoRoom(partial(read, partial(self.make_answer, make, read)))
         answer = make()
         length = len(answer)
         if length > SMALL_ANSWER_BYTES:
-            if http2.backlog.is_over:
-                raise NoRoom(partial(read, partial(self.make_answer, make, read)))
+            if not http2.has_room:
+                raise NoRoom(partial(read, partial(self.make_answer, make, read, cheap=cheap)))
             self._held_bytes = length
             http2.hold(length)
         return answer
@@ -134,7 +137,7 @@ class UnaryCall(Call):
     def require_room(self, again: Callable[[], bytes | Awaitable[bytes]]) -> None:
         """Go on only if there is room for an answer."""
         http2 = self._connection.http2
-        if http2.pending_bytes and not http2.has_room:
+        if (http2.pending_bytes or http2.put_off) and not http2.has_room:
             raise NoRoom(again)
 
     def _put_off(self, reason: NoRoom) -> None:

@@ -19,20 +19,20 @@ class Backlog:
         max_bytes: Above it, large answers are put off, and clients that take nothing are cut off early.
 
     Attributes:
-        bytes: How much waits.
+        kept_bytes: How much waits.
     """
 
-    __slots__ = ("_waiting", "bytes", "max_bytes")
+    __slots__ = ("_waiting", "kept_bytes", "max_bytes")
 
     def __init__(self, max_bytes: int = DEFAULT_BACKLOG_BYTES) -> None:
         self.max_bytes = max_bytes
-        self.bytes = 0
+        self.kept_bytes = 0
         self._waiting: dict[Waiting, None] = {}
 
     @property
     def is_over(self) -> bool:
         """Whether more waits than should."""
-        return self.bytes > self.max_bytes
+        return self.kept_bytes > self.max_bytes
 
     def wait(self, connection: Waiting) -> None:
         """Wake a connection when there is room."""
@@ -44,8 +44,8 @@ class Backlog:
 
     def release(self, length: int) -> None:
         """So much was taken, or is not wanted any more."""
-        self.bytes -= length
-        if self._waiting and self.bytes <= self.max_bytes:
+        self.kept_bytes -= length
+        if self._waiting and self.kept_bytes <= self.max_bytes:
             waiting, self._waiting = self._waiting, {}
             for connection in waiting:
                 connection.wake_up()

@@ -109,7 +109,7 @@ class Http2Protocol(asyncio.Protocol):
     def _count_buffer(self, length: int) -> None:
         """What waits in the transport belongs to the backlog while it is much."""
         before, self._buffered_bytes = self._buffered_bytes, length
-        self._backlog.bytes += length
+        self._backlog.kept_bytes += length
         self._backlog.release(before)
 
     def _wake(self) -> None:

@@ -103,17 +103,13 @@ class Sender:
 
     @property
     def has_room(self) -> bool:
-        """Whether an answer may be made of which nobody knows how large it is.
-
-        Whoever has taken everything so far has room even while others fill the server.
-        """
-        pending = self.pending_bytes
-        return not pending or (pending <= self.limits.put_off_bytes and not self.backlog.is_over)
+        """Whether one more large answer may be kept."""
+        return self.pending_bytes <= self.limits.put_off_bytes and not self.backlog.is_over
 
     def hold(self, length: int) -> None:
         """Count an answer that was made, until `release` when it is handed over, or is not needed."""
         self.pending_bytes += length
-        self.backlog.bytes += length
+        self.backlog.kept_bytes += length
 
     def release(self, length: int) -> None:
         """So much no longer waits."""
@@ -123,8 +119,6 @@ class Sender:
     def resume_put_off(self) -> None:
         """Let calls that were put off make their answers, in order, while there is room for them."""
         while self.put_off and not self.closed and self.has_room:
-            if self.backlog.is_over:
-                break
             call = next(iter(self.put_off))
             del self.put_off[call]
             call.resume()

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from oarlock.zoo.catalogue import MUTANTS, WITHOUT_PITFALL, WITHOUT_RULE
-from oarlock.zoo.hunting import CORE_SEEDS, NODE_SEEDS, REPEATS, Verdict
+from oarlock.zoo.hunting import CORE_SEEDS, NODE_SEEDS, Verdict
 from oarlock.zoo.mutant import Mutant
 
 PAGE: Final = "docs/reference/zoo.md"
@@ -23,7 +23,8 @@ run of the production code does not.
 
 - **Scenes** are directed schedules of a few cores, for bugs that need just the right moment.
 - **Seeds** are random runs: of cores alone (at most {CORE_SEEDS}), or, where the bug is outside the core, of whole
-  servers in the simulator (at most {NODE_SEEDS}). The number is the median of {REPEATS} hunts from seeds far apart.
+  servers in the simulator (at most {NODE_SEEDS}), within a limit of time. The number is how many it took, in the
+  median where there are several hunts.
 
 `oarlock zoo run ID` hunts one, `oarlock zoo list` names all.
 """

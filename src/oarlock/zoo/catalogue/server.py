@@ -57,14 +57,14 @@ RUNTIME = (
     Mutant(
         id="read-is-never-answered",
         breaks=("CL-Q7",),
-        bug="A confirmed read's result is dropped where others were confirmed with it.",
+        bug="Of the reads that were confirmed together, the first gets no answer.",
         harm="liveness",
         edits=(
             Edit(
                 "node.reads",
                 "        for future, _ in barriers:\n            if not future.done():\n                "
                 "future.set_result(None)\n",
-                "        for future, _ in barriers[:1]:\n            if not future.done():\n                "
+                "        for future, _ in barriers[1:]:\n            if not future.done():\n                "
                 "future.set_result(None)\n",
             ),
         ),

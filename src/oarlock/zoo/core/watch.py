@@ -63,6 +63,10 @@ class Watch:
             state.configuration_index,
             matches,
         )
+        # Who votes alone leads in memory before its term is on disk, and until then nobody hears of it.
+        is_unheard = state.leader is not None and server.disk.hard_state.current_term < state.current_term
+        if is_unheard and state.configuration.voters == {server.id}:
+            return
         if promises or server.applied or key != self._seen.get(server.id):
             self._seen[server.id] = key
             self._observe(server, at, promises)

@@ -91,6 +91,8 @@ def two_leaders_change_members(seed: int) -> None:
     cluster.drop = lambda source, to, message: isinstance(message, AppendEntries) and to != 4  # noqa: ARG005
     cluster.run_for(0.3)
     cluster.partition({1, 3}, {2, 4})
+    cluster.crash(1)
+    cluster.restart(1)
     lead(cluster, cluster[1])
     cluster.drop = lambda source, to, message: False  # noqa: ARG005
     cluster.heal()

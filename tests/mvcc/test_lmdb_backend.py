@@ -13,7 +13,7 @@ import pytest
 from tests.mvcc.stores import commit_all, put
 
 from oarlock.mvcc import lmdb_backend, lmdb_generation
-from oarlock.mvcc.errors import CorruptStoreError, StorageBusyError, StoreClosedError
+from oarlock.mvcc.errors import CorruptStoreError, StorageBusyError, StorageFailedError, StoreClosedError
 from oarlock.mvcc.hashing import hash_kv
 from oarlock.mvcc.lmdb_backend import LmdbBackend
 from oarlock.mvcc.memory_backend import MemoryBackend
@@ -304,3 +304,70 @@ def test_closed_store_says_so(tmp_path: Path) -> None:
         store.commit()
     with pytest.raises(StoreClosedError, match="after it was closed"):
         view.records()
+
+
+OPENED = """
+import sys
+from pathlib import Path
+from oarlock.mvcc.errors import CorruptStoreError
+from oarlock.mvcc.lmdb_backend import LmdbBackend
+from oarlock.mvcc.store import Store
+try:
+    store = Store(LmdbBackend(Path(sys.argv[1])))
+except CorruptStoreError as error:
+    print(error)
+else:
+    print(store.current_revision)
+"""
+
+
+def test_file_cut_short_is_refused(tmp_path: Path) -> None:
+    """Wherever the file ends too early the start says so in one error: no signal, and no new database in its place."""
+    store = Store(LmdbBackend(tmp_path))
+    for number in range(400):
+        put(store, b"k%d" % number, b"v" * 3000)
+    store.commit()
+    used = store.size()
+    store.close()
+    path = tmp_path / "store-000001.mdb"
+    whole = path.read_bytes()
+    assert len(whole) >= used
+    for length in (used, used - 1, used - 4096, used // 2, 16384, 12288, 8192, 8191, 4096, 100, 0):
+        path.write_bytes(whole[:length])
+        done = subprocess.run(
+            [sys.executable, "-c", OPENED, str(tmp_path)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (length, done)
+        if length == used:
+            assert done.stdout == "401\n"
+        else:
+            expected = used if length >= 8192 else 8192
+            assert done.stdout == f"{path}: the file has {length} bytes of at least {expected}: it was cut short\n"
+
+
+def test_errors_name_the_file_once(tmp_path: Path) -> None:
+    """LMDB's and the system's texts hold the path too; ours has it once."""
+    LmdbBackend(tmp_path).close()
+    path = tmp_path / "store-000001.mdb"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(CorruptStoreError) as caught:
+        LmdbBackend(tmp_path)
+    assert str(caught.value).count(str(path)) == 1
+    with pytest.raises(StorageFailedError) as failed, lmdb_generation.translated_errors(path):
+        (tmp_path / "missing").open()
+    assert str(failed.value) == f"{path}: No such file or directory"
+
+
+def test_damaged_pages_are_named(tmp_path: Path) -> None:
+    """Pages overwritten with zeros behind whole meta pages are an error of ours at the start."""
+    store = Store(LmdbBackend(tmp_path))
+    for number in range(40):
+        put(store, b"k%d" % number, b"v" * 3000)
+    store.commit()
+    store.close()
+    path = tmp_path / "store-000001.mdb"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + bytes(len(whole) - 8192))
+    done = subprocess.run([sys.executable, "-c", OPENED, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert done.stdout.startswith(f"{path}: ")

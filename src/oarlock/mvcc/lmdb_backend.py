@@ -43,20 +43,26 @@ class LmdbView:
     def __init__(self, backend: "LmdbBackend", generation: Generation) -> None:
         self._backend = backend
         self._generation = generation
-        self._transaction: lmdb.Transaction | None = generation.env.begin(db=generation.keys)
+        with translated_errors(generation.path):
+            self._transaction: lmdb.Transaction | None = generation.env.begin(db=generation.keys)
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
         """Every revision key with its KeyValue, ascending."""
-        return cast("Iterator[tuple[bytes, bytes]]", iter(self._open_transaction().cursor()))
+        return self._records(self._open_transaction())
+
+    def _records(self, transaction: lmdb.Transaction) -> Iterator[tuple[bytes, bytes]]:
+        with translated_errors(self._generation.path):
+            yield from cast("Iterator[tuple[bytes, bytes]]", iter(transaction.cursor()))
 
     def last_key(self) -> bytes:
         """The greatest revision key, empty when there is none."""
-        with self._open_transaction().cursor() as cursor:
+        with translated_errors(self._generation.path), self._open_transaction().cursor() as cursor:
             return cast("bytes", cursor.key()) if cursor.last() else b""
 
     def meta(self) -> dict[str, bytes]:
         """The whole `meta` database."""
-        with self._open_transaction().cursor(self._generation.meta) as cursor:
+        transaction = self._open_transaction()
+        with translated_errors(self._generation.path), transaction.cursor(self._generation.meta) as cursor:
             return {name.decode(): value for name, value in cast("Iterator[tuple[bytes, bytes]]", iter(cursor))}
 
     def close(self) -> None:

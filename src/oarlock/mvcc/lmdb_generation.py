@@ -14,6 +14,8 @@ from oarlock.mvcc.errors import CorruptStoreError, StorageFailedError, StorageFu
 from oarlock.mvcc.revision import key_of
 
 _PAGE_BYTES = 4096
+_META_PAGES = 2
+"""Every file begins with them, and has them from its first moment on."""
 _MINIMUM_MAP_BYTES = 64 << 20
 _FILL_RECORDS = 4096
 """Records per transaction while a new file is filled; bounds the dirty pages in memory."""
@@ -37,15 +39,28 @@ class Generation:
             path: the file; its lock file stands beside it.
             map_bytes: address space to reserve; less is taken where the process may not have so much.
             sync: whether each transaction is durable when it ends.
+
+        Raises:
+            CorruptStoreError: the file is cut short, or holds no database.
+            StorageFullError, StorageFailedError: it cannot be opened.
         """
         self.path = path
         self.views = 0
         """Views that still read it."""
         self.retired = False
         """Whether another generation has taken its place."""
+        if path.exists():
+            _require_bytes(path, _META_PAGES * _PAGE_BYTES)  # LMDB would take an empty file for a new one
         self.env = _open(path, map_bytes, sync=sync)
-        self.keys = self.env.open_db(b"key")
-        self.meta = self.env.open_db(b"meta")
+        try:
+            # A page of the map behind the file's end cannot be read: touching it kills the process.
+            _require_bytes(path, self.size())
+            with translated_errors(path):
+                self.keys = self.env.open_db(b"key")
+                self.meta = self.env.open_db(b"meta")
+        except BaseException:
+            self.env.close()
+            raise
 
     def size(self) -> int:
         """Bytes of the file up to the last page in use."""
@@ -56,7 +71,7 @@ class Generation:
         with self.env.begin() as transaction:
             stats = [transaction.stat(database) for database in (self.keys, self.meta)]
         stats.append(self.env.stat())
-        pages = 2 + sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
+        pages = _META_PAGES + sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
         return pages * stats[0]["psize"]
 
     def write(self, batch: Batch) -> None:
@@ -146,14 +161,29 @@ def translated_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in _NO_ROOM_CODES:
-            raise StorageFullError(f"{path}: no room on the disk: {error}") from error
-        raise StorageFailedError(f"{path}: {error}") from error
+            raise StorageFullError(f"{path}: no room on the disk: {_reason(error, path)}") from error
+        raise StorageFailedError(f"{path}: {_reason(error, path)}") from error
     except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError) as error:
-        raise CorruptStoreError(f"{path}: {error}") from error
+        raise CorruptStoreError(f"{path}: {_reason(error, path)}") from error
     except lmdb.Error as error:
         if isinstance(error, lmdb.DiskError) or str(error).endswith(_NO_ROOM) or _is_full(path):
-            raise StorageFullError(f"{path}: no room on the disk: {error}") from error
-        raise StorageFailedError(f"{path}: {error}") from error
+            raise StorageFullError(f"{path}: no room on the disk: {_reason(error, path)}") from error
+        raise StorageFailedError(f"{path}: {_reason(error, path)}") from error
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What went wrong, without the file's name, which both LMDB and the system may add."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _require_bytes(path: Path, expected: int) -> None:
+    """Refuse a file that is shorter than what it says it holds."""
+    with translated_errors(path):
+        size = path.stat().st_size
+    if size < expected:
+        raise CorruptStoreError(f"{path}: the file has {size} bytes of at least {expected}: it was cut short")
 
 
 def unlink(path: Path) -> None:

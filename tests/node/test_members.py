@@ -284,6 +284,7 @@ async def test_a_server_removed_while_away_is_told(tmp_path: Path, tcp: bool) ->
         server_id = (await cluster.follower()).config.server_id
         await cluster.crash(server_id)
         await leader.change_membership([Change(REMOVE, server_id)], strict=True)
+        await eventually(lambda: server_id not in leader.peer_traffic(), "it is served no longer")
         term = leader.term
         await cluster.start(server_id)
         await eventually(lambda: cluster.removed == [server_id], "it is told")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from oarlock.sim.hunt import HuntError, Tally
 from oarlock.sim.hunt import hunt as hunt_seeds
+from oarlock.sim.run import Report
 
 
 def hunt(arguments: Sequence[str]) -> int:
@@ -56,15 +57,23 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._began = time.monotonic()
+        self._failures = 0
 
     def show(self, tally: Tally) -> None:
-        """After every few runs."""
+        """After every few runs; a failure is told at once."""
+        for report in tally.failed[self._failures :]:
+            print(f"\r\x1b[K{_failure(report)}", file=sys.stderr)
+        self._failures = len(tally.failed)
         elapsed_s = max(time.monotonic() - self._began, 1e-9)
         line = (
             f"{tally.seeds}/{self._total} seeds, {len(tally.failed)} failed, {tally.seeds / elapsed_s:.1f} seeds/s, "
             f"{tally.events / elapsed_s:,.0f} events/s, {tally.simulated_s / elapsed_s:.0f} times real time"
         )
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def _failure(report: Report) -> str:
+    return f"seed {report.seed} BROKE {report.violations[0]}"
 
 
 def describe(tally: Tally) -> str:
@@ -79,7 +88,7 @@ def describe(tally: Tally) -> str:
         "faults that struck: " + ", ".join(f"{name} {count}" for name, count in sorted(tally.strikes.items())),
     ]
     for report in sorted(tally.failed, key=lambda failed: failed.seed):
-        lines.append(f"seed {report.seed} BROKE {report.violations[0]}")
+        lines.append(_failure(report))
         lines.append(f"  replay with: oarlock sim --seed {report.seed}; reduce with: oarlock shrink {report.seed}")
     if not tally.failed:
         lines.append("every property held in every run")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import subprocess
@@ -292,6 +293,52 @@ class TestTls:
                 context.wrap_socket(raw, server_hostname="127.0.0.1") as sock,
             ):
                 H2Client(sock).events()
+
+    def test_failed_handshakes_are_logged(self, kind, authority, caplog):
+        """With the peer and the reason, one line a second: the others are counted in the next line."""
+        tls = self.tls(authority, trusted_ca_file=authority.file, client_cert_auth=True)
+        with serving(kind, router=plain_router(), tls=tls) as thread, caplog.at_level("WARNING"):
+            handshakes = thread.server._handshakes
+
+            def fail(data, next_line_at):
+                thread.call(lambda: setattr(handshakes, "_next_line_at", next_line_at))
+                with connected(thread) as sock:
+                    if data is None:
+                        with contextlib.suppress(ssl.SSLError, ConnectionError):
+                            context = self.client(authority)
+                            with context.wrap_socket(sock, server_hostname="127.0.0.1") as secure:
+                                assert not read_until_closed(secure)
+                    else:
+                        sock.sendall(data)
+                        assert not read_until_closed(sock).startswith(b"HTTP")
+                    deadline = thread.loop.time() + 10
+                    while thread.call(lambda: len(handshakes)):
+                        assert thread.loop.time() < deadline
+
+            fail(b"GET / HTTP/1.1\r\n\r\n", 0.0)
+            for _ in range(2):
+                fail(b"nonsense " * 10, float("inf"))
+            fail(None, 0.0)
+            first, second = (each.getMessage() for each in caplog.records if each.name == "oarlock.etcd.handshakes")
+            assert re.fullmatch(r"TLS handshake with 127\.0\.0\.1:\d+ failed: http request", first)
+            assert second.endswith("failed: peer did not return a certificate (2 more failed since the last such line)")
+            assert thread.server.connections == 0
+
+    def test_handshakes_have_their_place(self, kind, authority):
+        """One that does not go on counts as a connection, and the end of the server ends it."""
+        with (
+            serving(kind, tls=self.tls(authority), max_connections=2) as thread,
+            connected(thread) as first,
+            connected(thread) as second,
+        ):
+            deadline = thread.loop.time() + 10
+            while thread.call(lambda: len(thread.server._handshakes)) < 2:
+                assert thread.loop.time() < deadline
+            with connected(thread) as third:
+                assert read_until_closed(third) == b""
+            assert thread.server.rejected == 1
+            thread.run(thread.server.close())
+            assert read_until_closed(first) == read_until_closed(second) == b""
 
 
 async def make(limits=None, **options):

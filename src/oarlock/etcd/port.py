@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from oarlock.etcd.grpc import GrpcConnection, GrpcServer, PeerInfo
+from oarlock.etcd.handshakes import Handshakes, address_of
 from oarlock.etcd.http1 import Http1Protocol, HttpLimits, Router
 from oarlock.etcd.http2 import PREFACE, Backlog, Http2Protocol, Limits, RequestHead, Stream
 from oarlock.etcd.plain import PlainCall
@@ -101,6 +102,7 @@ class PortServer:
         self.rejected = 0
         self._servers: list[asyncio.Server] = []
         self._connections: dict[Served, None] = {}
+        self._handshakes = Handshakes(loop, self.limits.preface_timeout_s, self._has_room)
         self._is_draining = False
         self._all_closed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -116,14 +118,11 @@ class PortServer:
         Raises:
             OSError: The address cannot be listened on.
         """
-        server = await self.loop.create_server(
-            lambda: _Sniffer(self),
-            host,
-            port,
-            ssl=tls,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=self.limits.preface_timeout_s if tls is not None else None,
-        )
+
+        def accepted() -> asyncio.Protocol:
+            return _Sniffer(self) if tls is None else self._handshakes.gate(tls, lambda: _Sniffer(self))
+
+        server = await self.loop.create_server(accepted, host, port, backlog=_BACKLOG)
         self._servers.append(server)
         if self._timer is None:
             self._timer = self.loop.call_later(CHECK_INTERVAL_S, self._check)
@@ -173,6 +172,7 @@ class PortServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        await self._handshakes.close()
         while self._connections:
             for connection in list(self._connections):
                 connection.abort()
@@ -186,13 +186,19 @@ class PortServer:
             connection.check(now)
         self._timer = self.loop.call_later(CHECK_INTERVAL_S, self._check)
 
-    def opened(self, connection: "_Sniffer") -> bool:
-        """A connection was accepted; False when it must go."""
-        if self._is_draining or len(self._connections) >= self.max_connections:
-            self.rejected += 1
+    def opened(self, connection: "_Sniffer", *, is_counted: bool) -> bool:
+        """A connection can be used; False when it must go. `is_counted`: it had its place during its handshake."""
+        if self._is_draining or not (is_counted or self._has_room()):
             return False
         self.accepted += 1
         self._connections[connection] = None
+        return True
+
+    def _has_room(self) -> bool:
+        """Whether one more connection may be; counts those that may not."""
+        if self._is_draining or len(self._connections) + len(self._handshakes) >= self.max_connections:
+            self.rejected += 1
+            return False
         return True
 
     def replaced(self, before: Served, after: Served) -> None:
@@ -220,10 +226,10 @@ class _Sniffer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if not self._server.opened(self):
+        tls = transport.get_extra_info("ssl_object")
+        if not self._server.opened(self, is_counted=tls is not None):
             self._transport.abort()
             return
-        tls = transport.get_extra_info("ssl_object")
         chosen = tls.selected_alpn_protocol() if tls is not None else None
         if chosen == "h2":
             self._become(self._http2())
@@ -251,7 +257,7 @@ class _Sniffer(asyncio.Protocol):
         self._transport.abort()
 
     def _peer(self) -> PeerInfo:
-        return PeerInfo(_address(self._transport), _common_name(self._transport))
+        return PeerInfo(address_of(self._transport), _common_name(self._transport))
 
     def _http1(self) -> Http1Protocol:
         peer, server = self._peer(), self._server
@@ -296,14 +302,6 @@ class _PortApplication(GrpcConnection):
     def plain(self, stream: Stream, head: RequestHead, ended: bool) -> None:
         """Begin a plain request."""
         PlainCall(self, self._router, stream, head, self._max_body_bytes, ended=ended)
-
-
-def _address(transport: asyncio.Transport) -> str:
-    address = transport.get_extra_info("peername")
-    if isinstance(address, tuple) and len(address) >= 2:
-        host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
-        return f"{host}:{address[1]}"
-    return str(address or "unknown")
 
 
 def _common_name(transport: asyncio.Transport) -> str | None:

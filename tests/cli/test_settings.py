@@ -84,6 +84,7 @@ def test_member_with_several_urls() -> None:
         (["--election-timeout", "400"], "must be at least 5 times --heartbeat-interval, which is 100 ms"),
         (["--election-timeout", "60000"], "must be at most 50000 ms"),
         (["--heartbeat-interval", "0"], "--heartbeat-interval must be above 0, not 0"),
+        (["--max-concurrent-streams", "4294967296"], "must be at most 4294967295, not 4294967296"),
         (["--backend-batch-limit", "-1"], "--backend-batch-limit must not be below 0, as -1 is"),
         (["--name", ""], "--name must not be empty"),
         (["--name", "a=b"], "--name must not be empty or hold '='"),

@@ -10,6 +10,7 @@ from tests.support.local_server import LocalServer
 from tests.support.pair import get, put
 
 from oarlock.etcd.http2 import Backlog, Limits
+from oarlock.etcd.http2.settings import MAX_CONCURRENT_STREAMS
 from oarlock.etcd.proto import rpc_pb2 as rpc
 
 VALUE_BYTES = 500_000
@@ -113,3 +114,16 @@ async def test_a_client_that_reads_gets_all(tmp_path: Path) -> None:
         assert min(received.values()) > ANSWER_BYTES
         assert watched.peak < PUT_OFF_BYTES + ANSWER_BYTES + BUFFER_BYTES
         assert watched.kept_bytes == 0
+
+
+async def test_the_number_of_streams_is_the_configurations(tmp_path: Path) -> None:
+    """Clients are told how many requests they may have open."""
+    async with LocalServer(tmp_path, max_concurrent_streams=7) as server:
+        host, port = server.endpoint.rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(WIDE_OPEN)
+        head = await reader.readexactly(9)
+        payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
+        assert (MAX_CONCURRENT_STREAMS, 7) in frames.parse_settings(payload)
+        writer.close()
+        await writer.wait_closed()

@@ -33,6 +33,7 @@ from oarlock.etcd.http2.frames import (
     WINDOW_UPDATE,
     frame,
 )
+from oarlock.etcd.http2.sender import OUTPUT_BATCH_BYTES
 
 
 def long(value):
@@ -450,6 +451,20 @@ class TestLimits:
         assert len(wire.requests) == 2
         wire.send(frames.rst_stream(1, 8), headers_frame(7))
         assert len(wire.requests) == 3
+
+    def test_no_more_is_made_ready_than_a_batch(self):
+        """However wide the peer opens its windows, what is for the socket at once stays small, and the rest counts."""
+        wide = frames.settings([(4, 0x7FFFFFFF), (5, (1 << 24) - 1)]) + frames.window_update(0, 0x7FFFFFFF - 65_535)
+        wire = Wire(hello=PREFACE + wide)
+        for stream_id in range(1, 21, 2):
+            wire.http2.receive(request_bytes(stream_id), wire.now)
+        for recorder in wire.requests:
+            wire.http2.respond(recorder.stream, HEAD_200, b"", bytes(100_000), TRAILERS)
+        assert sum(map(len, wire.http2.out)) < OUTPUT_BATCH_BYTES + 110_000
+        assert wire.http2.pending_bytes == wire.http2.backlog.kept_bytes > 600_000
+        wire.read()
+        assert all(len(wire.body(stream_id)) == 100_000 for stream_id in range(1, 21, 2))
+        assert wire.http2.pending_bytes == wire.http2.backlog.kept_bytes == 0
 
     def test_streams_are_refused_while_too_much_waits(self):
         """A client that opens no window cannot make us keep responses without end."""

@@ -13,7 +13,7 @@ from oarlock.etcd.services.calls import Limits
 class LocalServer:
     """Serves on a free port of 127.0.0.1."""
 
-    def __init__(self, directory: Path, **limits: Any) -> None:
+    def __init__(self, directory: Path, *, max_concurrent_streams: int = 1024, **limits: Any) -> None:
         """Prepare a server with its database in `directory`; `limits` are those of `Limits`."""
         self.node = LocalNode(lambda: open_machine(directory, SERVER_ID))
         config = ServerConfig(
@@ -23,6 +23,7 @@ class LocalServer:
             listen_client_urls=["http://127.0.0.1:0"],
             advertise_client_urls=["http://127.0.0.1:2379"],
             limits=Limits(**limits),
+            max_concurrent_streams=max_concurrent_streams,
         )
         self.server = EtcdServer(config, self.node)
 

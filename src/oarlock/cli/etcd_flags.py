@@ -24,6 +24,7 @@ MEMBER: Final = (
     Flag("backend-batch-limit", 0, "entries after which the database is committed earlier", Kind.NUMBER),
     Flag("max-txn-ops", 128, "operations allowed in a transaction", Kind.NUMBER),
     Flag("max-request-bytes", 1_572_864, "size of the largest request", Kind.NUMBER),
+    Flag("max-concurrent-streams", 1024, "requests open at once on one connection of a client", Kind.NUMBER),
     Flag("pre-vote", True, "ask before campaigning, so that a returning member disturbs nobody", Kind.SWITCH),
 )
 
@@ -111,7 +112,6 @@ _IGNORED: Final = (
     _ignored("log-package-levels", ""),
     _ignored("log-rotation-config-json", ""),
     _ignored("logger", "zap"),
-    _ignored("max-concurrent-streams", (1 << 32) - 1, Kind.NUMBER),
     _ignored("max-snapshots", 5, Kind.NUMBER),
     _ignored("max-wals", 5, Kind.NUMBER),
     _ignored("metrics", "basic"),

@@ -194,6 +194,7 @@ def make_server(
             request_timeout_s=_request_timeout_ms(settings) / 1000,
         ),
         tls=_client_tls(settings.client_tls),
+        max_concurrent_streams=settings.max_concurrent_streams,
     )
     return EtcdServer(config, node)
 

@@ -13,6 +13,7 @@ from oarlock.etcd.services.cluster import cluster_id, member_id
 LOG_LEVELS = ("debug", "info", "warn", "error", "dpanic", "panic", "fatal")
 _DEFAULT_QUOTA_BYTES = 2 << 30
 _MAX_ELECTION_TIMEOUT_MS = 50_000
+_MAX_STREAMS = (1 << 32) - 1
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
@@ -63,6 +64,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Negative: none."""
     max_txn_ops: int
     max_request_bytes: int
+    max_concurrent_streams: int
     log_level: str
     log_outputs: tuple[str, ...]
     log_format: str
@@ -132,6 +134,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         quota_bytes=_quota(flags),
         max_txn_ops=_positive(flags, "max-txn-ops"),
         max_request_bytes=_positive(flags, "max-request-bytes"),
+        max_concurrent_streams=_streams(flags),
         log_level=_log_level(flags),
         log_outputs=_log_outputs(flags),
         log_format=_log_format(flags),
@@ -215,6 +218,13 @@ def _positive(flags: ParsedFlags, name: str) -> int:
     value = flags.number(name)
     if value <= 0:
         raise FlagError(f"--{name} must be above 0, not {value}")
+    return value
+
+
+def _streams(flags: ParsedFlags) -> int:
+    value = _positive(flags, "max-concurrent-streams")
+    if value > _MAX_STREAMS:
+        raise FlagError(f"--max-concurrent-streams must be at most {_MAX_STREAMS}, not {value}")
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from oarlock.etcd import http2
 from oarlock.etcd.endpoints import Endpoints
 from oarlock.etcd.errors import ApiError
 from oarlock.etcd.grpc import GrpcServer, RpcError
@@ -53,6 +54,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     tls: ssl.SSLContext | None = None
     """For the listening URLs that are https."""
+    max_concurrent_streams: int = http2.Limits().max_concurrent_streams
+    """Requests open at once on one connection of a client."""
 
 
 class Node(Cluster, Measured, Protocol):
@@ -136,7 +139,8 @@ class EtcdServer:
         metrics.endpoints = Endpoints(_Probe(calls), metrics.page)
         router = Router()
         metrics.endpoints.register(router)
-        self._port = PortServer(loop, grpc, router)
+        limits = http2.Limits(max_concurrent_streams=config.max_concurrent_streams)
+        self._port = PortServer(loop, grpc, router, limits=limits)
         for url in config.listen_client_urls:
             self.addresses += await self._port.start_url(url, tls=config.tls)
         self._publishing = loop.create_task(self._publish(), name="oarlock-publish")

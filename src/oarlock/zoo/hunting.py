@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from oarlock.zoo.mutant import Mutant
-from oarlock.zoo.worker import Answer, Catch, Hunt, Outcome, Request, Stage
+from oarlock.zoo.worker import Answer, Catch, Hunt, Outcome, Request
 
 REPEATS: Final = 3
 """Hunts of each mutant by chance, from seeds far apart: the median of what they needed is its score."""
@@ -32,9 +32,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     mutant: str
     scene: Catch | None
-    """The first directed schedule that catches it."""
+    """The directed schedule that catches it, where one was needed."""
     chance: list[Outcome]
-    """Hunts by seeds of cores, or of whole servers."""
+    """Hunts by seeds of cores, or of whole servers; none where a scene was enough."""
 
     @property
     def caught(self) -> Catch | None:
@@ -47,7 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         """How many seeds it took; None if fewer than half the hunts caught it."""
         needed = sorted(outcome.runs for outcome in self.chance if outcome.caught is not None)
         middle = (len(self.chance) - 1) // 2
-        return needed[middle] if len(needed) > middle else None
+        return needed[middle] if 0 <= middle < len(needed) else None
 
     @property
     def seconds(self) -> float:
@@ -76,38 +76,40 @@ def ask(request: Request) -> Answer:
     return msgspec.json.decode(done.stdout, type=Answer)
 
 
-def hunts_for(mutant: Mutant, *, repeats: int = REPEATS, seeds: int | None = None) -> list[Hunt]:
-    """The scenes, where cores show the bug, and then hunts by chance, from seeds far apart."""
-    stage: Stage = mutant.stage
-    count = seeds or (CORE_SEEDS if stage == "core" else NODE_SEEDS)
-    chance = [Hunt(stage, 1 + repeat * SEEDS_APART, count) for repeat in range(repeats)]
-    return [Hunt("scenes", 1, 2), *chance] if stage == "core" else chance
-
-
 def hunt(mutant: Mutant, *, repeats: int = REPEATS, seeds: int | None = None, seconds: float | None = None) -> Verdict:
-    """Hunt a mutant.
+    """Hunt a mutant: what breaks safety by chance, and by scenes where chance fails; anything else the other way.
 
     Args:
         mutant: Which.
-        repeats: Hunts by chance.
+        repeats: Hunts by chance, from seeds far apart.
         seeds: At most so many for each; None for the usual number.
         seconds: Processor time for each; None for the usual limit.
 
     Raises:
         WorkerFailed: A worker gave no answer.
     """
-    hunts = hunts_for(mutant, repeats=repeats, seeds=seeds)
-    limit = seconds or (CORE_SECONDS if mutant.stage == "core" else NODE_SECONDS)
-    answer = ask(Request(mutant.id, hunts, limit))
-    outcomes = [_confirmed(mutant, each, outcome, limit) for each, outcome in zip(hunts, answer.outcomes, strict=True)]
-    scene = outcomes[0].caught if mutant.stage == "core" else None
-    return Verdict(mutant=mutant.id, scene=scene, chance=outcomes[1:] if mutant.stage == "core" else outcomes)
+    is_core = mutant.stage == "core"
+    count = seeds or (CORE_SEEDS if is_core else NODE_SEEDS)
+    limit = seconds or (CORE_SECONDS if is_core else NODE_SECONDS)
+    hunts = [Hunt(mutant.stage, 1 + repeat * SEEDS_APART, count) for repeat in range(repeats)]
+    scene = _by_scene(mutant) if is_core and mutant.harm != "safety" else None
+    chance: list[Outcome] = []
+    if scene is None:
+        answer = ask(Request(mutant.id, hunts, limit))
+        chance = [_confirmed(mutant, *each, limit) for each in zip(hunts, answer.outcomes, strict=True)]
+        if is_core and mutant.harm == "safety" and any(outcome.caught is None for outcome in chance):
+            scene = _by_scene(mutant)
+    return Verdict(mutant=mutant.id, scene=scene, chance=chance)
+
+
+def _by_scene(mutant: Mutant) -> Catch | None:
+    return ask(Request(mutant.id, [Hunt("scenes", 1, 1)])).outcomes[0].caught
 
 
 def _confirmed(mutant: Mutant, hunt_: Hunt, outcome: Outcome, seconds: float) -> Outcome:
     """A catch that the production code shares is none: go on behind it."""
     runs, spent = outcome.runs, outcome.seconds
-    while outcome.caught is not None and hunt_.stage != "scenes":
+    while outcome.caught is not None:
         seed = int(outcome.caught.where)
         if ask(Request(None, [Hunt(hunt_.stage, seed, 1)])).outcomes[0].caught is None:
             return Outcome(outcome.caught, runs, spent)

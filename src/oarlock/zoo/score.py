@@ -21,7 +21,8 @@ breaks the rules and pitfalls named (see [the rules](rules.md); G, K, T and B ar
 Advice, the Structure Advice, and the labs and the paper). It is caught when a run of it breaks a property, and the same
 run of the production code does not.
 
-- **Scenes** are directed schedules of a few cores, for bugs that need just the right moment.
+- **Scenes** are directed schedules of a few cores, for bugs that need just the right moment: tried first where
+  liveness or a limit is at stake, and last where safety is.
 - **Seeds** are random runs: of cores alone (at most {CORE_SEEDS}), or, where the bug is outside the core, of whole
   servers in the simulator (at most {NODE_SEEDS}), within a limit of time. The number is how many it took, in the
   median where there are several hunts.

@@ -1,12 +1,18 @@
 """All mutants, and the rules and pitfalls that have none, each with the reason."""
 
-from oarlock.zoo.catalogue.extensions import EXTENSIONS
-from oarlock.zoo.catalogue.figure_2 import FIGURE_2
-from oarlock.zoo.catalogue.server import SERVER
+from oarlock.zoo.catalogue.around import AROUND
+from oarlock.zoo.catalogue.flow import FLOW_AND_TRANSFER
+from oarlock.zoo.catalogue.membership import MEMBERS
+from oarlock.zoo.catalogue.reads_and_votes import READS_AND_VOTES
+from oarlock.zoo.catalogue.receivers import RECEIVERS
+from oarlock.zoo.catalogue.servers import SERVERS
 from oarlock.zoo.catalogue.snapshots import SNAPSHOTS
 from oarlock.zoo.mutant import Mutant
 
-MUTANTS: dict[str, Mutant] = {mutant.id: mutant for mutant in (*FIGURE_2, *SNAPSHOTS, *EXTENSIONS, *SERVER)}
+ALL = (*RECEIVERS, *SERVERS, *SNAPSHOTS, *READS_AND_VOTES, *FLOW_AND_TRANSFER, *MEMBERS, *AROUND)
+"""Every mutant, in the order of the paper, the dissertation and the layers of a server."""
+
+MUTANTS: dict[str, Mutant] = {mutant.id: mutant for mutant in ALL}
 """Every mutant by its id."""
 
 WITHOUT_RULE: dict[str, str] = {

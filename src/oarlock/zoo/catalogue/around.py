@@ -345,5 +345,5 @@ STORAGE = (
     ),
 )
 
-SERVER = (*RUNTIME, *STORAGE)
+AROUND = (*RUNTIME, *STORAGE)
 """Mutants of node, storage, machine and services."""

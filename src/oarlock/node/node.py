@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
-from oarlock.machine.interface import StateMachine
+from oarlock.machine.interface import FlushPostponed, StateMachine
 from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
 from oarlock.node.changes import Changes
@@ -256,12 +256,13 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._writer.stop()
         await self._snapshots.stop()
-        if self._failure is None:
-            try:
+        try:
+            if self._failure is None:
                 await self._keeper.flush()
-            except OSError as error:
-                logger.warning("could not flush at the end, the log will be applied again: %s", error)
-        await self._close_all()
+        except (OSError, FlushPostponed) as error:
+            logger.warning("could not flush at the end, the log will be applied again: %s", error)
+        finally:
+            await self._close_all()
 
     async def _close_all(self) -> None:
         if self._transport is not None:

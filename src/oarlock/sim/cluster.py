@@ -206,6 +206,9 @@ class Simulation(Watcher):
         self.trace.event(self.scheduler.now, "ended", server=server.server_id, why=why, error=repr(error))
         if why == "stopped":
             self.restart_after(server.server_id, _RESTART_S)
+        if why == "could not stop":
+            sentence = f"server {server.server_id}, asked to stop, did not end in order: {error!r}"
+            raise PropertyBroken(Violation("ends in order", sentence, server.server_id)) from error
         if why not in {"refused", "failed"}:
             return
         if isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):

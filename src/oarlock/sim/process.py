@@ -63,7 +63,7 @@ class Watcher:
         """A process is there, and its node has recovered."""
 
     def ended(self, server: "Server", why: str) -> None:
-        """A process is gone: "killed", "stopped", "refused" or "failed"."""
+        """A process is gone: "killed", "stopped", "could not stop", "refused" or "failed"."""
 
     def defect(self, server: "Server", error: BaseException) -> None:
         """A callback raised what it should not have."""
@@ -270,7 +270,12 @@ class Process:
             self.loop.create_task(self._stop())
 
     async def _stop(self) -> None:
-        await self.node.stop()
+        try:
+            await self.node.stop()
+        except Exception as error:  # noqa: BLE001 - production would end with a stack trace
+            self.server.refusal = error
+            self._scheduler.after(0, self.server.gone, self, "could not stop")
+            return
         self.machine.store.close()
         self._scheduler.after(0, self.server.gone, self, "stopped")
 

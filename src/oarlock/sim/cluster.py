@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from oarlock.check.verdict import Violation
+from oarlock.mvcc.errors import StorageFailedError, StorageFullError
 from oarlock.node.config import NodeConfig
 from oarlock.raft.types import ServerId, Term
 from oarlock.sim.clients import Clients
@@ -206,7 +207,10 @@ class Simulation(Watcher):
         self.trace.event(self.scheduler.now, "ended", server=server.server_id, why=why, error=repr(error))
         if why == "stopped":
             self.restart_after(server.server_id, _RESTART_S)
-        if why == "could not stop":
+        if why == "could not stop" and isinstance(error, StorageFailedError):
+            self.strikes.hit("process.stopped_on_failed_disk")
+            self.restart_after(server.server_id, _RESTART_S)
+        elif why == "could not stop":
             sentence = f"server {server.server_id}, asked to stop, did not end in order: {error!r}"
             raise PropertyBroken(Violation("ends in order", sentence, server.server_id)) from error
         if why not in {"refused", "failed"}:
@@ -236,4 +240,4 @@ class Simulation(Watcher):
 
 def _is_of_disk(error: BaseException | None) -> bool:
     """Whether the store's database failed."""
-    return type(error).__name__ in {"StorageFailedError", "StorageFullError"}
+    return isinstance(error, StorageFailedError | StorageFullError)

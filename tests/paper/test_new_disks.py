@@ -45,6 +45,32 @@ def test_a_new_disk_counts_again_with_what_a_leader_committed() -> None:
     assert "NS-2" in follower.rules()
 
 
+def test_a_new_disk_with_a_part_of_what_is_committed_stays_new() -> None:
+    """NS-2: what the leader committed in its own term may rest on what was forgotten, so all of that must be there."""
+    follower = server(is_new=True)
+    follower.step(append_entries(3, terms=[3], commit=3))
+    assert follower.state.is_new
+    follower.step(append_entries(3, (1, 3), [3, 3], commit=3))
+    assert not follower.state.is_new
+
+
+@pytest.mark.parametrize("candidate", [2, 3])
+def test_a_new_disk_that_began_the_log_is_not_new(candidate: int) -> None:
+    """NS-2: the disk voted for the leader with whose term the log begins, so it has been there from the start."""
+    follower = server(is_new=True)
+    follower.step(RequestVote(candidate, 1, 8, 0, 0))
+    follower.step(append_entries(1, terms=[1]))
+    assert follower.state.is_new is (candidate == 3)
+
+
+def test_a_new_leader_that_has_committed_is_not_new() -> None:
+    """NS-2: the leader is as any other once it has committed; a server alone leads whatever its disk forgot (NS-1)."""
+    leader = server([1], is_new=True, log=[1])
+    leader.time_out()
+    assert leader.state.role is Role.LEADER
+    assert not leader.state.is_new
+
+
 @pytest.mark.parametrize("first_back", [1, 3])
 def test_a_replaced_disk_cannot_vote_a_committed_entry_away(first_back: int) -> None:
     """NS-1: committed by servers 1 and 2, and server 2 forgets: it elects nobody alone with one other, whichever."""

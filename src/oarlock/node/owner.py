@@ -103,6 +103,9 @@ class Owner:
         self._leader: tuple[ServerId | None, Term] = (None, raft.state.current_term)
         self.refusal: NodeError | None = None
         """Why nothing is appended while this server leads; set for want of space."""
+        self.on_caught_up: Callable[[], None] | None = None
+        """Called once, when this server, new until then, holds on its disk what a leader had committed (NS-2)."""
+        self._caught_up_at: Index | None = None
         self.heartbeats = Ticker(loop, raft.heartbeat_deadline, self.tick)
         self.elections = Ticker(loop, raft.election_deadline, self.tick)
 
@@ -234,6 +237,8 @@ class Owner:
             while self._advance():
                 self._carry_out(raft.ready())
         self._note_leader()
+        if self.on_caught_up is not None and not raft.state.is_new:
+            self._note_caught_up(self.on_caught_up)
         self.heartbeats.look_again()
         self.elections.look_again()
 
@@ -340,6 +345,14 @@ class Owner:
                 "it is sent them anew",
                 server_id,
             )
+
+    def _note_caught_up(self, on_caught_up: Callable[[], None]) -> None:
+        state = self._raft.state
+        if self._caught_up_at is None:
+            self._caught_up_at = state.commit_index
+        if state.log.durable_index >= self._caught_up_at:
+            self.on_caught_up = None
+            on_caught_up()
 
     def _note_leader(self) -> None:
         state = self._raft.state

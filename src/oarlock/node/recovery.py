@@ -26,7 +26,12 @@ logger = logging.getLogger(__name__)
 
 _BOOT: Final = "boot"
 _REMOVED: Final = "removed"
+_NEW: Final = "new"
 _BOOT_BYTES: Final = 20
+_START_ANEW: Final = (
+    "remove this server from the cluster and add it again, with an empty directory; if only the directory is removed, "
+    "the server joins anew, and has no say in elections until it has caught up with a leader"
+)
 
 
 class OpenedStorage(msgspec.Struct):
@@ -37,6 +42,8 @@ class OpenedStorage(msgspec.Struct):
     recovered: Recovered
     snapshots: SnapshotStore
     boot_epoch: int
+    is_new: bool
+    """Whether the directory began empty, and its server has not caught up since: it may have forgotten what it held."""
 
     def close(self) -> None:
         """Give everything back; blocking."""
@@ -65,11 +72,16 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStora
         _refuse_removed(config, disk, directory)
         known = load_identity(disk, directory) is not None
         if not known:
+            _write_aside(disk, directory, _NEW, b"%x" % config.server_id)
             _make_log(config, disk, directory)
         load_or_create_identity(disk, directory, config.cluster_id, config.server_id)
         epoch = next_boot_epoch(disk, directory, boot_epoch)
         wal, recovered = _open_log(config, disk, directory, must_exist=True)
         try:
+            is_new = disk.exists(directory / _NEW)
+            if is_new and _has_begun_the_log(config, recovered):
+                mark_caught_up(config, disk)
+                is_new = False
             snapshots = SnapshotStore(disk, directory / "snapshots")
         except BaseException:
             wal.close()
@@ -77,7 +89,7 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStora
     except BaseException:
         lock.release()
         raise
-    return OpenedStorage(lock=lock, wal=wal, recovered=recovered, snapshots=snapshots, boot_epoch=epoch)
+    return OpenedStorage(lock=lock, wal=wal, recovered=recovered, snapshots=snapshots, boot_epoch=epoch, is_new=is_new)
 
 
 def _open_log(config: NodeConfig, disk: Disk, directory: Path, *, must_exist: bool) -> tuple[WriteAheadLog, Recovered]:
@@ -101,6 +113,22 @@ def _make_log(config: NodeConfig, disk: Disk, directory: Path) -> None:
             wal.append(base=SnapshotMetadata(configuration=config.initial_configuration()))
     finally:
         wal.close()
+
+
+def _has_begun_the_log(config: NodeConfig, recovered: Recovered) -> bool:
+    """Whether this very disk holds a vote in the term in which the log begins: then it was there from the start.
+
+    Else, if all servers were killed just after their first election, none could vote for any other's log. One who
+    campaigns without asking first may vote for itself in that term later on.
+    """
+    state = recovered.hard_state
+    return (
+        recovered.base.last_included_index == 0
+        and len(recovered.entries) > 0
+        and recovered.entries[0].term == state.current_term
+        and state.voted_for is not None
+        and (config.pre_vote or state.voted_for != config.server_id)
+    )
 
 
 async def bring_together(
@@ -133,7 +161,7 @@ async def bring_together(
     if durable > last:
         raise RecoveryError(
             f"the data in {data_dir} stand at index {durable}, but the log ends at {last}: the log was lost or "
-            f"replaced; remove the whole directory and let the server catch up from the others"
+            f"replaced; {_START_ANEW}"
         )
     held = await loop.run_in_executor(executor, opened.snapshots.snapshots)
     usable = [stored.metadata for stored in held if _is_of_log(stored.metadata, recovered)]
@@ -141,7 +169,7 @@ async def bring_together(
         if not usable:
             raise RecoveryError(
                 f"the log in {data_dir} begins after index {base}, but the data stand at {durable} and no snapshot "
-                f"leads from there to the log; remove the whole directory and let the server catch up from the others"
+                f"leads from there to the log; {_START_ANEW}"
             )
         logger.info("restoring the machine from snapshot %d", usable[-1].last_included_index)
         await restore_machine(opened.snapshots, machine, usable[-1], loop, executor)
@@ -203,6 +231,17 @@ def mark_removed(config: NodeConfig, disk: Disk) -> None:
     """
     directory = Path(config.data_dir)
     _write_aside(disk, directory, _REMOVED, b"%x" % config.server_id)
+
+
+def mark_caught_up(config: NodeConfig, disk: Disk) -> None:
+    """Note that the server holds what a leader had committed, so that it counts as any other; blocking.
+
+    Raises:
+        OSError: The disk failed; the server is then new once more after its next start.
+    """
+    directory = Path(config.data_dir)
+    disk.remove(directory / _NEW)
+    disk.fsync_directory(directory)
 
 
 def next_boot_epoch(disk: Disk, directory: Path, at_least: int) -> int:

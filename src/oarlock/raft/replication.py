@@ -229,6 +229,9 @@ def advance_commit_index(state: RaftState, leader: LeaderState) -> None:
     committed = state.log.slice(state.commit_index + 1, index)
     leader.uncommitted_bytes -= sum(len(entry.data) for entry in committed)
     state.commit_to(index)
+    if state.is_new:
+        state.fire("NS-2", index, state.current_term)
+        state.is_new = False
     leader.news_deadline = min(leader.news_deadline, state.now + state.config.commit_news_delay_ms / 1000)
     if leader.reads_before_commit:
         begin_waiting_reads(state, leader)

@@ -114,7 +114,10 @@ def _may_have_forgotten(state: RaftState, last_log_index: Index) -> bool:
     """Whether this server may not vote for a log that ends there, since it may have acknowledged a longer one (NS-1).
 
     All logs are empty when a cluster begins; a log that is not can lack what this disk held before it was replaced.
+    Of a server alone nobody else has anything.
     """
+    if state.configuration.all_voters == {state.server_id}:
+        return False
     if state.is_new and last_log_index > 0:
         state.fire("NS-1", last_log_index)
         return True

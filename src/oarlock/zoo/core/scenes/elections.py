@@ -1,7 +1,7 @@
 """Elections, pre-vote, check-quorum, transfer and leases."""
 
-from oarlock.raft.messages import InstallSnapshotReply, RaftMessage, RequestVoteReply, TimeoutNow
-from oarlock.raft.types import HardState, ServerId
+from oarlock.raft.messages import AppendEntries, InstallSnapshotReply, RaftMessage, RequestVoteReply, TimeoutNow
+from oarlock.raft.types import HardState, ServerId, Term
 from oarlock.zoo.core.broken import require
 from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.scenes.stage import (
@@ -12,6 +12,7 @@ from oarlock.zoo.core.scenes.stage import (
     TIMEOUT_S,
     converge,
     elect,
+    lead,
     make,
     propose,
     someone_leads,
@@ -47,6 +48,71 @@ def a_stale_log_campaigns(seed: int) -> None:
     cluster.crash(1)
     cluster.heal()
     someone_leads(cluster)
+
+
+def a_long_log_of_an_old_term(seed: int) -> None:
+    """A log with many entries of an old term is no match for one that ends in a newer."""
+    cluster = make(3, seed, pre_vote=False, check_quorum=False)
+    elect(cluster, 1)
+    converge(cluster)
+    cluster.isolate(1)
+    propose(cluster, 5)
+    cluster.run_for(0.01)
+    elect(cluster, 2)
+    cluster.run_for(0.1)
+    cluster.crash(2)
+    cluster.crash(1)
+    cluster.restart(1)
+    cluster.heal()
+    for _ in range(4):
+        cluster.time_out(1)
+        cluster.run_for(0.01)
+    someone_leads(cluster)
+
+
+def a_candidate_of_an_old_term(seed: int) -> None:
+    """Servers that have moved on elect nobody in a term in which they have elected another."""
+    cluster = make(5, seed, pre_vote=False, check_quorum=False)
+    cluster.isolate(4)
+    elect(cluster, 1)
+    cluster.run_for(0.1)
+    cluster.drop = lambda source, to, message: isinstance(message, AppendEntries)  # noqa: ARG005
+    cluster.partition({1, 2, 5})
+    term = lead(cluster, cluster[5]).state.current_term
+    cluster.partition({1, 2, 4})
+    _campaign_up_to(cluster, 4, term + 1)
+    cluster.partition({1, 2, 3})
+    _campaign_up_to(cluster, 3, term)
+    cluster.drop = lambda source, to, message: False  # noqa: ARG005
+    cluster.heal()
+    someone_leads(cluster)
+
+
+def _campaign_up_to(cluster: Cluster, server_id: ServerId, term: Term) -> None:
+    """Have a server campaign, in vain but for the last time, until it has reached a term."""
+    reachable = cluster.cut
+    cluster.partition()
+    server = cluster[server_id]
+    while server.state.current_term < term - 1:
+        cluster.time_out(server_id)
+        cluster.run_for(0.002)
+    cluster.cut = reachable
+    cluster.time_out(server_id)
+    cluster.run_for(0.01)
+
+
+def two_campaign_in_one_term(seed: int) -> None:
+    """Of two candidates of a term, the one that loses follows the one that wins."""
+    cluster = make(3, seed, pre_vote=False, check_quorum=False)
+    cluster.isolate(2)
+    leader = elect(cluster, 1)
+    _campaign_up_to(cluster, 2, leader.state.current_term)
+    cluster.heal()
+    term = leader.state.current_term
+    cluster.run_for(SOON_S)
+    stays = leader.state.leader is not None and leader.state.current_term == term
+    require(stays, _UNDISTURBED, cluster.describe())
+    converge(cluster)
 
 
 def a_hopeless_server_asks(seed: int) -> None:
@@ -334,6 +400,9 @@ ELECTIONS = (
     all_start_together,
     votes_get_lost,
     a_stale_log_campaigns,
+    a_long_log_of_an_old_term,
+    a_candidate_of_an_old_term,
+    two_campaign_in_one_term,
     a_hopeless_server_asks,
     the_deposed_leader_hears_nobody,
     the_deposed_leader_sends_a_snapshot,

@@ -207,11 +207,16 @@ FOLLOWERS_AND_CANDIDATES = (
     Mutant(
         id="candidate-follows-nobody",
         breaks=("C-3",),
-        bug="A candidate refuses AppendEntries of the leader that its own term has elected.",
+        bug="A candidate refuses the entries and snapshots of the leader that its own term has elected.",
         harm="liveness",
         edits=(
             Edit(
                 "raft.append_entries",
+                "    if message.term < state.current_term:",
+                "    if message.term < state.current_term or state.role is Role.CANDIDATE:",
+            ),
+            Edit(
+                "raft.install_snapshot",
                 "    if message.term < state.current_term:",
                 "    if message.term < state.current_term or state.role is Role.CANDIDATE:",
             ),

@@ -27,15 +27,10 @@ MakeAnswer = Callable[[], bytes]
 
 
 class NoRoom(RpcError):
-    """An answer cannot be kept until its client takes it: a unary call goes on when there is room.
+    """An answer cannot be kept until its client takes it: the call, which knows, goes on when there is room."""
 
-    Attributes:
-        again: Makes the answer then.
-    """
-
-    def __init__(self, again: Callable[[], bytes | Awaitable[bytes]]) -> None:
+    def __init__(self) -> None:
         super().__init__(Status.RESOURCE_EXHAUSTED, "grpc: too much waits to be read by clients")
-        self.again = again
 
 
 class RpcContext:

@@ -82,8 +82,7 @@ class UnaryCall(Call):
         connection = self._connection
         try:
             answer = handle(*arguments)
-        except NoRoom as error:
-            self._put_off(error)
+        except NoRoom:
             return
         except Exception as error:  # noqa: BLE001 - `_fail` logs it; the client learns the status
             self._fail(error)
@@ -113,9 +112,7 @@ class UnaryCall(Call):
             return
         if error is None:
             self._succeed(future.result())
-        elif type(error) is NoRoom:
-            self._put_off(error)
-        else:
+        elif type(error) is not NoRoom:
             self._fail(error)
 
     def make_answer(
@@ -124,12 +121,13 @@ class UnaryCall(Call):
         """Make an answer if there is room for it; one that is large is counted at once."""
         http2 = self._connection.http2
         if not cheap and (http2.pending_bytes or http2.put_off) and not http2.has_room:
-            raise NoRoom(partial(read, partial(self.make_answer, make, read)))
+            raise self._put_off(partial(read, partial(self.make_answer, make, read)))
         answer = make()
         length = len(answer)
         if length > SMALL_ANSWER_BYTES:
             if not http2.has_room:
-                raise NoRoom(partial(read, partial(self.make_answer, make, read, cheap=cheap)))
+                del answer  # or the error's traceback would keep it
+                raise self._put_off(partial(read, partial(self.make_answer, make, read, cheap=cheap)))
             self._held_bytes = length
             http2.hold(length)
         return answer
@@ -138,16 +136,19 @@ class UnaryCall(Call):
         """Go on only if there is room for an answer."""
         http2 = self._connection.http2
         if (http2.pending_bytes or http2.put_off) and not http2.has_room:
-            raise NoRoom(again)
+            raise self._put_off(again)
 
-    def _put_off(self, reason: NoRoom) -> None:
-        self._again = reason.again
+    def _put_off(self, again: Callable[[], bytes | Awaitable[bytes]]) -> NoRoom:
+        """Take note at once, before anything else is made for this client, that the call waits for room."""
+        self._again = again
+        self._future = None
         http2 = self._connection.http2
         http2.put_off[self] = None
         if self.deadline is not None:
             self._connection.deadlines.add(self)
         # Room may have come since.
         http2.wake_up()
+        return NoRoom()
 
     def resume(self) -> None:
         """There is room for the answer now."""

@@ -178,6 +178,7 @@ class UnaryCall(Call):
         connection.traffic.sent_bytes += len(message)
         if self.deadline is not None and self._future is not None:
             connection.deadlines.discard(self)
+        self._future = None  # it holds the message, of which only the copy that waits is needed
         headers = wire.response_headers(self._initial) if self._initial else wire.RESPONSE_HEADERS
         trailers = wire.trailers(Status.OK, "", self._trailing) if self._trailing else wire.OK_TRAILERS
         connection.http2.respond(self._stream, headers, PREFIX.pack(0, len(message)), message, trailers)

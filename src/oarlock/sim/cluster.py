@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from oarlock.check.verdict import Violation
@@ -148,9 +149,10 @@ class Simulation(Watcher):
     def may_damage(self, server: Server) -> bool:
         """Whether a copy of everything stays whole if this server's is damaged: the atlas of faults.
 
-        A minority may lose what it has, once and for all; a majority that is whole keeps the cluster available.
+        A minority may lose what it has, once and for all; a majority that is whole keeps the cluster available. A
+        server that is new still is not whole: it elects nobody who has a log (NS-1).
         """
-        damaged = {each.server_id for each in self.servers.values() if not each.is_disk_intact}
+        damaged = {each.server_id for each in self.servers.values() if not each.is_disk_intact or _is_new(each)}
         return len(damaged | {server.server_id}) <= (len(self.ids) - 1) // 2
 
     # -- a run's parts -------------------------------------------------------------------------------------------------
@@ -236,6 +238,12 @@ class Simulation(Watcher):
 
     def _led(self, server: Server, term: Term) -> None:
         self.trace.event(self.scheduler.now, "leader", server=server.server_id, term=term)
+
+
+def _is_new(server: Server) -> bool:
+    """Whether its disk has not yet held what a leader had committed."""
+    directory = Path(server.config.data_dir)
+    return server.disk.holds(directory / "new") or not server.disk.holds(directory / "identity")
 
 
 def _is_of_disk(error: BaseException | None) -> bool:

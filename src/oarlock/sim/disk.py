@@ -85,6 +85,10 @@ class SimDisk:
     def exists(self, path: Path) -> bool:
         """See `Disk.exists`."""
         self.step()
+        return self.holds(path)
+
+    def holds(self, path: Path) -> bool:
+        """Whether there is such a file or directory, without its counting as an operation."""
         if str(path) in self._root:
             return True
         parent = self._root.get(str(path.parent))

@@ -28,6 +28,7 @@ CLUSTER_ID: Final = 0xC1
 OF_DURABILITY: Final = (
     "committed on a durable quorum",
     "match_index is durable",
+    "monotone match_index",
     "nothing promised before it is durable",
     "durability",
 )

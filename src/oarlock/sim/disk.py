@@ -13,6 +13,7 @@ from pathlib import Path
 from oarlock.sim.inode import SECTOR, Directory, Inode
 from oarlock.sim.strikes import Strikes
 from oarlock.storage.errors import DirectoryLocked
+from oarlock.storage.records import MAGIC
 
 
 class PowerLoss(BaseException):
@@ -262,7 +263,9 @@ class SimDisk:
         if not files:
             return None
         path, inode = files[self.rng.randrange(len(files))]
-        places = [at for at in range(0, len(inode.device), SECTOR) if inode.device[at : at + SECTOR].strip(b"\0")]
+        places = _written_sectors(inode)
+        if not places:
+            return None
         start = places[self.rng.randrange(len(places))]
         written = len(inode.device[start : start + SECTOR].rstrip(b"\0"))
         at = start + self.rng.randrange(written)
@@ -298,6 +301,17 @@ class SimDisk:
 
     def _parent(self, path: Path) -> tuple[Directory, str]:
         return self._directory(path.parent), path.name
+
+
+def _written_sectors(inode: Inode) -> list[int]:
+    """Offsets of the sectors that hold something; of a log only those before its last record.
+
+    Damage to the last record of all cannot be told from a torn write (see the storage's notes), so it is no fault that
+    anybody could be asked to notice.
+    """
+    places = [at for at in range(0, len(inode.device), SECTOR) if inode.device[at : at + SECTOR].strip(b"\0")]
+    records = [at for at in places if inode.device.startswith(MAGIC, at)]
+    return [at for at in places if at < records[-1]] if records else places
 
 
 class SimFile:

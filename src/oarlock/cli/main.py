@@ -17,6 +17,7 @@ commands:
   sim      run a simulated cluster from a seed, and judge it
   hunt     run simulations from many seeds, until one breaks a property
   shrink   reduce a failing simulation to what is needed
+  check    judge a history of clients
   zoo      known bugs, hunted until a check catches them
   version  print the version
 
@@ -59,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from oarlock.cli.shrink import shrink  # noqa: PLC0415
 
             return shrink(rest)
+        case "check":
+            from oarlock.cli.check import check  # noqa: PLC0415
+
+            return check(rest)
         case "zoo":
             from oarlock.cli.zoo import zoo  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
 """Elections, pre-vote, check-quorum, transfer and leases."""
 
 from oarlock.raft.messages import AppendEntries, InstallSnapshotReply, RaftMessage, RequestVoteReply, TimeoutNow
-from oarlock.raft.types import HardState, ServerId, Term
+from oarlock.raft.types import HardState, ServerId
 from oarlock.zoo.core.broken import require
 from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.scenes.stage import (
@@ -10,6 +10,7 @@ from oarlock.zoo.core.scenes.stage import (
     LEADER_IN_TIME,
     SOON_S,
     TIMEOUT_S,
+    campaign_up_to,
     converge,
     elect,
     lead,
@@ -80,25 +81,12 @@ def a_candidate_of_an_old_term(seed: int) -> None:
     cluster.partition({1, 2, 5})
     term = lead(cluster, cluster[5]).state.current_term
     cluster.partition({1, 2, 4})
-    _campaign_up_to(cluster, 4, term + 1)
+    campaign_up_to(cluster, 4, term + 1)
     cluster.partition({1, 2, 3})
-    _campaign_up_to(cluster, 3, term)
+    campaign_up_to(cluster, 3, term)
     cluster.drop = lambda source, to, message: False  # noqa: ARG005
     cluster.heal()
     someone_leads(cluster)
-
-
-def _campaign_up_to(cluster: Cluster, server_id: ServerId, term: Term) -> None:
-    """Have a server campaign, in vain but for the last time, until it has reached a term."""
-    reachable = cluster.cut
-    cluster.partition()
-    server = cluster[server_id]
-    while server.state.current_term < term - 1:
-        cluster.time_out(server_id)
-        cluster.run_for(0.002)
-    cluster.cut = reachable
-    cluster.time_out(server_id)
-    cluster.run_for(0.01)
 
 
 def two_campaign_in_one_term(seed: int) -> None:
@@ -106,7 +94,7 @@ def two_campaign_in_one_term(seed: int) -> None:
     cluster = make(3, seed, pre_vote=False, check_quorum=False)
     cluster.isolate(2)
     leader = elect(cluster, 1)
-    _campaign_up_to(cluster, 2, leader.state.current_term)
+    campaign_up_to(cluster, 2, leader.state.current_term)
     cluster.heal()
     term = leader.state.current_term
     cluster.run_for(SOON_S)

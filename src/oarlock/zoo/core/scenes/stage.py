@@ -1,6 +1,6 @@
 """What scenes share: a small cluster with short timeouts, and how a leader is chosen."""
 
-from oarlock.raft.types import Configuration, ServerId
+from oarlock.raft.types import Configuration, ServerId, Term
 from oarlock.zoo.core.broken import require
 from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.server import Server
@@ -46,6 +46,19 @@ def lead(cluster: Cluster, server: Server) -> Server:
         cluster.run_for(0.005)
     require(server.state.leader is not None, "leader in time", cluster.describe())
     return server
+
+
+def campaign_up_to(cluster: Cluster, server_id: ServerId, term: Term) -> None:
+    """Have a server campaign, in vain but for the last time, until it has reached a term."""
+    reachable = cluster.cut
+    cluster.partition()
+    server = cluster[server_id]
+    while server.state.current_term < term - 1:
+        cluster.time_out(server_id)
+        cluster.run_for(0.002)
+    cluster.cut = reachable
+    cluster.time_out(server_id)
+    cluster.run_for(0.01)
 
 
 def someone_leads(cluster: Cluster, *, without: ServerId = 0, limit_s: float = SOON_S) -> Server:

@@ -60,8 +60,10 @@ def test_a_rare_one_is_hunted_down() -> None:
 
 def test_the_code_as_it_is_passes() -> None:
     """The same hunts find nothing in the production code: neither in cores nor in whole servers."""
-    answer = ask(Request(None, [Hunt("scenes", 1, 1), Hunt("core", 1, 10), Hunt("node", SHORT, 1)]))
-    assert [outcome.caught for outcome in answer.outcomes] == [None, None, None]
+    answer = ask(
+        Request(None, [Hunt("scenes", 1, 1), Hunt("core", 1, 10), Hunt("node", SHORT, 1), Hunt("drill", 1, 1)])
+    )
+    assert [outcome.caught for outcome in answer.outcomes] == [None] * 4
 
 
 def test_a_whole_server_is_hunted() -> None:

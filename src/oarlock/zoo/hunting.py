@@ -79,6 +79,8 @@ def ask(request: Request) -> Answer:
 def hunt(mutant: Mutant, *, repeats: int = REPEATS, seeds: int | None = None, seconds: float | None = None) -> Verdict:
     """Hunt a mutant: what breaks safety by chance, and by scenes where chance fails; anything else the other way.
 
+    A bug outside the core is hunted in drills of whole servers, and where they fail by the simulator's own seeds.
+
     Args:
         mutant: Which.
         repeats: Hunts by chance, from seeds far apart.
@@ -91,15 +93,21 @@ def hunt(mutant: Mutant, *, repeats: int = REPEATS, seeds: int | None = None, se
     is_core = mutant.stage == "core"
     count = seeds or (CORE_SEEDS if is_core else NODE_SEEDS)
     limit = seconds or (CORE_SECONDS if is_core else NODE_SECONDS)
-    hunts = [Hunt(mutant.stage, 1 + repeat * SEEDS_APART, count) for repeat in range(repeats)]
+    starts = [1 + repeat * SEEDS_APART for repeat in range(repeats)]
     scene = _by_scene(mutant) if is_core and mutant.harm != "safety" else None
     chance: list[Outcome] = []
     if scene is None:
-        answer = ask(Request(mutant.id, hunts, limit))
-        chance = [_confirmed(mutant, *each, limit) for each in zip(hunts, answer.outcomes, strict=True)]
+        chance = _by_chance(mutant, [Hunt("core" if is_core else "drill", first, count) for first in starts], limit)
+        if not is_core and all(outcome.caught is None for outcome in chance):
+            chance = _by_chance(mutant, [Hunt("node", first, count) for first in starts], limit)
         if is_core and mutant.harm == "safety" and any(outcome.caught is None for outcome in chance):
             scene = _by_scene(mutant)
     return Verdict(mutant=mutant.id, scene=scene, chance=chance)
+
+
+def _by_chance(mutant: Mutant, hunts: list[Hunt], seconds: float) -> list[Outcome]:
+    answer = ask(Request(mutant.id, hunts, seconds))
+    return [_confirmed(mutant, *each, seconds) for each in zip(hunts, answer.outcomes, strict=True)]
 
 
 def _by_scene(mutant: Mutant) -> Catch | None:

@@ -24,8 +24,8 @@ run of the production code does not.
 - **Scenes** are directed schedules of a few cores, for bugs that need just the right moment: tried first where
   liveness or a limit is at stake, and last where safety is.
 - **Seeds** are random runs: of cores alone (at most {CORE_SEEDS}), or, where the bug is outside the core, of whole
-  servers in the simulator (at most {NODE_SEEDS}), within a limit of time. The number is how many it took, in the
-  median where there are several hunts.
+  servers in the simulator (at most {NODE_SEEDS}; short drills of crashes and snapshots first, then what it draws of
+  itself), within a limit of time. The number is how many it took, in the median where there are several hunts.
 
 `oarlock zoo run ID` hunts one, `oarlock zoo list` names all.
 """

@@ -20,7 +20,7 @@ import msgspec
 from oarlock.zoo.catalogue import MUTANTS
 from oarlock.zoo.patching import install
 
-Stage = Literal["scenes", "core", "node"]
+Stage = Literal["scenes", "core", "drill", "node"]
 Found = tuple[str, str]
 """The property broken, and the sentence."""
 
@@ -109,9 +109,10 @@ def _runs(hunt: Hunt) -> Iterator[tuple[str, Callable[[], Found | None]]]:
         for seed in seeds:
             yield str(seed), partial(_run_core, run_core, seed)
     else:
-        run_node: Callable[[int], object] = importlib.import_module("oarlock.sim").run_seed
+        drill: Callable[[int], object] = importlib.import_module("oarlock.zoo.drill").run_drill
+        own: Callable[[int], object] = importlib.import_module("oarlock.sim").run_seed
         for seed in seeds:
-            yield str(seed), partial(_run_node, run_node, seed)
+            yield str(seed), partial(_run_node, drill if hunt.stage == "drill" else own, seed)
 
 
 def _run_core(run: Callable[[int], object], seed: int) -> None:

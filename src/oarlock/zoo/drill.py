@@ -65,10 +65,11 @@ def _round(rng: random.Random, at: float) -> list[Fault]:
     laggard = rng.randint(1, 3)
     away_s = 0.35 + 0.2 * rng.random()
     back = at + away_s + rng.expovariate(1 / 0.03)
-    kind = rng.choice(("power", "power", "kill", "step_crash", "step_crash", "eio_sync", "crash_loop"))
+    kind = rng.choice(("power", "power", "kill", "step_crash", "step_crash", "eio_sync", "eio_sync", "crash_loop"))
     whom = (laggard,) if rng.random() < 0.7 else (0,)
+    seconds = 0.1 if kind != "eio_sync" else 0.3
     value = float(rng.randint(0, 12) if kind == "step_crash" else 3)
     return [
         Fault(at=round(at, 6), kind="isolate", servers=(laggard,), seconds=round(away_s, 6)),
-        Fault(at=round(back, 6), kind=kind, servers=whom, seconds=0.1, value=value),
+        Fault(at=round(back, 6), kind=kind, servers=whom, seconds=seconds, value=value),
     ]

@@ -184,13 +184,13 @@ RUNTIME = (
     Mutant(
         id="snapshot-of-another-moment",
         breaks=("IS-5", "G21"),
-        bug="A snapshot is labelled with what is committed, not with what its view has applied.",
+        bug="A snapshot is labelled with the log's last index, not with what its view has applied.",
         harm="safety",
         edits=(
             Edit(
                 "node.snapshots",
                 "metadata = self._owner.raft.metadata_at(view.index)",
-                "metadata = self._owner.raft.metadata_at(self._owner.raft.state.commit_index)",
+                "metadata = self._owner.raft.metadata_at(self._owner.raft.state.log.last_index)",
             ),
         ),
         source="raftify, RaftNodeCore CreateSnapshot",
@@ -228,14 +228,6 @@ RUNTIME = (
                 "storage.snapshots", "        if offset == 0:\n", "        if offset == 0 and self._partial is None:\n"
             ),
         ),
-        stage="node",
-    ),
-    Mutant(
-        id="chunks-count-twice",
-        breaks=("IS-3",),
-        bug="A chunk that comes twice is written twice.",
-        harm="liveness",
-        edits=(Edit("storage.snapshots", "partial.append(data[partial.length - offset :])", "partial.append(data)"),),
         stage="node",
     ),
 )
@@ -282,20 +274,6 @@ STORAGE = (
         stage="node",
     ),
     Mutant(
-        id="recovery-promises-unsynced-bytes",
-        breaks=("P-1",),
-        bug="What a killed process left in the cache is read at start and taken for durable.",
-        harm="safety",
-        edits=(
-            Edit(
-                "storage.recovery",
-                "    sync_file(file, path)\n    try:\n        file.drop_cache()",
-                "    try:\n        file.drop_cache()",
-            ),
-        ),
-        stage="node",
-    ),
-    Mutant(
         id="overwritten-entries-return",
         breaks=("AE-3", "P-1"),
         bug="Entries behind overwritten ones are still there after a restart.",
@@ -312,35 +290,11 @@ STORAGE = (
         stage="node",
     ),
     Mutant(
-        id="torn-write-is-replayed-over",
-        breaks=("P-1",),
-        bug="The bytes of a torn write are left where they are, behind the records to come.",
-        harm="safety",
-        edits=(Edit("storage.recovery", "            file.pwrite(bytes(length), offset)\n", "            pass\n"),),
-        stage="node",
-    ),
-    Mutant(
         id="snapshot-is-not-synced",
         breaks=("IS-5",),
         bug="A received snapshot gets its place before its bytes are on disk.",
         harm="safety",
         edits=(Edit("storage.snapshots", "            sync_file(partial.file, partial.path)\n", ""),),
-        stage="node",
-    ),
-    Mutant(
-        id="newest-segment-goes-first",
-        breaks=("P-1", "LC-1"),
-        bug="A crash in the middle of compaction leaves the log without its latest term and vote.",
-        harm="safety",
-        edits=(
-            Edit(
-                "storage.batches",
-                "        return LogBounds(self._hard_state_after(batch.hard_state), base, last_index)",
-                "        new = batch.hard_state if batch.base is None else None\n"
-                "        return LogBounds(self._hard_state_after(new), base, last_index)",
-            ),
-        ),
-        source="PySyncObj 0.3.17, FileJournal.deleteEntriesTo",
         stage="node",
     ),
 )

@@ -64,7 +64,10 @@ def test_bad_messages(body, encoding, text):
 
 def test_gzip_is_taken_out_up_to_the_limit():
     """One member or several; a bomb is refused as soon as it exceeds the limit."""
-    assert decompress(gzip.compress(b"a" * 700, mtime=0) + gzip.compress(b"b" * 300, mtime=0), 1000) == b"a" * 700 + b"b" * 300
+    assert (
+        decompress(gzip.compress(b"a" * 700, mtime=0) + gzip.compress(b"b" * 300, mtime=0), 1000)
+        == b"a" * 700 + b"b" * 300
+    )
     with pytest.raises(RpcError) as raised:
         decompress(gzip.compress(bytes(10_000_000)), 1000)
     assert raised.value.message == "grpc: received message larger than max (1001 vs. 1000)"

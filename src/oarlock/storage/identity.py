@@ -6,14 +6,9 @@ import google_crc32c
 import msgspec
 
 from oarlock.raft.types import ServerId
-from oarlock.storage.disk import Disk, make_directory, sync_directory, sync_file
-from oarlock.storage.errors import (
-    CorruptIdentity,
-    NewerFormat,
-    ReadFailed,
-    WrongIdentity,
-    write_error,
-)
+from oarlock.storage.disk import Disk
+from oarlock.storage.errors import CorruptIdentity, NewerFormat, WrongIdentity
+from oarlock.storage.small_file import read_small_file, replace_small_file
 
 FORMAT_VERSION = 1
 """Of the directory as a whole; a later one is refused."""
@@ -53,16 +48,9 @@ def load_identity(disk: Disk, directory: Path) -> Identity | None:
         ReadFailed: the disk refuses.
     """
     path = directory / _NAME
-    if not disk.exists(path):
+    data = read_small_file(disk, path, _LIMIT_BYTES)
+    if data is None:
         return None
-    try:
-        file = disk.open(path)
-        try:
-            data = file.pread(_LIMIT_BYTES, 0)
-        finally:
-            file.close()
-    except OSError as error:
-        raise ReadFailed(path, 0, error) from error
     try:
         content = msgspec.json.decode(data, type=_File)
         identity = Identity(int(content.cluster_id, 16), int(content.server_id, 16), content.format_version)
@@ -94,7 +82,7 @@ def load_or_create_identity(disk: Disk, directory: Path, cluster_id: int, server
     identity = load_identity(disk, directory)
     if identity is None:
         identity = Identity(cluster_id, server_id)
-        _write(disk, directory, identity)
+        write_identity(disk, directory, identity)
     if identity.cluster_id != cluster_id:
         raise WrongIdentity(
             f"{directory} belongs to cluster {identity.cluster_id:x}, but this server is of cluster {cluster_id:x}"
@@ -104,22 +92,12 @@ def load_or_create_identity(disk: Disk, directory: Path, cluster_id: int, server
     return identity
 
 
-def _write(disk: Disk, directory: Path, identity: Identity) -> None:
-    """Write the file aside, sync it, and give it its name."""
-    path = directory / _NAME
-    aside = directory / f"{_NAME}.tmp"
+def write_identity(disk: Disk, directory: Path, identity: Identity) -> None:
+    """Make a data directory a server's, whosever it was before; durable on return.
+
+    Raises:
+        DiskFull, WriteFailed: it could not be written.
+    """
     content = _File(identity.format_version, f"{identity.cluster_id:016x}", f"{identity.server_id:016x}", "")
     data = msgspec.json.encode(msgspec.structs.replace(content, crc32c=content.checksum())) + b"\n"
-    try:
-        make_directory(disk, directory)
-        file = disk.open(aside, create=True)
-        try:
-            file.truncate(0)
-            file.pwrite(data, 0)
-            sync_file(file, aside)
-        finally:
-            file.close()
-        disk.rename(aside, path)
-        sync_directory(disk, directory)
-    except OSError as error:
-        raise write_error(error, path) from error
+    replace_small_file(disk, directory / _NAME, data)

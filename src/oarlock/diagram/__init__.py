@@ -1,0 +1,1 @@
+"""Any run, drawn and explained rule by rule: from a trace to a page, a picture, or sentences."""

@@ -1,0 +1,73 @@
+/** The page as a whole: loads the run, sets up the views, and ties them to one cursor. */
+
+import { readRun, unpack } from "oarlock/load.js";
+import { Store } from "oarlock/store.js";
+import { VIEWS } from "oarlock/views.js";
+
+/** Begin. */
+export async function boot() {
+  const extras = /** @type {Extras} */ (JSON.parse(text("extras")));
+  try {
+    const run = await readRun(await unpack(text("trace")), (share) => say(`Loading ${Math.round(share * 100)} %`));
+    say("");
+    const store = new Store(run);
+    setUp(store, extras);
+    // For whoever tests or extends the page.
+    Object.assign(window, { oarlock: { store, run, extras } });
+  } catch (error) {
+    say(`This run cannot be shown: ${error instanceof Error ? error.message : error}`);
+    throw error;
+  }
+  document.documentElement.dataset.ready = "true";
+}
+
+/** @param {string} id */
+function text(id) {
+  return document.getElementById(id)?.textContent ?? "";
+}
+
+/** @param {string} sentence */
+function say(sentence) {
+  const notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
+  notice.textContent = sentence;
+  notice.hidden = !sentence;
+}
+
+/** @param {Store} store @param {Extras} extras */
+function setUp(store, extras) {
+  const run = store.run;
+  const servers = run.servers.length;
+  const facts = /** @type {HTMLElement} */ (document.getElementById("facts"));
+  facts.textContent = `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} servers, ${run.length.toLocaleString("en")} events`;
+  if (run.truncated) say(`Only the first ${run.length} events are shown; ${run.truncated} more are in the trace.`);
+  const tabs = /** @type {HTMLElement} */ (document.getElementById("tabs"));
+  const panels = /** @type {HTMLElement} */ (document.getElementById("panels"));
+  for (const { id, name, make, where } of VIEWS) {
+    if (where === "scene") {
+      make(/** @type {HTMLElement} */ (document.getElementById("scene")), store, extras);
+      continue;
+    }
+    const panel = document.createElement("div");
+    panel.id = `panel-${id}`;
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-labelledby", `tab-${id}`);
+    panels.append(panel);
+    const tab = document.createElement("button");
+    tab.id = `tab-${id}`;
+    tab.textContent = name;
+    tab.setAttribute("role", "tab");
+    tab.setAttribute("aria-controls", panel.id);
+    tab.addEventListener("click", () => store.set({ view: id }));
+    tabs.append(tab);
+    make(panel, store, extras);
+  }
+  store.subscribe((shared) => {
+    for (const { id, where } of VIEWS) {
+      if (where === "scene") continue;
+      const isShown = id === shared.view;
+      document.getElementById(`tab-${id}`)?.setAttribute("aria-selected", String(isShown));
+      /** @type {HTMLElement} */ (document.getElementById(`panel-${id}`)).hidden = !isShown;
+    }
+  });
+  store.set({ view: VIEWS.find((each) => each.where === "side")?.id ?? "" });
+}

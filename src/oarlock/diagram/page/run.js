@@ -1,0 +1,238 @@
+/** A run in memory: events as they come, with columns beside them for drawing and an index for questions. */
+
+import { StateTrack } from "oarlock/state.js";
+
+/** Kinds of events by number, for columns. */
+export const KINDS = [
+  "restart", "crash", "recv", "send", "drop", "dup", "timer", "client", "ready", "fsync", "advance", "apply",
+  "snapshot", "link", "part", "heal", "key", "gap", "viol",
+];
+
+/** @type {Record<string, number>} */
+export const KIND = Object.fromEntries(KINDS.map((name, number) => [name, number]));
+
+/** The lane of what happens to no server. */
+export const WORLD = "net";
+
+/** How much an event matters where there is room for one alone: the worst of a tile wins. */
+export const SEVERITY = { ordinary: 0, message: 1, drop: 2, change: 3, crash: 4, election: 5, violation: 6 };
+
+/** A typed array that grows. @template {Float64Array|Int32Array|Uint8Array|Uint16Array} T */
+export class Column {
+  /** @param {new (length: number) => T} make */
+  constructor(make) {
+    this.make = make;
+    this.length = 0;
+    /** Longer than `length`; what is beyond is undefined. @type {T} */
+    this.data = new make(1024);
+  }
+
+  /** @param {number} value */
+  push(value) {
+    if (this.length === this.data.length) {
+      const wider = new this.make(this.length * 2);
+      wider.set(/** @type {any} */ (this.data));
+      this.data = wider;
+    }
+    this.data[this.length++] = value;
+  }
+}
+
+/** The first position in an ascending column that is not below a value.
+ * @param {ArrayLike<number>} column @param {number} length @param {number} value */
+export function lowerBound(column, length, value) {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (column[middle] < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** One lane between two changes of what is drawn as the lane itself.
+ * @typedef {{from: number, to: number, term: number, role: string, isDown: boolean}} Span
+ * `from` and `to` are positions of events, `to` excluded; the last span is open (`to` is Infinity). */
+
+/** One message on its way. @typedef {{sent: number, end: number, outcome: string, type: string, from: number, to: number}} Message
+ * `sent` and `end` are positions (-1 if not in the trace), `from` and `to` lanes;
+ * `outcome` is "received", "dropped" or "unresolved" (nobody knows: it may have arrived where nothing was recorded). */
+
+export class Run {
+  /** @param {TraceHeader} header @param {string[]} lanes Known servers, in the order of their lanes. */
+  constructor(header, lanes) {
+    this.header = header;
+    /** @type {TraceEvent[]} */
+    this.events = [];
+    /** Names of lanes: servers, and last the network. */
+    this.lanes = [...lanes, WORLD];
+    /** @type {Map<string, number>} */
+    this.laneOf = new Map(this.lanes.map((name, number) => [name, number]));
+    this.t = new Column(Float64Array);
+    this.lane = new Column(Uint8Array);
+    this.kind = new Column(Uint8Array);
+    this.severity = new Column(Uint8Array);
+    /** Positions of each lane's events. */
+    this.positions = this.lanes.map(() => new Column(Int32Array));
+    /** @type {Span[][]} */
+    this.spans = this.lanes.map(() => []);
+    /** By their sending, ascending. @type {Message[]} */
+    this.messages = [];
+    /** How often each rule acted. @type {Map<string, number>} */
+    this.ruleCounts = new Map();
+    /** Positions of events at which a leader came to be, a server crashed, and so on, for jumps. */
+    this.elections = new Column(Int32Array);
+    this.violations = new Column(Int32Array);
+    this.commits = new Column(Int32Array);
+    /** @type {Map<string, number>} */
+    this.positionById = new Map();
+    /** Messages by the id of their sending, and of their copies. @type {Map<string, number>} */
+    this.messageById = new Map();
+    this.track = new StateTrack(this);
+    /** Events that could not be taken because of a limit. */
+    this.truncated = 0;
+  }
+
+  get length() {
+    return this.events.length;
+  }
+
+  /** The servers' lanes, without the network's. */
+  get servers() {
+    return this.lanes.filter((name) => name !== WORLD);
+  }
+
+  /** Add an event; it comes after all it follows from. @param {TraceEvent} event */
+  append(event) {
+    const position = this.events.length;
+    const name = event.id.slice(0, event.id.indexOf("."));
+    const lane = this.#laneNumber(name);
+    this.events.push(event);
+    this.positionById.set(event.id, position);
+    this.t.push(event.t);
+    this.lane.push(lane);
+    this.kind.push(KIND[event.k] ?? 0);
+    this.positions[lane].push(position);
+    for (const rule of event.r ?? []) this.ruleCounts.set(rule, (this.ruleCounts.get(rule) ?? 0) + 1);
+    const state = this.track.append(event, name, position);
+    this.severity.push(this.#judge(event, position));
+    if (state !== undefined) this.#lengthenSpan(lane, position, state.term, state.role, event.k === "crash");
+    this.#followMessage(event, position, lane);
+  }
+
+  /** A lane by its name; a server that was not known gets one before the network's. @param {string} name */
+  #laneNumber(name) {
+    const known = this.laneOf.get(name);
+    if (known !== undefined) return known;
+    // Lanes keep their numbers: columns hold them.
+    const lane = this.lanes.length;
+    this.lanes.push(name);
+    this.laneOf.set(name, lane);
+    this.positions.push(new Column(Int32Array));
+    this.spans.push([]);
+    return lane;
+  }
+
+  /** @param {TraceEvent} event @param {number} position */
+  #judge(event, position) {
+    if (event.k === "viol") {
+      this.violations.push(position);
+      return SEVERITY.violation;
+    }
+    if (event.w?.commit) this.commits.push(position);
+    if (event.w?.role?.[1] === "leader") {
+      this.elections.push(position);
+      return SEVERITY.election;
+    }
+    if (event.k === "crash" || event.k === "part") return SEVERITY.crash;
+    if (event.w?.role || event.w?.term || event.k === "restart" || event.k === "heal") return SEVERITY.change;
+    if (event.k === "drop") return SEVERITY.drop;
+    return event.m || event.k === "send" ? SEVERITY.message : SEVERITY.ordinary;
+  }
+
+  /** @param {number} lane @param {number} position @param {number} term @param {string} role @param {boolean} isDown */
+  #lengthenSpan(lane, position, term, role, isDown) {
+    const spans = this.spans[lane];
+    const last = spans[spans.length - 1];
+    if (last && last.term === term && last.role === role && last.isDown === isDown) return;
+    if (last) last.to = position;
+    spans.push({ from: position, to: Infinity, term, role, isDown });
+  }
+
+  /** @param {TraceEvent} event @param {number} position @param {number} lane */
+  #followMessage(event, position, lane) {
+    if (event.k === "send") {
+      const to = this.#laneNumber(event.to ?? WORLD);
+      this.messageById.set(event.id, this.messages.length);
+      this.messages.push({ sent: position, end: -1, outcome: "unresolved", type: event.x?.type ?? "", from: lane, to });
+    } else if ((event.k === "recv" || event.k === "drop") && event.m) {
+      this.#endMessage(event, position);
+    }
+  }
+
+  /** @param {TraceEvent} event @param {number} position */
+  #endMessage(event, position) {
+    const sent = sentId(event.m ?? "");
+    const outcome = event.k === "drop" ? "dropped" : "received";
+    const known = this.messageById.get(sent);
+    if (known === undefined) {
+      const to = this.#laneNumber(event.to || event.id.slice(0, event.id.indexOf(".")));
+      const from = this.#laneNumber(event.src || sent.slice(0, sent.indexOf(".")));
+      this.messages.push({ sent: -1, end: position, outcome, type: event.x?.type ?? "", from, to });
+      return;
+    }
+    const message = this.messages[known];
+    if (message.end < 0) {
+      message.end = position;
+      message.outcome = outcome;
+    } else {
+      // A copy: drawn as a message of its own from the same sending.
+      this.messages.push({ ...message, end: position, outcome });
+    }
+  }
+
+  /** Where an event stands, by its id or that of a message; -1 if the trace does not hold it. @param {string} id */
+  position(id) {
+    return this.positionById.get(sentId(id)) ?? -1;
+  }
+
+  /** An event by its id, or the sending of a message. @param {string} id */
+  find(id) {
+    const position = this.position(id);
+    return position < 0 ? undefined : this.events[position];
+  }
+
+  /** What became of a message: every event that received or dropped it. @param {string} id */
+  endsOf(id) {
+    const sent = this.messageById.get(sentId(id));
+    if (sent === undefined) return [];
+    const position = this.messages[sent].sent;
+    return this.messages.filter((each) => each.sent === position && each.end >= 0).map((each) => each.end);
+  }
+
+  /** The next event of a lane after a position, or the one before it; -1 if there is none.
+   * @param {number} lane @param {number} position @param {number} direction 1 or -1 */
+  alongLane(lane, position, direction) {
+    const column = this.positions[lane];
+    if (direction > 0) {
+      const at = lowerBound(column.data, column.length, position + 1);
+      return at < column.length ? column.data[at] : -1;
+    }
+    const at = lowerBound(column.data, column.length, position) - 1;
+    return at >= 0 ? column.data[at] : -1;
+  }
+
+  /** The next position of an ascending column after one, or the one before; -1 if there is none.
+   * @param {Column<Int32Array>} column @param {number} position @param {number} direction 1 or -1 */
+  along(column, position, direction) {
+    const at = direction > 0 ? lowerBound(column.data, column.length, position + 1) : lowerBound(column.data, column.length, position) - 1;
+    return at >= 0 && at < column.length ? column.data[at] : -1;
+  }
+}
+
+/** The id of the sending of a message or of any copy of it. @param {string} id */
+export function sentId(id) {
+  const mark = id.indexOf("#");
+  return mark < 0 ? id : id.slice(0, mark);
+}

@@ -1,0 +1,95 @@
+/** What all views share: the cursor, the window of time that is shown, the selection and the filter. */
+
+/** @typedef {object} Shared
+ * @property {number} cursor The position of the event that all views stand at.
+ * @property {number} selected The position of the event that was clicked; -1 for none.
+ * @property {number} hovered The position under the pointer; -1 for none.
+ * @property {[number, number]} window First and last position shown, in event numbers, fractions included.
+ * @property {string} axis "logical", "time" or "gaps": what the length of the space-time diagram means.
+ * @property {string} query The filter as text.
+ * @property {Uint8Array | null} matches For each position whether the filter lets it through; null without a filter.
+ * @property {string} view The view that is in front.
+ * @property {string} why The question that is open: an event's id, and after a colon a variable.
+ * @property {boolean} showsHeartbeats Whether heartbeats are drawn singly.
+ * @property {string[]} folded Lanes that are drawn as a line only.
+ * @property {number[]} marked Bookmarked positions.
+ * @property {boolean} isPlaying
+ * @property {boolean} follows Whether the cursor stays at the newest event of a live run.
+ */
+
+/** @typedef {(shared: Shared, changed: Set<string>) => void} Listener */
+
+export class Store {
+  /** @param {import("oarlock/run.js").Run} run */
+  constructor(run) {
+    this.run = run;
+    /** @type {Shared} */
+    this.shared = {
+      cursor: Math.max(0, run.length - 1), selected: -1, hovered: -1, window: [0, Math.max(1, run.length)],
+      axis: "logical", query: "", matches: null, view: "spacetime", why: "", showsHeartbeats: false, folded: [],
+      marked: [], isPlaying: false, follows: false,
+    };
+    /** @type {Listener[]} */
+    this.listeners = [];
+    /** @type {Set<string>} */
+    this.changed = new Set();
+    this.isScheduled = false;
+  }
+
+  /** Be told, once in a frame, of what changed; "run" if events came. @param {Listener} listener */
+  subscribe(listener) {
+    this.listeners.push(listener);
+  }
+
+  /** Change some of it. @param {Partial<Shared>} changes */
+  set(changes) {
+    for (const [name, value] of Object.entries(changes)) {
+      const held = /** @type {any} */ (this.shared);
+      if (held[name] === value) continue;
+      held[name] = value;
+      this.changed.add(name);
+    }
+    if (this.changed.size) this.#schedule();
+  }
+
+  /** The run has more events. */
+  grew() {
+    this.changed.add("run");
+    this.#schedule();
+  }
+
+  /** Put the cursor at an event, kept inside the run and, if asked, inside the window.
+   * @param {number} position @param {{reveal?: boolean, select?: boolean}} options */
+  goTo(position, { reveal = true, select = false } = {}) {
+    if (position < 0 || !this.run.length) return;
+    const cursor = Math.min(position, this.run.length - 1);
+    /** @type {Partial<Shared>} */
+    const changes = { cursor, follows: false };
+    if (select) changes.selected = cursor;
+    const [from, to] = this.shared.window;
+    if (reveal && (cursor < from || cursor > to)) {
+      const half = (to - from) / 2;
+      changes.window = this.clampWindow(cursor - half, cursor + half);
+    }
+    this.set(changes);
+  }
+
+  /** A window of the same width that lies within the run. @param {number} from @param {number} to @returns {[number, number]} */
+  clampWindow(from, to) {
+    const length = Math.max(1, this.run.length);
+    const width = Math.min(Math.max(to - from, 4), length);
+    const begin = Math.min(Math.max(0, from), length - width);
+    return [begin, begin + width];
+  }
+
+  #schedule() {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    requestAnimationFrame(() => {
+      this.isScheduled = false;
+      const changed = this.changed;
+      this.changed = new Set();
+      for (const listener of this.listeners) listener(this.shared, changed);
+    });
+  }
+}

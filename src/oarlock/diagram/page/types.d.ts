@@ -1,0 +1,115 @@
+// The shapes of `raft-trace/1` (docs/reference/trace.md) and of what Python hands to the page beside it.
+
+type Pair<T> = [T, T];
+
+interface LogDelta {
+  base?: [number, number];
+  trunc?: number;
+  app?: [number, number, number, string | null][];
+}
+
+interface ConfigurationView {
+  voters?: string[];
+  outgoing?: string[];
+  learners?: string[];
+}
+
+interface Delta {
+  term?: Pair<number>;
+  vote?: Pair<string | null>;
+  role?: Pair<string>;
+  leader?: Pair<string | null>;
+  commit?: Pair<number>;
+  handed?: Pair<number>;
+  applied?: Pair<number>;
+  durable?: Pair<number>;
+  timer?: Pair<number | null>;
+  beat?: Pair<boolean>;
+  snapshot?: Pair<number>;
+  transfer?: Pair<string | null>;
+  conf?: Pair<ConfigurationView>;
+  log?: LogDelta;
+  next?: Record<string, Pair<number | null>>;
+  match?: Record<string, Pair<number | null>>;
+  mode?: Record<string, Pair<string | null>>;
+  votes?: Record<string, Pair<boolean | null>>;
+}
+
+/** One server's whole state; what is absent in a file is at its default. `log` is runs of first, last, term. */
+interface ServerState {
+  term: number;
+  vote: string | null;
+  role: string;
+  leader: string | null;
+  commit: number;
+  handed: number;
+  applied: number;
+  durable: number;
+  timer: number | null;
+  beat: boolean;
+  snapshot: number;
+  transfer: string | null;
+  conf: ConfigurationView;
+  base: [number, number];
+  log: [number, number, number][];
+  next: Record<string, number>;
+  match: Record<string, number>;
+  mode: Record<string, string>;
+  votes: Record<string, boolean>;
+}
+
+interface TraceEvent {
+  id: string;
+  t: number;
+  lc: number;
+  k: string;
+  src?: string;
+  to?: string;
+  m?: string;
+  by?: string;
+  x?: Record<string, any>;
+  r?: string[];
+  g?: any[][];
+  rd?: Record<string, string>;
+  w?: Delta;
+  cause?: string;
+  s?: Partial<ServerState>;
+}
+
+interface TraceHeader {
+  v: number;
+  run: string;
+  kind: "sim" | "live";
+  seed?: number;
+  nodes?: Record<string, string>;
+  clock?: string;
+  features?: string[];
+  payloads?: string;
+}
+
+/** What Python knows of a rule: `raft/rules.py`, `trace/flows.py` and the texts of `diagram/`. */
+interface RuleText {
+  source: string;
+  sentence: string;
+  operands: string[];
+  reads: string[];
+  writes: string[];
+  /** The box of Figure 2 (or beside it) that the card shows it in. */
+  box: string;
+  /** The event told as a sentence, with operands in braces. */
+  says: string;
+}
+
+/** Embedded beside the trace: texts, and what was computed of this run. */
+interface Extras {
+  title: string;
+  rules: Record<string, RuleText>;
+  messages: Record<string, { fields: Record<string, string[]>; rules: string[] }>;
+  inductive: Record<string, string>;
+  perServer: string[];
+  /** Words for kinds of events, causes of drops, roles. */
+  words: Record<string, Record<string, string>>;
+  /** Where the page's own server is, if there is one; absent in a file. */
+  live?: { events: string; control?: string };
+  [name: string]: any;
+}

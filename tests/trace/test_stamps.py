@@ -28,7 +28,7 @@ def test_stamped_payload_is_read_by_those_who_know_no_stamps(message: RaftMessag
     assert DECODER.decode(stamped) == message
     assert read_stamp(stamped, _elements(message)) == STAMP
     assert read_stamp(payload, _elements(message)) is None
-    assert len(stamped) == len(payload) + 26
+    assert len(stamped) == len(payload) + 27
 
 
 def test_payload_that_ends_like_a_stamp_has_none() -> None:

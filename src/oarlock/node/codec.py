@@ -1,5 +1,6 @@
 """Messages between nodes as bytes: those of the core, and what servers ask of their leader."""
 
+import contextlib
 from enum import IntEnum
 from typing import Final
 
@@ -9,6 +10,7 @@ from oarlock.machine.exactly_once import EnvelopeError, read_envelope
 from oarlock.node.members import Change
 from oarlock.raft.messages import RaftMessage
 from oarlock.raft.types import Index, ServerId, Term
+from oarlock.trace.stamps import strip_stamp
 
 
 class ForwardOutcome(IntEnum):
@@ -117,12 +119,21 @@ def decode(payload: bytes, source: ServerId) -> NodeMessage:
     try:
         message = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
-        raise BadMessage(f"{len(payload)} bytes from server {source:x} are not a message: {error}") from error
+        message = _decode_unstamped(payload, source, error)
     if message.source != source:
         raise BadMessage(f"server {source:x} sent a {type(message).__name__} of server {message.source:x}")
     if type(message) is Forward:
         _check_envelopes(message)
     return message
+
+
+def _decode_unstamped(payload: bytes, source: ServerId, error: Exception) -> NodeMessage:
+    """An older version's trace stamp may lie where this version has a field that the older one lacks."""
+    plain = strip_stamp(payload)
+    if plain is not payload:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return _decoder.decode(plain)
+    raise BadMessage(f"{len(payload)} bytes from server {source:x} are not a message: {error}") from error
 
 
 def _check_envelopes(forward: Forward) -> None:

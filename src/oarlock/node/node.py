@@ -22,21 +22,23 @@ from oarlock.node.peers import Peers
 from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
 from oarlock.node.recovery import OpenedStorage, bring_together, mark_caught_up, mark_removed, open_storage
-from oarlock.node.sender import Sender
+from oarlock.node.sender import Sender, TracedSender
 from oarlock.node.snapshots import Snapshots
 from oarlock.node.space import Space
 from oarlock.node.status import Counters, NodeStatus, status_of
-from oarlock.node.wiring import NodeTransport, OpenTransport
+from oarlock.node.wiring import NodeTransport, OpenTrace, OpenTransport
 from oarlock.node.writer import Writer, WriterEvents
 from oarlock.raft.log import Log
 from oarlock.raft.raft import Raft
 from oarlock.raft.state import Tracer
 from oarlock.raft.types import Configuration, Index, ServerId, Term
 from oarlock.storage.disk import Disk
+from oarlock.trace.attach import attach
+from oarlock.trace.recorder import Recorder
 from oarlock.transport.interface import Address
 from oarlock.transport.stats import PeerStats
 
-__all__ = ["Executors", "Node", "NodeTransport", "OpenTransport"]
+__all__ = ["Executors", "Node", "NodeTransport", "OpenTrace", "OpenTransport"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Node:
         on_removed: Called once, on the loop, a moment after this server was removed from the cluster: it should be
             stopped. The node refuses everything by then.
         tracer: Called for each rule of the core that acts.
+        open_trace: Makes what records this life; None records nothing, and costs nothing.
         check_invariants: Have the core check itself at each step; for tests.
     """
 
@@ -78,6 +81,7 @@ class Node:
         on_fatal: Callable[[BaseException], None] | None = None,
         on_removed: Callable[[], None] | None = None,
         tracer: Tracer | None = None,
+        open_trace: OpenTrace | None = None,
         check_invariants: bool = False,
     ) -> None:
         self.config = config
@@ -93,6 +97,7 @@ class Node:
         self._on_fatal = on_fatal
         self._on_removed = on_removed
         self._tracer = tracer
+        self._open_trace = open_trace
         self._check_invariants = check_invariants
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
@@ -144,6 +149,7 @@ class Node:
     def _assemble(self, opened: OpenedStorage, applied_index: Index, executors: Executors) -> None:
         loop, config = self._loop, self.config
         recovered = opened.recovered
+        trace = self._open_trace(opened.boot_epoch) if self._open_trace is not None else None
         raft = Raft(
             config.raft(),
             rng=self._rng,
@@ -152,9 +158,12 @@ class Node:
             log=Log(recovered.base, recovered.entries),
             applied_index=applied_index,
             is_new=opened.is_new,
-            tracer=self._tracer,
+            tracer=self._tracer if trace is None else trace.rule_acted,
             check_invariants=self._check_invariants,
         )
+        if trace is not None:
+            trace.next_tracer = self._tracer
+            attach(trace, raft)
         newest = opened.snapshots.latest()
         if newest is not None and newest.metadata.last_included_index <= applied_index:
             raft.snapshot_taken(newest.metadata)
@@ -162,7 +171,7 @@ class Node:
         self._proposals = Proposals(loop, config, opened.boot_epoch, self.counters, kick.set)
         self._reads = ReadBarriers(loop, config, self._rng, self.counters, kick.set)
         self._changes = Changes(loop, config, opened.boot_epoch, kick.set)
-        self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters)
+        self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters, trace)
         if opened.is_new:
             self._owner.on_caught_up = self._caught_up
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
@@ -171,7 +180,7 @@ class Node:
         election_timeout_s = config.election_timeout_ms / 1000
         self._handover = Handover(loop, self._owner, self.transport.is_connected, election_timeout_s)
         self._space = Space(loop, self._owner, self._proposals, self._handover, election_timeout_s)
-        sender = Sender(self.transport, self.counters, self._owner.unreachable)
+        sender = self._make_sender(trace)
         self._snapshots = Snapshots(
             loop, executors.snapshots, config, opened.snapshots, self.machine, self.counters, self._fail
         )
@@ -197,9 +206,15 @@ class Node:
             self.counters,
             events,
             election_timeout_s / 2,
+            trace,
         )
         self._owner.connect(sender, self._writer, self._applier, self._snapshots, self._peers)
-        self._snapshots.connect(self._owner, self._applier, self.transport)
+        self._snapshots.connect(self._owner, self._applier, self.transport, trace)
+
+    def _make_sender(self, trace: Recorder | None) -> Sender:
+        if trace is None:
+            return Sender(self.transport, self.counters, self._owner.unreachable)
+        return TracedSender(self.transport, self.counters, self._owner.unreachable, trace)
 
     def _removed(self, why: str) -> None:
         """This server is no member any more: whoever was answered by that gets the answer, then it is over."""

@@ -21,6 +21,7 @@ from oarlock.node.codec import (
     Forward,
     ForwardOutcome,
     ForwardReply,
+    NodeMessage,
     Removed,
     decode,
 )
@@ -39,6 +40,7 @@ from oarlock.raft.ready import Ready, SnapshotChunk, SnapshotChunkRequest
 from oarlock.raft.state import Overloaded as RaftOverloaded
 from oarlock.raft.state import Role
 from oarlock.raft.types import Index, ServerId, SnapshotMetadata, Term
+from oarlock.trace.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Owner:
         reads: ReadBarriers,
         changes: Changes,
         counters: Counters,
+        trace: Recorder | None = None,
     ) -> None:
         """Take the Raft; what carries out effects is connected before `run`.
 
@@ -82,9 +85,11 @@ class Owner:
             reads: Where read requests come from.
             changes: Where changes of members come from.
             counters: Running totals.
+            trace: This life's recorder, if there is one.
         """
         self._loop = loop
         self._raft = raft
+        self._trace = trace
         self._proposals = proposals
         self._reads = reads
         self._changes = changes
@@ -128,6 +133,8 @@ class Owner:
             BadMessage: It is not a message, or claims another sender: the connection that brought it ends.
         """
         message = decode(payload, source)
+        if self._trace is not None:
+            self._note_arrival(self._trace, message, payload)
         if source not in self._peers:
             self._peers.heard_from_stranger(source, self._raft.state)
         if isinstance(message, Message):
@@ -136,6 +143,13 @@ class Owner:
                 self.wake()
         else:
             self._receive_other(message)
+
+    @staticmethod
+    def _note_arrival(trace: Recorder, message: NodeMessage, payload: bytes) -> None:
+        if isinstance(message, Message):
+            trace.opened(message, payload)
+        else:
+            trace.taken(message, payload)
 
     def _receive_other(self, message: BetweenNodes) -> None:
         match message:

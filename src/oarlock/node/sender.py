@@ -17,6 +17,7 @@ from oarlock.raft.messages import InstallSnapshot
 from oarlock.raft.ready import Outgoing, SnapshotChunkRequest
 from oarlock.raft.types import ServerId, SnapshotMetadata
 from oarlock.storage.errors import StorageError
+from oarlock.trace.recorder import Recorder
 from oarlock.transport.interface import Transport
 
 logger = logging.getLogger(__name__)
@@ -50,16 +51,19 @@ class Sender:
 
     def send(self, to: ServerId, message: NodeMessage) -> bool:
         """Send one message; False when it was dropped."""
-        if self._transport.send(to, encode(message)):
+        if self._put(to, message):
             return True
         self._counters.messages_dropped += 1
         return False
 
+    def _put(self, to: ServerId, message: NodeMessage) -> bool:
+        return self._transport.send(to, encode(message))
+
     def send_all(self, messages: list[Outgoing]) -> None:
         """Send messages in order."""
-        send = self._transport.send
+        put = self._put
         for to, message in messages:
-            if send(to, encode(message)):
+            if put(to, message):
                 if self._dropping:
                     self._dropping.discard(to)
             else:
@@ -67,6 +71,26 @@ class Sender:
                 if to not in self._dropping:
                     self._dropping.add(to)
                     self._on_dropped(to)
+
+
+class TracedSender(Sender):
+    """Records every message as it leaves, and puts its identity behind it."""
+
+    __slots__ = ("_trace",)
+
+    def __init__(
+        self, transport: Transport, counters: Counters, on_dropped: Callable[[ServerId], None], trace: Recorder
+    ) -> None:
+        """Prepare, as `Sender`, with this life's recorder."""
+        super().__init__(transport, counters, on_dropped)
+        self._trace = trace
+
+    def _put(self, to: ServerId, message: NodeMessage) -> bool:
+        payload, stamp = self._trace.sealed(to, message, encode(message))
+        sent = self._transport.send(to, payload)
+        if not sent:
+            self._trace.dropped(to, stamp, "queue")
+        return sent
 
 
 class SnapshotSender:
@@ -84,6 +108,7 @@ class SnapshotSender:
         read_chunk: ReadChunk,
         chunk_bytes: int,
         on_unreadable: Callable[[ServerId], None],
+        trace: Recorder | None = None,
     ) -> None:
         """Prepare; `run` is the task.
 
@@ -95,6 +120,7 @@ class SnapshotSender:
             read_chunk: Reads from the snapshot store.
             chunk_bytes: How much to send at once.
             on_unreadable: Told for which peer a snapshot could not be read, so that the core begins again.
+            trace: This life's recorder, if there is one.
         """
         self._loop = loop
         self._executor = executor
@@ -103,6 +129,7 @@ class SnapshotSender:
         self._read_chunk = read_chunk
         self._chunk_bytes = chunk_bytes
         self._on_unreadable = on_unreadable
+        self._trace = trace
         self._kick = Kick(loop)
         self._request: SnapshotChunkRequest | None = None
         self.last_requested = float("-inf")
@@ -142,19 +169,29 @@ class SnapshotSender:
             return
         if request.offset == 0:
             logger.info("sending snapshot %d to server %x", request.metadata.last_included_index, request.to)
-        payload = encode(
-            InstallSnapshot(
-                source=self._server_id,
-                term=request.term,
-                request_id=request.request_id,
-                metadata=request.metadata,
-                offset=request.offset,
-                data=data,
-                done=done,
-            )
+        message = InstallSnapshot(
+            source=self._server_id,
+            term=request.term,
+            request_id=request.request_id,
+            metadata=request.metadata,
+            offset=request.offset,
+            data=data,
+            done=done,
         )
+        if self._trace is None:
+            await self._put(request.to, encode(message))
+            return
+        payload, stamp = self._trace.sealed(request.to, message, encode(message))
+        if not await self._put(request.to, payload):
+            self._trace.dropped(request.to, stamp, "queue")
+
+    async def _put(self, to: ServerId, payload: bytes) -> bool:
+        """Hand it to the transport, unless a newer request comes first; whether that was done."""
         # The bulk connection is often not up yet when the first chunk is due.
         for _ in range(_BULK_RETRIES):
-            if self._request is not None or self._transport.send_bulk(request.to, payload):
-                return
+            if self._request is not None:
+                return False
+            if self._transport.send_bulk(to, payload):
+                return True
             await asyncio.sleep(_BULK_RETRY_S)
+        return False

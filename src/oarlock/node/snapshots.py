@@ -21,6 +21,7 @@ from oarlock.raft.ready import SnapshotChunk, SnapshotChunkRequest
 from oarlock.raft.types import Index, ServerId, SnapshotMetadata
 from oarlock.storage.errors import CorruptSnapshot, DiskFull, OutOfOrderChunk
 from oarlock.storage.snapshots import SnapshotStore
+from oarlock.trace.recorder import Recorder
 from oarlock.transport.interface import Transport
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,9 @@ class Snapshots:
         self._image_lock = asyncio.Lock()
         """Held while a thread writes an image of the machine or replaces it; taken before `machine_lock`."""
 
-    def connect(self, owner: Owner, applier: Applier, transport: Transport) -> None:
+    def connect(self, owner: Owner, applier: Applier, transport: Transport, trace: Recorder | None) -> None:
         """Set whom to tell and what to send with."""
+        self._trace = trace
         self._owner = owner
         self._applier = applier
         self._transport = transport
@@ -89,6 +91,7 @@ class Snapshots:
                 self._store.read_chunk,
                 self._config.snapshot_chunk_bytes,
                 self._unreadable,
+                self._trace,
             )
             held = self._senders[request.to] = sender, self._loop.create_task(sender.run())
         held[0].request(request)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from oarlock.raft.types import ServerId
+from oarlock.trace.recorder import Recorder
 from oarlock.transport.interface import Address, OnMessage, OnUnreachable, Transport
 from oarlock.transport.stats import PeerStats
 
@@ -27,3 +28,6 @@ class NodeTransport(Transport, Protocol):
 
 OpenTransport = Callable[[OnMessage, OnUnreachable], NodeTransport]
 """Makes the transport, given whom to tell of messages and of lost links."""
+
+OpenTrace = Callable[[int], Recorder]
+"""Makes the recorder of this life, given its boot epoch."""

@@ -18,6 +18,7 @@ from oarlock.raft.ready import Outgoing, Ready
 from oarlock.storage.batches import Batch
 from oarlock.storage.errors import DiskFull
 from oarlock.storage.wal import WriteAheadLog
+from oarlock.trace.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Writer:
         counters: Counters,
         events: WriterEvents,
         slow_write_s: float,
+        trace: Recorder | None = None,
     ) -> None:
         """Start idle.
 
@@ -65,6 +67,7 @@ class Writer:
             counters: Running totals.
             events: Whom to tell.
             slow_write_s: A write that takes longer is logged.
+            trace: This life's recorder, if there is one.
         """
         self._loop = loop
         self._executor = executor
@@ -73,6 +76,7 @@ class Writer:
         self._counters = counters
         self._events = events
         self._slow_write_s = slow_write_s
+        self._trace = trace
         self._waiting: list[Ready] = []
         self._failed: list[Ready] = []
         """What found the disk full; it comes before everything that waits."""
@@ -195,6 +199,8 @@ class Writer:
             self._idle.clear()
 
     def _finish(self, batch: list[Ready]) -> None:
+        if self._trace is not None:
+            self._trace.durable(batch[-1].number)
         send = self._events.send
         for ready in batch:
             if ready.messages_after_persist:

@@ -34,7 +34,7 @@ def _simply(
 
 def _step(recorder: Recorder, method: Method) -> Method:
     def step(message: Any, now: float) -> None:  # noqa: ANN401 - any message
-        fields = recorder.received(message)
+        fields = recorder.received(message, recorder.identify(message))
         try:
             method(message, now)
         except Exception as error:
@@ -48,16 +48,18 @@ def _step(recorder: Recorder, method: Method) -> Method:
 def _propose(recorder: Recorder, method: Method) -> Method:
     def propose(commands: list[bytes], awaited_by: int | None = None) -> Any:  # noqa: ANN401 - as the core has it
         asked: dict[str, Any] = {"op": "propose", "count": len(commands)}
+        reads: dict[str, str] = {}
         if awaited_by is not None:
             asked["for"] = server_name(awaited_by)
+            reads = recorder.forwarded(commands)
         try:
             placed = method(commands, awaited_by)
         except Exception as error:
-            recorder.failed(Kind.CLIENT, error, x=asked)
+            recorder.failed(Kind.CLIENT, error, x=asked, reads=reads)
             raise
         if placed:
             asked |= {"index": placed[0][0], "term": placed[0][1]}
-        recorder.end(Kind.CLIENT, x=asked)
+        recorder.end(Kind.CLIENT, x=asked, reads=reads)
         return placed
 
     return propose

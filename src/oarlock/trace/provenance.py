@@ -22,7 +22,7 @@ class Because(msgspec.Struct, frozen=True):
 
     variable: str
     """What was read: `term`, `match.n2`, ...; `message` for the message received, `decided` for what made it be sent,
-    `disk` for what had become durable."""
+    `disk` for what had become durable, `forward` for the message that brought a proposal."""
     event_id: str
     """The event that last wrote it."""
 
@@ -176,8 +176,9 @@ class _Search:
                     self._follow(step, variable, event.rd[variable], _Want(variable))
         if fields and event.m:
             self._follow(step, "message", event.m, _Want(fields=tuple(fields)))
-        if event.k is Kind.ADVANCE and "disk" in event.rd:
-            self._follow(step, "disk", event.rd["disk"], _Want())
+        for variable in ("disk", "forward"):
+            if variable in event.rd and event.k in (Kind.ADVANCE, Kind.CLIENT):
+                self._follow(step, variable, event.rd[variable], _Want())
 
     def _of_ruleless(self, step: Step, want: _Want) -> None:
         """An event without a rule that matters: it counted a vote, or the disk was done. All it read may matter."""

@@ -5,44 +5,44 @@ A rule's reads follow from `flows`, its effects from comparing the state before 
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from oarlock.trace.flows import FLOWS
 from oarlock.trace.lane import Clock, Lane
+from oarlock.trace.outbox import Outbox
 from oarlock.trace.payloads import Fields, Payloads
-from oarlock.trace.reading import message_reads, shown_operands, variables_read
+from oarlock.trace.reading import shown_operands, variables_read
 from oarlock.trace.schema import KEYFRAME_EVERY, Delta, Event, Kind, ServerState, Sink, server_name
-from oarlock.trace.stamps import MessageTable, Stamp
+from oarlock.trace.stamps import MessageTable, Stamp, add_stamp, copy_id, read_stamp
 from oarlock.trace.watch import CoreView, CoreWatch
 from oarlock.trace.writers import LastWriters
 
-_MOST_UNSENT: Final = 8192
-"""Messages composed and not yet seen to leave; of older ones it is forgotten what decided them."""
-
 _MOST_ARRIVALS: Final = 65_536
 """Messages that came and were not yet taken; older ones will be taken without identity."""
+
+_MOST_FORWARDED: Final = 1024
+"""Forwarded proposals that wait to be proposed; of older ones it is forgotten what brought them."""
 
 Fired = tuple[str, tuple[object, ...], list[str]]
 """A rule, its operands, and the variables it read."""
 
 
-class _Composed:
-    """A message on its way out."""
+class Arrival(NamedTuple):
+    """A message that came and was not yet taken."""
 
-    __slots__ = ("after_persist", "by", "message", "reads")
-
-    def __init__(self, message: Any, by: str, reads: dict[str, str], *, after_persist: bool) -> None:  # noqa: ANN401
-        self.message = message
-        self.by = by
-        self.reads = reads
-        self.after_persist = after_persist
+    message: Any
+    message_id: str
+    """Empty if it is not known."""
+    lc: int
+    """Its sender's Lamport clock."""
 
 
 class Recorder(Lane):
     """One server's recorder, for one life.
 
     Hand `rule_acted` to the core as its tracer when it is made, then `attach` them to each other. Whoever sends a
-    message calls `sent` as it leaves. A received one is told by `arrived`, or found in `table`.
+    message as bytes calls `sealed` as it leaves, and whoever reads one `opened`, or `taken` if it is not the core's.
+    Where messages travel as they are, it is `sent` and `arrived`; or the receiver's recorder finds them in `table`.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Recorder(Lane):
         clock: Clock,
         *,
         clock_offset_us: int = 0,
+        core_offset_us: int | None = None,
         table: MessageTable | None = None,
         payloads: Payloads | None = None,
         repeat_fields: bool = True,
@@ -65,8 +66,9 @@ class Recorder(Lane):
             server_id: Whose.
             epoch: Its boot epoch: with each life another, greater one.
             sink: Takes the events.
-            clock: As the core is told it.
+            clock: The present, mostly as the core is told it.
             clock_offset_us: Added to the clock for the times of the trace, to make them comparable between servers.
+            core_offset_us: The same for the core's own times, where it is told another clock than `clock`.
             table: Shared by all recorders of one process, so that receivers know messages without a stamp.
             payloads: Shows clients' bytes; hashed by default.
             repeat_fields: Whether a `recv` repeats its message's fields; needless with the `send` in the same file.
@@ -75,6 +77,7 @@ class Recorder(Lane):
         """
         super().__init__(server_name(server_id), epoch, sink, clock, clock_offset_us)
         self._server_id = server_id
+        self._core_offset_us = clock_offset_us if core_offset_us is None else core_offset_us
         self._table = table
         self._payloads = payloads or Payloads()
         self._fields = Fields(self._payloads)
@@ -86,14 +89,14 @@ class Recorder(Lane):
         self._writers = LastWriters()
         self._core: CoreView | None = None
         self._watch: CoreWatch | None = None
-        self._arrivals: deque[tuple[Any, Stamp]] = deque(maxlen=_MOST_ARRIVALS)
-        self._composed: dict[tuple[int, str, int], list[_Composed]] = {}
-        self._noted = 0
-        self._noted_after_persist = 0
+        self._arrivals: deque[Arrival] = deque(maxlen=_MOST_ARRIVALS)
+        self._forwarded: deque[tuple[list[bytes], str]] = deque(maxlen=_MOST_FORWARDED)
+        self._outbox = Outbox(self._writers)
         self._writes: deque[tuple[int, str]] = deque()
         self._durable_number = 0
         self._seen = 0
-        self._next_tracer: Callable[[str, tuple[object, ...]], None] | None = None
+        self.next_tracer: Callable[[str, tuple[object, ...]], None] | None = None
+        """Is told of each rule too."""
         if predecessor is not None:
             self.lamport = predecessor.lamport
 
@@ -103,15 +106,15 @@ class Recorder(Lane):
         """The core's tracer."""
         watch = self._watch
         self._fired.append((rule, operands, variables_read(rule, operands, watch) if watch is not None else []))
-        if self._next_tracer is not None:
-            self._next_tracer(rule, operands)
+        if self.next_tracer is not None:
+            self.next_tracer(rule, operands)
 
     def begin(self, core: CoreView) -> None:
         """The core was made: its state now is where this life begins."""
         self._core = core
         if core.tracer != self.rule_acted:
-            self._next_tracer, core.tracer = core.tracer, self.rule_acted
-        self._watch = CoreWatch(core, self._payloads, self._clock_offset_us)
+            self.next_tracer, core.tracer = core.tracer, self.rule_acted
+        self._watch = CoreWatch(core, self._payloads, self._core_offset_us)
         log = self._watch.log
         event_id = self.next_id
         before = self._predecessor
@@ -159,14 +162,15 @@ class Recorder(Lane):
             left: What `Raft.ready` took out.
             fields: The others of `Event`.
         """
-        watch = self._watch
+        watch, core = self._watch, self._core
         assert watch is not None  # noqa: S101 - only wrapped events come here
+        assert core is not None  # noqa: S101
         event_id = self.next_id
         delta = watch.look()
         rules, guards, rule_reads = self._take_fired(delta)
         if delta is not None:
             self._writers.wrote(event_id, watch.changed, delta.log)
-        composed = self._note_composed(event_id, left)
+        composed = self._outbox.note(event_id, core, left)
         if quiet and delta is None and not rules and not composed:
             return None
         if reads:
@@ -220,46 +224,9 @@ class Recorder(Lane):
 
     # -- messages ------------------------------------------------------------------------------------------------
 
-    def _note_composed(self, by: str, ready: Any = None) -> bool:  # noqa: ANN401 - the core's `Ready`
-        """Remember what decided each new message, and what it was composed of; whether there was any."""
-        core = self._core
-        assert core is not None  # noqa: S101 - as in `end`
-        early = core.messages if ready is None else ready.messages
-        late = core.messages_after_persist if ready is None else ready.messages_after_persist
-        found = len(early) > self._noted or len(late) > self._noted_after_persist
-        if found:
-            for to, message in early[self._noted :]:
-                self._compose(to, message, by, after_persist=False)
-            for to, message in late[self._noted_after_persist :]:
-                self._compose(to, message, by, after_persist=True)
-        self._noted, self._noted_after_persist = (len(early), len(late)) if ready is None else (0, 0)
-        return found
-
-    def _compose(self, to: int, message: Any, by: str, *, after_persist: bool) -> None:  # noqa: ANN401
-        key = (to, type(message).__name__, message.request_id)
-        reads = dict(message_reads(message, self._writers))
-        if after_persist:
-            reads.pop("durable", None)  # what it claims will be durable only when it leaves
-        self._composed.setdefault(key, []).append(_Composed(message, by, reads, after_persist=after_persist))
-        if len(self._composed) > _MOST_UNSENT:
-            del self._composed[next(iter(self._composed))]
-
-    def _take_composed(self, to: int, message: Any) -> _Composed | None:  # noqa: ANN401 - any message
-        key = (to, type(message).__name__, message.request_id)
-        waiting = self._composed.get(key, ())
-        for position, composed in enumerate(waiting):
-            if composed.message is message or composed.message is None:
-                if len(waiting) == 1:
-                    del self._composed[key]
-                else:
-                    del self._composed[key][position]
-                return composed
-        return None
-
     def chunk_requested(self, to: int, request_id: int, by: str) -> None:
         """The core wants a chunk of a snapshot sent: the message will be made by the runtime."""
-        composed = _Composed(None, by, {}, after_persist=False)
-        self._composed.setdefault((to, "InstallSnapshot", request_id), []).append(composed)
+        self._outbox.chunk_requested(to, request_id, by)
 
     def sent(self, to: int, message: Any) -> Stamp:  # noqa: ANN401 - any message
         """A message leaves now.
@@ -267,7 +234,7 @@ class Recorder(Lane):
         Returns:
             Its identity, for its receiver.
         """
-        composed = self._take_composed(to, message)
+        composed = self._outbox.take(to, message)
         by, reads = "", {}
         if composed is not None:
             by, reads = composed.by, composed.reads
@@ -287,41 +254,71 @@ class Recorder(Lane):
             self._table.remember(to, message, stamp)
         return stamp
 
+    def sealed(self, to: int, message: Any, payload: bytes) -> tuple[bytes, Stamp]:  # noqa: ANN401 - any message
+        """A message leaves now, as bytes, to another process.
+
+        Returns:
+            The bytes with its identity, and that.
+        """
+        stamp = self.sent(to, message)
+        return add_stamp(payload, stamp), stamp
+
     def dropped(self, to: int, stamp: Stamp, cause: str) -> None:
         """A message was lost before it left this server."""
         self.emit(Kind.DROP, m=stamp.message_id(self._server_id), cause=cause, src=self.name, to=server_name(to))
 
     def arrived(self, message: Any, stamp: Stamp) -> None:  # noqa: ANN401 - any message
         """A message came with a stamp; the core is going to take it, in the order of arrival."""
-        self._arrivals.append((message, stamp))
+        self._arrivals.append(Arrival(message, stamp.message_id(message.source), stamp.lc))
+
+    def opened(self, message: Any, payload: bytes) -> None:  # noqa: ANN401 - any message
+        """A message came as bytes; the core is going to take it, in the order of arrival."""
+        self._arrivals.append(self.arrival(message, payload))
+
+    def arrival(self, message: Any, payload: bytes) -> Arrival:  # noqa: ANN401 - any message
+        """What is known of a message that came as bytes."""
+        stamp = read_stamp(payload, len(message.__struct_fields__) + 1)
+        return (
+            Arrival(message, "", 0) if stamp is None else Arrival(message, stamp.message_id(message.source), stamp.lc)
+        )
 
     def identify(self, message: Any) -> str:  # noqa: ANN401 - any message
         """The id of a message that is taken now; empty if it is not known."""
-        while self._arrivals:
-            waiting, stamp = self._arrivals.popleft()
-            if waiting is message:
-                self._seen = stamp.lc
-                return stamp.message_id(message.source)
+        for position, arrival in enumerate(self._arrivals):
+            if arrival.message is message:
+                for _ in range(position + 1):
+                    self._arrivals.popleft()
+                self._seen = arrival.lc
+                return arrival.message_id
         found = self._table.recall(self._server_id, message) if self._table is not None else None
         if found is None:
             return ""
         stamp, copies = found
         self._seen = stamp.lc
-        message_id = stamp.message_id(message.source)
-        return message_id if copies == 1 else f"{message_id}#{copies}"
+        return copy_id(stamp.message_id(message.source), copies)
 
-    def received(self, message: Any) -> dict[str, Any]:  # noqa: ANN401 - any message
+    def received(self, message: Any, message_id: str) -> dict[str, Any]:  # noqa: ANN401 - any message
         """The fields of the `recv` of a message."""
-        message_id = self.identify(message)
         fields = {"src": server_name(message.source), "to": self.name, "m": message_id}
         if self._repeat_fields or not message_id:
             return {**fields, "x": self._fields.of(message)}
         return fields
 
-    def taken(self, message: Any) -> None:  # noqa: ANN401 - any message
-        """A message was taken that is not the core's, such as a forwarded proposal."""
-        self.emit(Kind.RECV, seen=self._seen, **self.received(message))
-        self._seen = 0
+    def taken(self, message: Any, payload: bytes) -> None:  # noqa: ANN401 - any message
+        """A message came as bytes that is not for the core, such as a forwarded proposal."""
+        arrival = self.arrival(message, payload)
+        event = self.emit(Kind.RECV, seen=arrival.lc, **self.received(message, arrival.message_id))
+        commands = getattr(message, "commands", None)
+        if commands is not None:
+            self._forwarded.append((commands, event.id))
+
+    def forwarded(self, commands: list[bytes]) -> dict[str, str]:
+        """As a read: the message that brought these very commands, if one did."""
+        for position, (brought, event_id) in enumerate(self._forwarded):
+            if brought is commands:
+                del self._forwarded[position]
+                return {"forward": event_id}
+        return {}
 
     # -- disk, clients, the end ----------------------------------------------------------------------------------
 
@@ -354,10 +351,15 @@ class Recorder(Lane):
     def _plain(self, particulars: dict[str, Any]) -> dict[str, Any]:
         return {name: self._fields.plain(value) for name, value in particulars.items()}
 
-    def crashed(self) -> None:
-        """This life is over. What was not durable is lost."""
+    def crashed(self, **particulars: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+        """This life is over. What was not durable is lost, and so is what had come and was not yet taken."""
         self._watch = None
-        self.emit(Kind.CRASH, x={"durable_number": self._durable_number})
+        self.emit(Kind.CRASH, x={"durable_number": self._durable_number, **self._plain(particulars)})
+        for arrival in self._arrivals:
+            if arrival.message_id:
+                source = server_name(arrival.message.source)
+                self.emit(Kind.DROP, seen=arrival.lc, m=arrival.message_id, cause="dst_down", src=source, to=self.name)
+        self._arrivals.clear()
 
     def violated(self, property_name: str, sentence: str, witnesses: list[str]) -> Event:
         """A property does not hold."""

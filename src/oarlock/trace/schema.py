@@ -57,18 +57,29 @@ class Kind(StrEnum):
     LINK = "link"
     """The transport lost a connection."""
     PART = "part"
-    """The network was cut; `x.groups` or `x.links`."""
+    """The network was cut; `x.links`."""
     HEAL = "heal"
     """A cut ended."""
     KEY = "key"
     """The whole state once more, so that a reader can begin here."""
     GAP = "gap"
     """`x.lost` events could not be kept; the state is unknown from here to the next `key`, two events on."""
+    FAULT = "fault"
+    """A simulated fault began; with `x.ended`, it is over."""
     VIOL = "viol"
     """A property does not hold: `x.property`, `x.sentence`, `x.witnesses`."""
 
 
-CAUSES: Final = ("lost", "partition", "dst_down", "queue", "stale_epoch")
+CAUSES: Final = {
+    "lost": "the network lost this one message",
+    "partition": "nothing got through between the two, until the sender or its connection gave up",
+    "dst_down": "the receiver's process was gone, or ended before it took the message",
+    "src_down": "the sender's process ended before the message had left it",
+    "queue": "the sender gave it up: no connection, or no room",
+    "reset": "the connection broke under it",
+    "corrupt": "it was damaged on the way, and the receiver noticed",
+    "stale_epoch": "it came by a connection of an earlier life of the sender",
+}
 """Why a message was dropped (`Event.cause`)."""
 
 Pair = tuple[int | None, int | None]
@@ -197,6 +208,8 @@ class Header(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_
     kind: str
     """`sim` or `live`."""
     seed: int | None = None
+    schedule: dict[str, Any] | None = None
+    """Of a simulation: all of the run as data (`oarlock-schedule/1`), so that it can be run again, or changed."""
     nodes: dict[str, str] = {}
     """Known servers, by name in the trace, with the name people know."""
     clock: str = "virtual"

@@ -1,7 +1,8 @@
 """How a message's identity reaches its receiver: through a side table in one process, or at the payload's end.
 
 An array in MessagePack may be longer than its reader knows: servers that do not trace, or do not know of stamps, take
-a stamped payload as they take any other. So tracing may be switched on one server at a time.
+a stamped payload as they take any other. So tracing may be switched on one server at a time. A stamp is an extension
+type, so that a newer server, which looks for one of its fields at that place, cannot mistake it for a value.
 """
 
 import struct
@@ -22,6 +23,11 @@ class Stamp(NamedTuple):
         return f"{server_name(source)}.{self.epoch}.{self.number}"
 
 
+def copy_id(message_id: str, number: int) -> str:
+    """The id of a message's first, second, ... copy."""
+    return message_id if number == 1 else f"{message_id}#{number}"
+
+
 class Addressed(Protocol):
     """What every message has."""
 
@@ -38,10 +44,12 @@ class Addressed(Protocol):
         """The sender's term."""
 
 
-# A binary of 24 bytes in MessagePack: type, length, three 64-bit numbers.
-_TAIL: Final = struct.Struct(">BBQQQ")
-_BIN_8: Final = 0xC4
+# An extension of 24 bytes in MessagePack: format, length, type, three 64-bit numbers.
+_TAIL: Final = struct.Struct(">BBBQQQ")
+_EXT_8: Final = 0xC7
 _LENGTH: Final = 24
+_TYPE: Final = ord("T")
+_MARK: Final = bytes((_EXT_8, _LENGTH, _TYPE))
 _FIXARRAY: Final = 0x90
 _FIXARRAY_MOST: Final = 15
 _MOST_EQUAL: Final = 16
@@ -56,7 +64,7 @@ def add_stamp(payload: bytes, stamp: Stamp) -> bytes:
     """
     if not payload or not _FIXARRAY <= payload[0] < _FIXARRAY + _FIXARRAY_MOST:
         raise ValueError("a stamp needs a message encoded as an array of fewer than 15 elements")
-    return bytes((payload[0] + 1,)) + payload[1:] + _TAIL.pack(_BIN_8, _LENGTH, *stamp)
+    return bytes((payload[0] + 1,)) + payload[1:] + _TAIL.pack(_EXT_8, _LENGTH, _TYPE, *stamp)
 
 
 def read_stamp(payload: bytes, elements: int) -> Stamp | None:
@@ -64,12 +72,20 @@ def read_stamp(payload: bytes, elements: int) -> Stamp | None:
 
     Args:
         payload: As it arrived.
-        elements: How many elements the message has without a stamp, its tag included.
+        elements: How many elements the message has without a stamp, its tag included; a newer sender's may have more.
     """
-    if len(payload) <= _TAIL.size or payload[0] != _FIXARRAY + elements + 1:
+    if len(payload) <= _TAIL.size or not _FIXARRAY + elements < payload[0] <= _FIXARRAY + _FIXARRAY_MOST:
         return None
-    kind, length, *numbers = _TAIL.unpack_from(payload, len(payload) - _TAIL.size)
-    return Stamp(*numbers) if (kind, length) == (_BIN_8, _LENGTH) else None
+    at = len(payload) - _TAIL.size
+    return Stamp(*_TAIL.unpack_from(payload, at)[3:]) if payload.startswith(_MARK, at) else None
+
+
+def strip_stamp(payload: bytes) -> bytes:
+    """A payload without its stamp, if one seems to be there: for who cannot read it as it is."""
+    at = len(payload) - _TAIL.size
+    if at > 0 and _FIXARRAY < payload[0] <= _FIXARRAY + _FIXARRAY_MOST and payload.startswith(_MARK, at):
+        return bytes((payload[0] - 1,)) + payload[1:at]
+    return payload
 
 
 class MessageTable:

@@ -1,0 +1,347 @@
+/** The space-time diagram: servers side by side, time downwards, messages between them. */
+
+import { Axis } from "oarlock/axis.js";
+import { KIND, WORLD, lowerBound } from "oarlock/run.js";
+import { label, paintLanes, paintMark, paintMessage, paintTiles, paintWalls, palette, termColour } from "oarlock/paint.js";
+
+/** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
+export const MOST_DRAWN = 5000;
+const GUTTER = 64;
+const HEAD = 44;
+/** How near the pointer must be to an event to mean it. */
+const REACH = 9;
+
+export class SpaceTime {
+  /** @param {HTMLElement} element @param {import("oarlock/store.js").Store} store @param {Extras} extras */
+  constructor(element, store, extras) {
+    this.store = store;
+    this.run = store.run;
+    this.extras = extras;
+    this.axis = new Axis(this.run);
+    this.element = element;
+    this.canvas = document.createElement("canvas");
+    this.canvas.tabIndex = 0;
+    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", "Space-time diagram; the table of events holds the same");
+    this.canvas.style.cssText = "position:absolute;inset:0;width:100%;height:100%;touch-action:none";
+    element.append(this.canvas);
+    this.colours = palette(element);
+    this.cuts = cutsOf(this.run);
+    this.#layOut();
+    new ResizeObserver(() => this.draw()).observe(element);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.colours = palette(element);
+      this.draw();
+    });
+    this.#listen();
+    store.subscribe((shared, changed) => {
+      if (changed.has("axis") || changed.has("showsHeartbeats") || changed.has("run")) this.#layOut();
+      this.draw();
+    });
+  }
+
+  #layOut() {
+    const { axis, showsHeartbeats } = this.store.shared;
+    this.axis.layOut(axis, showsHeartbeats);
+    this.cuts = cutsOf(this.run);
+  }
+
+  /** Lanes from left to right. */
+  get order() {
+    return this.run.lanes
+      .map((_, lane) => lane)
+      .filter((lane) => this.run.lanes[lane] !== WORLD)
+      .sort((a, b) => parseInt(this.run.lanes[a].slice(1), 16) - parseInt(this.run.lanes[b].slice(1), 16));
+  }
+
+  /** @returns {import("oarlock/paint.js").Frame} */
+  frame() {
+    const { window: shown, matches, showsHeartbeats } = this.store.shared;
+    const width = this.element.clientWidth;
+    const height = this.element.clientHeight;
+    const order = this.order;
+    const spacing = (width - GUTTER - 30) / Math.max(1, order.length);
+    const columns = new Float64Array(this.run.lanes.length).fill(NaN);
+    order.forEach((lane, at) => (columns[lane] = GUTTER + spacing * (at + 0.5)));
+    const top = this.axis.at(shown[0]);
+    const scale = (height - HEAD - 10) / Math.max(1e-9, this.axis.at(shown[1]) - top);
+    const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    return {
+      context, run: this.run, colours: this.colours, width, height, order, spacing, matches, showsHeartbeats,
+      isFolded: this.axis.isFolded,
+      first: Math.max(0, Math.floor(shown[0]) - 1), last: Math.min(this.run.length, Math.ceil(shown[1]) + 2),
+      y: (position) => HEAD + (this.axis.at(position) - top) * scale,
+      x: (lane) => columns[lane],
+    };
+  }
+
+  draw() {
+    const ratio = devicePixelRatio || 1;
+    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+    }
+    const frame = this.frame();
+    const { context } = frame;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.fillStyle = this.colours.ground;
+    context.fillRect(0, 0, width, height);
+    if (!this.run.length) return label(frame, "nothing has happened yet", GUTTER, HEAD + 20, this.colours.faint);
+    paintWalls(frame, this.cuts);
+    this.#paintScale(frame);
+    paintLanes(frame);
+    if (frame.last - frame.first > MOST_DRAWN) paintTiles(frame, this.axis);
+    else this.#paintAll(frame);
+    this.#paintViolations(frame);
+    this.#paintCursor(frame);
+    this.#paintHead(frame);
+  }
+
+  /** Everything singly. @param {import("oarlock/paint.js").Frame} frame */
+  #paintAll(frame) {
+    const { run } = this;
+    for (const message of this.#visibleMessages(frame)) {
+      const anchor = message.sent >= 0 ? message.sent : message.end;
+      const isFolded = !frame.showsHeartbeats && frame.isFolded[anchor] && message.outcome !== "dropped";
+      if (isFolded) continue;
+      const passes = !frame.matches || frame.matches[anchor] || (message.end >= 0 && frame.matches[message.end]);
+      paintMessage(frame, message, passes ? 0.9 : 0.12);
+    }
+    if (!frame.showsHeartbeats) this.#paintFolds(frame);
+    for (let position = frame.first; position < frame.last; position++) {
+      if (run.lane.data[position] < 0) continue;
+      frame.context.globalAlpha = !frame.matches || frame.matches[position] ? 1 : 0.15;
+      paintMark(frame, position);
+    }
+    frame.context.globalAlpha = 1;
+  }
+
+  /** Messages that are under way somewhere in the window. @param {import("oarlock/paint.js").Frame} frame */
+  *#visibleMessages(frame) {
+    const reach = 4000; // Nothing is under way longer than so many events, but what is unresolved.
+    for (const message of this.run.messages) {
+      const anchor = message.sent >= 0 ? message.sent : message.end;
+      if (anchor > frame.last) continue;
+      if (Math.max(message.end, anchor) < frame.first) continue;
+      if (anchor < frame.first - reach) continue;
+      yield message;
+    }
+  }
+
+  /** How many heartbeats are not drawn, where there is room to say so. @param {import("oarlock/paint.js").Frame} frame */
+  #paintFolds(frame) {
+    let count = 0;
+    let begin = frame.first;
+    for (let position = frame.first; position <= frame.last; position++) {
+      const isFolded = position < frame.last && frame.isFolded[position];
+      if (isFolded) {
+        if (!count) begin = position;
+        if (this.run.events[position].k === "send" && this.run.events[position].x?.type === "AppendEntries") count += 1;
+        continue;
+      }
+      if (position < frame.last && (this.run.kind.data[position] === KIND.ready || this.run.kind.data[position] === KIND.advance)) continue;
+      if (count > 1) label(frame, `♥×${count}`, frame.width - 46, (frame.y(begin) + frame.y(position - 1)) / 2 + 4, this.colours.faint);
+      count = 0;
+    }
+  }
+
+  /** Times, or numbers of events, on the left. @param {import("oarlock/paint.js").Frame} frame */
+  #paintScale(frame) {
+    const { context } = frame;
+    const start = this.run.t.data[0] ?? 0;
+    let last = -100;
+    for (let y = HEAD + 8; y < frame.height; y += 48) {
+      const [from] = this.store.shared.window;
+      const top = this.axis.at(from);
+      const perPixel = (this.axis.at(this.store.shared.window[1]) - top) / (frame.height - HEAD - 10);
+      const position = Math.round(this.axis.positionAt(top + (y - HEAD) * perPixel));
+      if (position < 0 || position >= this.run.length || y - last < 40) continue;
+      last = y;
+      context.fillStyle = this.colours.line;
+      context.fillRect(GUTTER - 6, frame.y(position), frame.width - GUTTER, 0.5);
+      label(frame, seconds(this.run.t.data[position] - start), 6, frame.y(position) + 4, this.colours.faint);
+    }
+  }
+
+  /** Across everything, whatever the zoom. @param {import("oarlock/paint.js").Frame} frame */
+  #paintViolations(frame) {
+    const { context, run } = frame;
+    for (let at = 0; at < run.violations.length; at++) {
+      const y = frame.y(run.violations.data[at]);
+      if (y < HEAD - 2 || y > frame.height + 2) continue;
+      context.fillStyle = this.colours.violation;
+      context.fillRect(0, y - 1, frame.width, 2);
+      label(frame, `✖ ${run.events[run.violations.data[at]].x?.property ?? "violation"}`, GUTTER, y - 5, this.colours.violation);
+    }
+  }
+
+  /** @param {import("oarlock/paint.js").Frame} frame */
+  #paintCursor(frame) {
+    const { context } = frame;
+    const { cursor, selected, hovered } = this.store.shared;
+    const y = frame.y(cursor);
+    context.strokeStyle = this.colours.accent;
+    context.lineWidth = 1;
+    context.setLineDash([]);
+    context.beginPath();
+    context.moveTo(0, y);
+    context.lineTo(frame.width, y);
+    context.stroke();
+    for (const position of new Set([cursor, selected, hovered])) {
+      if (position < 0 || position >= this.run.length) continue;
+      const x = frame.x(this.run.lane.data[position]);
+      context.beginPath();
+      context.arc(x, frame.y(position), position === hovered ? 6 : 8, 0, Math.PI * 2);
+      context.stroke();
+      this.#emphasise(frame, position);
+    }
+  }
+
+  /** Both ends of an event's message, whether or not it is drawn otherwise.
+   * @param {import("oarlock/paint.js").Frame} frame @param {number} position */
+  #emphasise(frame, position) {
+    const event = this.run.events[position];
+    const number = this.run.messageById.get(event.k === "send" ? event.id : (event.m ?? "").split("#")[0]);
+    if (number !== undefined) paintMessage(frame, this.run.messages[number], 1);
+  }
+
+  /** Names, roles and terms at the cursor, above all. @param {import("oarlock/paint.js").Frame} frame */
+  #paintHead(frame) {
+    const { context, run } = frame;
+    context.fillStyle = this.colours.ground;
+    context.fillRect(0, 0, frame.width, HEAD - 8);
+    context.fillStyle = this.colours.line;
+    context.fillRect(0, HEAD - 8, frame.width, 1);
+    const cluster = run.track.at(this.store.shared.cursor);
+    for (const lane of frame.order) {
+      const name = run.lanes[lane];
+      const state = cluster.servers.get(name);
+      const isDown = cluster.down.has(name);
+      context.textAlign = "center";
+      context.font = "600 13px system-ui, sans-serif";
+      context.fillStyle = this.colours.ink;
+      context.fillText(run.header.nodes?.[name] || name, frame.x(lane), 15);
+      context.font = "11px system-ui, sans-serif";
+      context.fillStyle = isDown || !state ? this.colours.faint : termColour(this.colours, state.term);
+      context.fillText(isDown ? "× down" : state ? `${glyph(state.role)} ${state.role.replace("_", "-")}, term ${state.term}` : "unknown", frame.x(lane), 30);
+    }
+    context.textAlign = "left";
+  }
+
+  // -- the pointer -------------------------------------------------------------------------------------------------
+
+  #listen() {
+    /** @type {Map<number, {x: number, y: number}>} */
+    const pointers = new Map();
+    let moved = 0;
+    this.canvas.addEventListener("pointerdown", (event) => {
+      this.canvas.setPointerCapture(event.pointerId);
+      pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
+      moved = 0;
+    });
+    this.canvas.addEventListener("pointermove", (event) => {
+      const held = pointers.get(event.pointerId);
+      if (!held) return this.store.set({ hovered: this.nearest(event.offsetX, event.offsetY) });
+      const before = spread(pointers);
+      const dy = event.offsetY - held.y;
+      moved += Math.abs(dy) + Math.abs(event.offsetX - held.x);
+      pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
+      if (pointers.size > 1) this.zoom(before / Math.max(1, spread(pointers)), event.offsetY);
+      else this.pan(-dy);
+    });
+    const release = (/** @type {PointerEvent} */ event) => pointers.delete(event.pointerId);
+    this.canvas.addEventListener("pointerup", (event) => {
+      release(event);
+      if (moved > 6) return;
+      const found = this.nearest(event.offsetX, event.offsetY);
+      if (found >= 0) this.store.goTo(found, { select: true, reveal: false });
+    });
+    this.canvas.addEventListener("pointercancel", release);
+    this.canvas.addEventListener("pointerleave", () => this.store.set({ hovered: -1 }));
+    this.canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      if (event.ctrlKey || event.metaKey) this.zoom(Math.exp(event.deltaY / 300), event.offsetY);
+      else this.pan(event.deltaY);
+    }, { passive: false });
+  }
+
+  /** Move the window by pixels. @param {number} pixels */
+  pan(pixels) {
+    const [from, to] = this.store.shared.window;
+    const [low, high] = [this.axis.at(from), this.axis.at(to)];
+    const shift = (pixels * (high - low)) / (this.element.clientHeight - HEAD);
+    const end = this.axis.at(this.run.length);
+    const kept = Math.min(Math.max(shift, -low), Math.max(0, end - high));
+    this.store.set({ window: [this.axis.positionAt(low + kept), this.axis.positionAt(high + kept)] });
+  }
+
+  /** Make the window wider or narrower around a height. @param {number} factor @param {number} y */
+  zoom(factor, y) {
+    const [from, to] = this.store.shared.window;
+    const [low, high] = [this.axis.at(from), this.axis.at(to)];
+    const end = this.axis.at(this.run.length);
+    const middle = low + ((y - HEAD) / (this.element.clientHeight - HEAD)) * (high - low);
+    const width = Math.min(Math.max((high - low) * factor, 4 * Math.max(1e-9, end / Math.max(1, this.run.length))), end);
+    const begin = Math.min(Math.max(0, middle - ((middle - low) / (high - low)) * width), end - width);
+    this.store.set({ window: [this.axis.positionAt(begin), this.axis.positionAt(begin + width)] });
+  }
+
+  /** The event that is meant by a point; -1 for none. @param {number} px @param {number} py */
+  nearest(px, py) {
+    const frame = this.frame();
+    const [from, to] = this.store.shared.window;
+    const top = this.axis.at(from);
+    const perPixel = (this.axis.at(to) - top) / (this.element.clientHeight - HEAD - 10);
+    const low = lowerBound(this.axis.coordinates, this.run.length, top + (py - REACH - HEAD) * perPixel);
+    const high = lowerBound(this.axis.coordinates, this.run.length, top + (py + REACH - HEAD) * perPixel);
+    let best = -1;
+    let least = Infinity;
+    for (let position = low; position < Math.min(high, low + 20_000); position++) {
+      const x = frame.x(this.run.lane.data[position]);
+      if (Math.abs(x - px) > frame.spacing / 3) continue;
+      const distance = Math.abs(frame.y(position) - py) + Math.abs(x - px) / 8 - this.run.severity.data[position];
+      if (distance < least) [best, least] = [position, distance];
+    }
+    return best;
+  }
+}
+
+/** @param {Map<number, {x: number, y: number}>} pointers */
+function spread(pointers) {
+  const [a, b] = [...pointers.values()];
+  return a && b ? Math.hypot(a.x - b.x, a.y - b.y) : 1;
+}
+
+/** @param {string} role */
+export function glyph(role) {
+  return { leader: "▬", follower: "─", learner: "┈" }[role] ?? "┄";
+}
+
+/** @param {number} microseconds */
+export function seconds(microseconds) {
+  const value = microseconds / 1e6;
+  return value < 10 ? `${value.toFixed(3)} s` : `${value.toFixed(1)} s`;
+}
+
+/** Stretches of time in which links were cut. @param {import("oarlock/run.js").Run} run */
+function cutsOf(run) {
+  /** @type {{from: number, to: number, links: Set<string>}[]} */
+  const found = [];
+  let links = new Set();
+  const lane = run.laneOf.get(WORLD) ?? 0;
+  for (const position of run.positions[lane].data.subarray(0, run.positions[lane].length)) {
+    const event = run.events[position];
+    if (event.k !== "part" && event.k !== "heal") continue;
+    const last = found[found.length - 1];
+    if (last && last.to === Infinity) last.to = position;
+    links = new Set(links);
+    for (const [from, to] of event.x?.links ?? []) {
+      if (event.k === "part") links.add(`${from}>${to}`);
+      else links.delete(`${from}>${to}`);
+    }
+    if (event.k === "heal" && !event.x?.links) links.clear();
+    if (links.size) found.push({ from: position, to: Infinity, links });
+  }
+  return found;
+}

@@ -9,6 +9,8 @@ from tests.support.simulated import steady
 from oarlock.cli.main import main
 from oarlock.raft.state import RaftState
 from oarlock.sim import read_schedule, write_schedule
+from oarlock.trace.loaded import load
+from oarlock.trace.schema import Kind
 
 
 def _promise_too_early(state: RaftState, to: int, message: object) -> None:
@@ -20,9 +22,9 @@ def test_sim_reports_and_traces(tmp_path: Path, capsys: pytest.CaptureFixture[st
     trace, kept = tmp_path / "trace.jsonl", tmp_path / "run.json"
     assert main(["sim", "--seed", "5", "--trace", str(trace), "--write-schedule", str(kept)]) == 0
     assert "every property held" in capsys.readouterr().out
-    events = [json.loads(line) for line in trace.read_text().splitlines()]
-    assert events[0] == {"format": "oarlock-sim-trace/1"}
-    assert {"fault", "answer", "leader", "heal"} <= {event.get("event") for event in events}
+    recorded = load(trace)
+    assert recorded.header.seed == 5
+    assert {Kind.FAULT, Kind.CLIENT, Kind.SEND, Kind.RECV} <= {event.k for event in recorded.events}
     assert main(["sim", "--schedule", str(kept), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["seed"] == 5
 

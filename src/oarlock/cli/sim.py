@@ -9,8 +9,10 @@ from pathlib import Path
 import msgspec
 
 from oarlock.sim.generate import generate
+from oarlock.sim.recording import header_of
 from oarlock.sim.run import Report, run_schedule
 from oarlock.sim.schedule import Schedule, ScheduleError, read_schedule, write_schedule
+from oarlock.trace.writer import stream_sink
 
 
 def sim(arguments: Sequence[str]) -> int:
@@ -30,7 +32,7 @@ def sim(arguments: Sequence[str]) -> int:
     what.add_argument(
         "--schedule", type=Path, metavar="FILE", help="take it from a file, as `oarlock shrink` writes it"
     )
-    parser.add_argument("--trace", type=Path, metavar="FILE", help="write what happens, as lines of JSON")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="record the run to a file, as raft-trace/1")
     parser.add_argument("--write-schedule", type=Path, metavar="FILE", help="write the run's schedule, to be edited")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
@@ -48,8 +50,10 @@ def sim(arguments: Sequence[str]) -> int:
 
 def _run(schedule: Schedule, trace: Path | None) -> Report:
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(trace.open("wb")) if trace is not None else None
-        return run_schedule(schedule, trace_to=out)
+        sink = None
+        if trace is not None:
+            sink = stream_sink(stack.enter_context(trace.open("wb")), header_of(schedule))
+        return run_schedule(schedule, sink=sink)
 
 
 def describe(report: Report) -> str:

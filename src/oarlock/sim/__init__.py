@@ -2,7 +2,7 @@
 
 from oarlock.sim.cluster import Simulation
 from oarlock.sim.generate import generate
-from oarlock.sim.run import Report, run_schedule, run_seed
+from oarlock.sim.run import Report, record_schedule, run_schedule, run_seed
 from oarlock.sim.schedule import Fault, Schedule, Settings, read_schedule, write_schedule
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Simulation",
     "generate",
     "read_schedule",
+    "record_schedule",
     "run_schedule",
     "run_seed",
     "write_schedule",

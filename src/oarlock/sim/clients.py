@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
@@ -17,6 +17,9 @@ from oarlock.sim.operations import encode, handler_of
 from oarlock.sim.process import Process, Server
 from oarlock.sim.schedule import ClientOperation
 from oarlock.sim.trace import Trace
+
+if TYPE_CHECKING:
+    from oarlock.sim.recording import Recording
 
 _NEVER_HAPPENED: Final = (Status.RESOURCE_EXHAUSTED, Status.INVALID_ARGUMENT, Status.FAILED_PRECONDITION)
 """Errors that promise that nothing was done."""
@@ -68,6 +71,8 @@ class Clients:
         self._servers = servers
         self._timeout_s = timeout_s
         self._trace = trace
+        self.recording: Recording | None = None
+        """Where the run is recorded."""
         self.requests: list[Request] = []
         self.avoided: Callable[[ServerId], bool] = lambda _: False
         """Servers that clients have given up on: they turn to the next one."""
@@ -103,6 +108,8 @@ class Clients:
         operation = request.operation = self._directed(request.operation)
         scheduler = self._scheduler
         request.called = scheduler.now
+        if self.recording is not None:
+            self.recording.called(request)
         scheduler.after(self._timeout_s, self._give_up, request)
         link = self._network.link(_host_of(operation.client), self._servers[operation.server].host.name)
         if link.is_open:
@@ -202,6 +209,8 @@ class Clients:
             outcome=outcome,
             error=error,
         )
+        if self.recording is not None:
+            self.recording.returned(request)
         queue = self._waiting[operation.client]
         queue.popleft()
         if queue:

@@ -17,11 +17,13 @@ from oarlock.sim.faults import BREAK_ASSUMPTIONS, strike
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
 from oarlock.sim.process import PEER_PORT, DiskSpeed, Server, Watcher, host_name
-from oarlock.sim.schedule import Schedule, Settings
+from oarlock.sim.recording import Recording
+from oarlock.sim.schedule import Fault, Schedule, Settings
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
 from oarlock.storage.errors import DiskFull, ReadFailed, WriteFailed
+from oarlock.trace.schema import Sink
 from oarlock.transport.options import TransportOptions
 
 CLUSTER_ID: Final = 0xC1
@@ -44,9 +46,10 @@ class Simulation(Watcher):
     Args:
         schedule: What is to happen.
         trace: Takes everything that does.
+        sink: Where to record it; None for nowhere.
     """
 
-    def __init__(self, schedule: Schedule, trace: Trace | None = None) -> None:
+    def __init__(self, schedule: Schedule, trace: Trace | None = None, sink: Sink | None = None) -> None:
         settings = schedule.settings
         self.schedule = schedule
         self.trace = trace or Trace()
@@ -60,15 +63,20 @@ class Simulation(Watcher):
         self.observer.on_leader = self._led
         self.ids: list[ServerId] = list(range(1, settings.servers + 1))
         self.servers = {server_id: self._make_server(server_id, settings) for server_id in self.ids}
+        self.recording = self._record(sink) if sink is not None else None
         self.clients = Clients(self.network, self.servers, settings.proposal_timeout_ms / 1000 + 1.0, self.trace)
+        self.clients.recording = self.recording
         self.lost: dict[ServerId, str] = {}
         """Servers that will not come back, and why."""
         self.clients.avoided = lambda server_id: server_id in self.lost
         self.is_healed = False
         self.callbacks = 0
         """How many callbacks the loops have called."""
-        self._undo: dict[int, Callable[[], object]] = {}
+        self._undo: dict[int, tuple[Callable[[], object], int]] = {}
+        """What ends a fault, and its number in the schedule, from 1."""
         self._undo_number = 0
+        self._striking = 0
+        """The number of the fault that begins just now."""
 
     def _make_server(self, server_id: ServerId, settings: Settings) -> Server:
         rng = random.Random(f"{self._seed}/server/{server_id}")  # noqa: S311
@@ -107,6 +115,13 @@ class Simulation(Watcher):
             watcher=self,
         )
 
+    def _record(self, sink: Sink) -> Recording:
+        recording = Recording(self.schedule, self.scheduler, self.network, self.observer.applied, sink)
+        for server_id, server in self.servers.items():
+            server.recording = recording
+            recording.add_host(server.host.name, server_id)
+        return recording
+
     # -- for faults ----------------------------------------------------------------------------------------------------
 
     def host(self, server_id: ServerId) -> str:
@@ -131,13 +146,27 @@ class Simulation(Watcher):
         """End a fault after its time, or when the cluster is healed, whichever comes first."""
         self._undo_number += 1
         number = self._undo_number
-        self._undo[number] = undo
+        self._undo[number] = undo, self._striking
         self.scheduler.after(seconds, self._end_fault, number)
 
     def _end_fault(self, number: int) -> None:
-        undo = self._undo.pop(number, None)
-        if undo is not None:
-            undo()
+        found = self._undo.pop(number, None)
+        if found is None:
+            return
+        undo, fault = found
+        undo()
+        if self.recording is not None and fault:
+            self.recording.fault_ended(fault, self.schedule.faults[fault - 1].kind)
+
+    def _strike(self, number: int, fault: Fault) -> None:
+        self._striking = number
+        if self.recording is not None:
+            servers = [self.leader_or(server) if server == 0 else server for server in fault.servers]
+            self.recording.fault_begins(number, fault, servers)
+        strike(self, fault)
+        if self.recording is not None:
+            self.recording.look_at_links()
+        self._striking = 0
 
     def restart_after(self, server_id: ServerId, seconds: float) -> None:
         """Have a server started again, if it is down by then."""
@@ -162,8 +191,8 @@ class Simulation(Watcher):
         """Start every server, and have everything in the schedule happen in its time."""
         for server_id in self.ids:
             self.servers[server_id].start()
-        for fault in self.schedule.faults:
-            self.scheduler.at(fault.at, strike, self, fault)
+        for number, fault in enumerate(self.schedule.faults, 1):
+            self.scheduler.at(fault.at, self._strike, number, fault)
         for operation in self.schedule.operations:
             self.clients.plan(operation)
 
@@ -171,6 +200,8 @@ class Simulation(Watcher):
         """End every fault, and start what is down."""
         self.is_healed = True
         self.trace.event(self.scheduler.now, "heal")
+        if self.recording is not None:
+            self.recording.healing()
         for number in list(self._undo):
             self._end_fault(number)
         for server_id in self.ids:

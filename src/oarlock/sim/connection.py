@@ -32,6 +32,8 @@ class Pipe:
 
     def send(self, data: bytes) -> None:
         """Bytes, after all sent before."""
+        if self._link.mail is not None:
+            self._link.mail.written(self, data)
         for piece in self._link.pieces(data):
             self.unread_bytes += len(piece)
             self._put(len(piece), self._arrive, piece)
@@ -102,8 +104,22 @@ class Pipe:
         if not self.target.is_gone:
             self.target.lose(ConnectionResetError(104, "Connection reset by peer"))
 
+    def lose(self) -> None:
+        """Nobody will read what is in it."""
+        link, source = self._link, self._source
+        if link.mail is None:
+            return
+        if link.is_blocked:
+            cause = "partition"
+        elif self.target.host.loop is None:
+            cause = "dst_down"
+        else:
+            cause = "reset" if source.host.loop is source.loop else "stale_epoch"
+        link.mail.broken(self, cause)
+
     def _nobody_there(self) -> None:
         """The other side has no such connection: its kernel says so, if it has power."""
+        self.lose()
         if self.target.host.is_powered and not self._source.is_gone:
             self.target.refuse()
 
@@ -118,7 +134,8 @@ class SimTransport(asyncio.Transport):
         self.loop = loop
         self.peer_host_name = peer[0]
         self._protocol: asyncio.Protocol
-        self._pipe = Pipe(network, network.link(host.name, peer[0]), self)
+        self._pipe = self.outgoing = Pipe(network, network.link(host.name, peer[0]), self)
+        self.incoming: Pipe
         self._high = 64 << 10
         self._is_paused = False
         self._is_closing = False
@@ -177,6 +194,7 @@ class SimTransport(asyncio.Transport):
     def open(self, protocol: asyncio.Protocol, peer: "SimTransport") -> None:
         """Begin to serve a protocol."""
         self._pipe.target = peer
+        self.incoming = peer.outgoing
         self._protocol = protocol
         self.host.transports[self] = None
 
@@ -210,6 +228,7 @@ class SimTransport(asyncio.Transport):
         """It is over on this side; the protocol is told."""
         if not self.is_gone:
             self.is_gone = True
+            self.incoming.lose()
             self.host.transports.pop(self, None)
             self.loop.call_soon(self._protocol.connection_lost, error)
 
@@ -243,6 +262,7 @@ class SimTransport(asyncio.Transport):
     def vanish(self, *, silent: bool) -> None:
         """The process is gone; unless the machine is too, its kernel ends the connection."""
         self.is_gone = True
+        self.incoming.lose()
         if not silent:
             self._pipe.reset()
 

@@ -5,7 +5,7 @@ another transport may. Whole frames are told apart by the production framing; wh
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -59,7 +59,7 @@ class FrameFilter:
         strikes: Where to count.
     """
 
-    __slots__ = ("_memory", "_rng", "_strikes", "active")
+    __slots__ = ("_memory", "_rng", "_strikes", "active", "on_doubled", "on_lost")
 
     def __init__(self, rng: random.Random, strikes: Strikes) -> None:
         self._rng = rng
@@ -67,6 +67,10 @@ class FrameFilter:
         self._memory: list[bytes] = []
         self.active: list[FrameFaults] = []
         """All at once, each in its turn."""
+        self.on_lost: Callable[[bytes, str], None] | None = None
+        """For whoever records: told of each frame that will not be read, and of the cause."""
+        self.on_doubled: Callable[[bytes], None] | None = None
+        """The same, of each frame that comes once more."""
 
     def apply(self, data: bytes) -> list[bytes]:
         """What travels instead of `data`."""
@@ -89,15 +93,22 @@ class FrameFilter:
             return
         if kind is not None and rng.random() < faults.replay:
             self._strikes.hit("frame.replay")
-            out.append(self._memory[rng.randrange(len(self._memory))])
+            again = self._memory[rng.randrange(len(self._memory))]
+            self._tell_doubled(again)
+            out.append(again)
         if rng.random() < faults.drop:
             self._strikes.hit("frame.drop")
+            self._tell_lost(frame, "lost")
             return
         if rng.random() < faults.corrupt:
             self._strikes.hit("frame.corrupt")
-            frame = self._damage(frame)
+            damaged = self._damage(frame)
+            if damaged != frame:
+                self._tell_lost(frame, "corrupt")
+            frame = damaged
         elif rng.random() < faults.truncate:
             self._strikes.hit("frame.truncate")
+            self._tell_lost(frame, "corrupt")
             frame = frame[: rng.randrange(1, len(frame))]
         if kind is not None and out and rng.random() < faults.reorder:
             self._strikes.hit("frame.reorder")
@@ -106,7 +117,16 @@ class FrameFilter:
             out.append(frame)
         if kind is not None and rng.random() < faults.duplicate:
             self._strikes.hit("frame.duplicate")
+            self._tell_doubled(frame)
             out.append(frame)
+
+    def _tell_lost(self, frame: bytes, cause: str) -> None:
+        if self.on_lost is not None:
+            self.on_lost(frame, cause)
+
+    def _tell_doubled(self, frame: bytes) -> None:
+        if self.on_doubled is not None:
+            self.on_doubled(frame)
 
     def _remember(self, frame: bytes) -> None:
         memory = self._memory

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from oarlock.sim.connection import Pipe, SimTransport
     from oarlock.sim.loop import SimLoop
+    from oarlock.sim.mail import LinkMail
 
 _TAIL: Final = 1.6
 """Exponent of the heavy tail of delays; the smaller, the heavier."""
@@ -62,6 +63,7 @@ class Link:
         "busy",
         "clogged_until",
         "filter",
+        "mail",
         "narrowings",
         "rng",
         "slowness",
@@ -74,6 +76,8 @@ class Link:
         self.rng = rng
         self.strikes = strikes
         self.filter = FrameFilter(rng, strikes)
+        self.mail: LinkMail | None = None
+        """Where a run is recorded: what becomes of each message."""
         self.slowness = 1.0
         self.narrowings: list[float] = []
         """Limits on what passes, in bytes a second; the least counts."""
@@ -167,6 +171,8 @@ class Network:
         self._seed = seed
         self.hosts: dict[str, Host] = {}
         self._links: dict[tuple[str, str], Link] = {}
+        self.on_new_link: Callable[[str, str, Link], None] | None = None
+        """For whoever records."""
 
     def add_host(self, name: str) -> Host:
         """A new machine."""
@@ -180,7 +186,13 @@ class Network:
             rng = random.Random(f"{self._seed}/link/{source}/{target}")  # noqa: S311
             found = Link(self.scheduler, self._settings, rng, self.strikes)
             self._links[source, target] = found
+            if self.on_new_link is not None:
+                self.on_new_link(source, target, found)
         return found
+
+    def blocked(self) -> list[tuple[str, str]]:
+        """The links that a partition lies across."""
+        return [pair for pair, link in self._links.items() if link.is_blocked]
 
     def recover(self) -> None:
         """All is well: nothing is held back, and nothing is slow to arrive that was sent before."""

@@ -9,7 +9,8 @@ import random
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -33,6 +34,9 @@ from oarlock.sim.machine import RecordingCalls, RecordingMachine, RecordingTrans
 from oarlock.sim.network import Host, Network
 from oarlock.transport.interface import OnMessage, OnUnreachable
 from oarlock.transport.options import TransportOptions
+
+if TYPE_CHECKING:
+    from oarlock.sim.recording import Recording
 
 PEER_PORT: Final = 2380
 
@@ -119,6 +123,8 @@ class Server:
         self.stalled_until = 0.0
         """Blocking work ends no sooner, in true time."""
         self.graveyard: list[Process] = []
+        self.recording: Recording | None = None
+        """Where the run is recorded."""
 
     @property
     def is_up(self) -> bool:
@@ -144,7 +150,7 @@ class Server:
         process = self.process
         if process is None:
             return False
-        process.end(power=power)
+        process.end("killed", power=power)
         self.host.is_powered = not power
         if power:
             self.is_disk_intact = self.is_disk_intact and not self.disk.has_lied
@@ -162,7 +168,7 @@ class Server:
     def gone(self, process: "Process", why: str) -> None:
         """A process ended by itself."""
         if self.process is process:
-            process.end(power=False)
+            process.end(why, power=False)
             self._forget(process, why)
 
     def _forget(self, process: "Process", why: str) -> None:
@@ -173,8 +179,9 @@ class Server:
 
     def bury(self) -> None:
         """After the run."""
+        self.recording = None
         if self.process is not None:
-            self.process.end(power=True)
+            self.process.end("the run is over", power=True)
             self.graveyard.append(self.process)
             self.process = None
         for process in self.graveyard:
@@ -215,6 +222,7 @@ class Process:
             listen=[(server.host.name, PEER_PORT)],
             executors=Executors(wal=wal, machine=machine, snapshots=snapshots),
             on_fatal=self._fatal,
+            open_trace=partial(server.recording.begin, server, self) if server.recording is not None else None,
             check_invariants=True,
         )
 
@@ -379,9 +387,11 @@ class Process:
                 thread.jobs.clear()
             self.server.kill(power=True)
 
-    def end(self, *, power: bool) -> None:
+    def end(self, why: str, *, power: bool) -> None:
         """Stop existing: no callback comes any more; what was on its way to the disk is there in part."""
         self.is_started = False
+        if self.server.recording is not None:
+            self.server.recording.ended(self.server, why, power=power)
         disk = self.server.disk
         for thread in self.threads:
             if thread.jobs:

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 
@@ -17,9 +17,11 @@ from oarlock.sim.cluster import Simulation
 from oarlock.sim.generate import generate
 from oarlock.sim.observer import PropertyBroken
 from oarlock.sim.process import Server
+from oarlock.sim.recording import header_of
 from oarlock.sim.schedule import ClientOperation, Schedule
-from oarlock.sim.trace import Trace
 from oarlock.sim.verdict import Judgement, judge
+from oarlock.trace.loaded import Trace as RecordedTrace
+from oarlock.trace.schema import Event, Sink
 
 ELECTIONS_AFTER_HEALING: Final = 10
 """Within so many election timeouts there must be a leader."""
@@ -68,23 +70,37 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.simulated_s / self.wall_s if self.wall_s else 0.0
 
 
-def run_seed(seed: int, *, trace_to: IO[bytes] | None = None) -> Report:
+def run_seed(seed: int) -> Report:
     """Make the schedule of a seed, and run it."""
-    return run_schedule(generate(seed), trace_to=trace_to)
+    return run_schedule(generate(seed))
 
 
-def run_schedule(schedule: Schedule, *, trace_to: IO[bytes] | None = None) -> Report:
+def record_schedule(schedule: Schedule) -> tuple[Report, RecordedTrace]:
+    """Run a schedule, and have all of it as a trace in memory."""
+    events: list[Event] = []
+
+    def keep(event: Event) -> bool:
+        events.append(event)
+        return True
+
+    report = run_schedule(schedule, sink=keep)
+    return report, RecordedTrace(header_of(schedule), events)
+
+
+def run_schedule(schedule: Schedule, *, sink: Sink | None = None) -> Report:
     """Run a schedule to its verdict.
 
     Args:
         schedule: What is to happen.
-        trace_to: Gets the events as lines.
+        sink: Takes the run's events, as `raft-trace/1`; `header_of` gives what comes before them.
     """
     with _undisturbed():
         began = time.perf_counter()
-        simulation = Simulation(schedule, Trace(trace_to))
+        simulation = Simulation(schedule, sink=sink)
         try:
             judgement = _judgement(simulation)
+            if simulation.recording is not None:
+                simulation.recording.finished(simulation.clients.requests, judgement.violations)
             return _report(simulation, judgement, began)
         finally:
             simulation.close()

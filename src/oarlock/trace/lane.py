@@ -28,6 +28,11 @@ class Lane:
         """The id of the event to come."""
         return f"{self._prefix}{self.number + 1}"
 
+    @property
+    def last_id(self) -> str:
+        """The id of the last event."""
+        return f"{self._prefix}{self.number}"
+
     def emit(self, kind: Kind, *, seen: int = 0, **fields: Any) -> Event:  # noqa: ANN401 - fields of `Event`
         """Record an event.
 

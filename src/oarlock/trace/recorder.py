@@ -120,6 +120,7 @@ class Recorder(Lane):
         before = self._predecessor
         reads = {name: before.last_writer(name) for name in ("term", "vote", "last")} if before is not None else {}
         self._writers.begin(event_id, log.base[0] + 1, log.runs[-1][1] if log.runs else 0)
+        self._predecessor = None
         rules, guards, _ = self._take_fired(None)
         self._last_key = self.number + 1
         self.emit(

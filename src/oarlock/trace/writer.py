@@ -6,18 +6,29 @@ and the trace says so. A full file is closed under a number, and the next begins
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 import msgspec
 
 from oarlock.trace.reader import parts_of
-from oarlock.trace.schema import Event, Header, encode
+from oarlock.trace.schema import Event, Header, Sink, encode
 
 Submit = Callable[[Callable[[], None]], object]
 """Has a blocking call made elsewhere: `executor.submit`, or `loop.run_in_executor` with the executor filled in."""
 
 _ROTATE: Final = None
 """Among pieces to be written: the file ends here."""
+
+
+def stream_sink(out: IO[bytes], header: Header) -> Sink:
+    """A sink that writes header and events to a stream at once, for whoever may wait for it, as a simulation may."""
+    out.write(encode(header))
+
+    def keep(event: Event) -> bool:
+        out.write(encode(event))
+        return True
+
+    return keep
 
 
 class TraceWriter:

@@ -179,9 +179,12 @@ class Simulation(Watcher):
     def may_damage(self, server: Server) -> bool:
         """Whether a copy of everything stays whole if this server's is damaged: the atlas of faults.
 
-        A minority may lose what it has, once and for all; a majority that is whole keeps the cluster available. A
-        server that is new still is not whole: it elects nobody who has a log (NS-1).
+        Where only safety is owed, anybody may be. Otherwise a minority may lose what it has, once and for all; a
+        majority that is whole keeps the cluster available. A server that is new still is not whole: it elects nobody
+        who has a log (NS-1).
         """
+        if self.schedule.settings.mode == "safe":
+            return True
         damaged = {each.server_id for each in self.servers.values() if not each.is_disk_intact or _is_new(each)}
         return len(damaged | {server.server_id}) <= (len(self.ids) - 1) // 2
 

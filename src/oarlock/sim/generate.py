@@ -4,8 +4,9 @@ import random
 from typing import Final
 
 from oarlock.sim.faults import KINDS, Draw
-from oarlock.sim.schedule import ClientOperation, Fault, Schedule, Settings
+from oarlock.sim.schedule import ClientOperation, Fault, Mode, Schedule, Settings
 
+_MODES: Final[tuple[Mode, ...]] = ("available", "safe", "contained")
 _MIX: Final = (
     ("put", 30),
     ("get", 25),
@@ -54,6 +55,7 @@ def _settings(rng: random.Random) -> Settings:
         link_tail=rng.choice((0.0, 0.01, 0.05)),
         disk_mean_s=rng.choice((0.0002, 0.001, 0.01)),
         heal=rng.choices(("all", "majority"), (70, 30))[0],
+        mode=rng.choices(_MODES, (80, 10, 10 if servers > 1 else 0))[0],
     )
 
 

@@ -18,6 +18,7 @@ from oarlock.sim.generate import generate
 from oarlock.sim.observer import PropertyBroken
 from oarlock.sim.process import Server
 from oarlock.sim.recording import header_of
+from oarlock.sim.safety import settle_safely
 from oarlock.sim.schedule import ClientOperation, Schedule
 from oarlock.sim.verdict import Judgement, judge
 from oarlock.trace.loaded import Trace as RecordedTrace
@@ -126,7 +127,10 @@ def _judgement(simulation: Simulation) -> Judgement:
     try:
         simulation.begin()
         simulation.scheduler.run_until(simulation.schedule.settings.duration_s)
-        _settle(simulation)
+        if simulation.schedule.settings.mode == "safe":
+            settle_safely(simulation)
+        else:
+            _settle(simulation)
         return judge(simulation.clients.requests, simulation.observer.applied, simulation.observer.committed_at)
     except PropertyBroken as broken:
         judgement = Judgement()

@@ -7,6 +7,10 @@ import msgspec
 
 FORMAT: Final = "oarlock-schedule/1"
 
+Mode = Literal["available", "safe", "contained"]
+"""What a run owes: everything, since the disks of a majority stay whole; only that nothing is lost in silence, whatever
+is damaged; or that what one server's disk forgets harms nobody else."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is set up with."""
@@ -31,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk_mean_s: float = 0.0008
     heal: Literal["all", "majority"] = "all"
     """Whom the healing reaches: everybody, or only a majority drawn from the seed."""
+    mode: Mode = "available"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

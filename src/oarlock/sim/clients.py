@@ -30,7 +30,19 @@ OK, FAILED, UNKNOWN, PENDING = "ok", "failed", "unknown", "pending"
 class Request:
     """One operation on its way, and what became of it."""
 
-    __slots__ = ("answer", "asked", "called", "command", "error", "number", "operation", "outcome", "returned")
+    __slots__ = (
+        "answer",
+        "asked",
+        "called",
+        "command",
+        "error",
+        "is_lost",
+        "number",
+        "operation",
+        "outcome",
+        "process",
+        "returned",
+    )
 
     def __init__(self, number: int, operation: ClientOperation) -> None:
         self.number = number
@@ -43,6 +55,10 @@ class Request:
         self.command: int | None = None
         """Of a proposal: what tells it from all others, in the log."""
         self.asked = Asked()
+        self.process: Process | None = None
+        """The one that it reached."""
+        self.is_lost = False
+        """Whether it, or its answer, was lost on the way."""
 
     @property
     def index(self) -> Index | None:
@@ -78,17 +94,24 @@ class Clients:
         """Servers that clients have given up on: they turn to the next one."""
         self._waiting: dict[int, deque[Request]] = {}
         """By client; the first is under way."""
-
-    @property
-    def pending(self) -> int:
+        self.pending = 0
         """How many have no answer yet."""
-        return sum(len(queue) for queue in self._waiting.values())
 
     def drop_unsent(self) -> None:
         """Forget what clients only meant to ask."""
         for queue in self._waiting.values():
             while len(queue) > 1:
                 self.requests.remove(queue.pop())
+                self.pending -= 1
+
+    def give_up_lost(self) -> None:
+        """Wait no longer for what nobody will answer: what was lost on the way, or was at a process that is gone."""
+        for queue in list(self._waiting.values()):
+            if queue and (queue[0].is_lost or not self._is_alive(queue[0])):
+                self._end(queue[0], UNKNOWN, "no answer")
+
+    def _is_alive(self, request: Request) -> bool:
+        return request.process is None or request.process is self._servers[request.operation.server].process
 
     def plan(self, operation: ClientOperation) -> None:
         """Have an operation asked at its time."""
@@ -98,6 +121,7 @@ class Clients:
         """Ask now, or when the client's earlier requests are over."""
         request = Request(len(self.requests) + 1, operation)
         self.requests.append(request)
+        self.pending += 1
         queue = self._waiting.setdefault(operation.client, deque())
         queue.append(request)
         if len(queue) == 1:
@@ -115,6 +139,7 @@ class Clients:
         if link.is_open:
             scheduler.after(link.delay(), self._arrive, request)
         else:
+            request.is_lost = True
             self._network.strikes.hit("client.request_lost")
 
     def _directed(self, operation: ClientOperation) -> ClientOperation:
@@ -132,9 +157,12 @@ class Clients:
             process.loop.call_soon(self._serve, request, process)
         elif server.host.is_powered:
             self._reply(request, b"", "connection refused", FAILED)
+        else:
+            request.is_lost = True
 
     def _serve(self, request: Request, process: Process) -> None:
         """On the server's loop, as the gRPC layer calls a handler."""
+        request.process = process
         if not process.is_started:
             return
         operation = request.operation
@@ -180,6 +208,7 @@ class Clients:
         if link.is_open:
             self._scheduler.after(link.delay(), self._return, request, answer, error, outcome)
         else:
+            request.is_lost = True
             self._network.strikes.hit("client.answer_lost")
 
     def _return(self, request: Request, answer: bytes, error: str, outcome: str) -> None:
@@ -197,6 +226,7 @@ class Clients:
         request.outcome = outcome
         request.error = error
         request.returned = self._scheduler.now
+        self.pending -= 1
         self._trace.event(
             self._scheduler.now,
             "answer",

@@ -107,8 +107,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._is_frozen = False
         self._is_dead = False
         self._tasks: list[asyncio.Task[Any]] = []
-        self.callbacks = 0
-        """How many were called."""
         self.complaints: list[str] = []
         """What the exception handler was told."""
 
@@ -124,8 +122,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Run a callback in the next iteration."""
         handle = Handle(callback, args, context)
         self._ready.append(handle)
-        if not self._is_scheduled:
-            self._schedule()
+        if not (self._is_scheduled or self._is_dead):
+            self._is_scheduled = True
+            self._scheduler.at(self._busy_until, self._iterate)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -271,37 +270,41 @@ class SimLoop(asyncio.AbstractEventLoop):
                 self._scheduler.at(when, self._wake, when)
 
     def _wake(self, when: float) -> None:
-        if when == self._wake_at:
-            self._wake_at = math.inf
-            self._schedule()
+        if when == self._wake_at and not self._is_scheduled:
+            self._iterate()
+
+    def _collect_timers(self) -> None:
+        """Make ready what is due, and look out for what is due next."""
+        due = self.clock.read(self._scheduler.now) + _ROUNDING_S
+        ready, timers = self._ready, self._timers
+        while timers and (timers[0][0] <= due or timers[0][2].callback is None):
+            handle = heapq.heappop(timers)[2]
+            if handle.callback is not None:
+                ready.append(handle)
+        self._wake_at = math.inf
+        self._set_alarm()
 
     def _iterate(self) -> None:
         self._is_scheduled = False
         if self._is_dead or self._is_frozen:
             return
-        scheduler = self._scheduler
-        if scheduler.now < self._busy_until:
+        now = self._scheduler.now
+        if now < self._busy_until:
             self._schedule()  # it was blocked, or unblocked and has turned, meanwhile
             return
-        ready, timers = self._ready, self._timers
-        if timers:
-            due = self.clock.read(scheduler.now) + _ROUNDING_S
-            while timers and (timers[0][0] <= due or timers[0][2].callback is None):
-                handle = heapq.heappop(timers)[2]
-                if handle.callback is not None:
-                    ready.append(handle)
+        if now >= self._wake_at:
+            self._collect_timers()
+        ready = self._ready
         count = len(ready)
-        self._run(count)
-        self.callbacks += count
-        self._busy_until = max(self._busy_until, scheduler.now + count * CALLBACK_S)
+        self._is_scheduled = True  # whatever is called soon from here on is scheduled below, all at once
+        self._run(ready, count)
+        self._is_scheduled = False
+        self._busy_until = max(self._busy_until, now + count * CALLBACK_S)
         if ready:
             self._schedule()
-        if timers:
-            self._set_alarm()
         self._surroundings.after_iteration(count)
 
-    def _run(self, count: int) -> None:
-        ready = self._ready
+    def _run(self, ready: deque[Handle], count: int) -> None:
         outer = _running_loop()
         _set_running_loop(self)
         try:
@@ -313,11 +316,12 @@ class SimLoop(asyncio.AbstractEventLoop):
                 if callback is None:
                     continue
                 handle.callback = None
+                context = handle.context
                 try:
-                    if handle.context is None:
+                    if context is None:
                         callback(*handle.args)
                     else:
-                        handle.context.run(callback, *handle.args)
+                        context.run(callback, *handle.args)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:  # noqa: BLE001 - as asyncio's own loop does

@@ -10,13 +10,14 @@ from oarlock.check.invariants import Monitor
 from oarlock.check.observed import Digest, Observed, ObservedEntry
 from oarlock.check.verdict import Violation
 from oarlock.raft.state import RaftState, Role
-from oarlock.raft.types import Configuration, EntryKind, HardState, Index, SnapshotMetadata, Term
+from oarlock.raft.types import Configuration, EntryKind, HardState, Index, ServerId, SnapshotMetadata, Term
 from oarlock.sim import inside
 from oarlock.sim.process import Process, Server
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.trace import Trace
 
 _NOT_APPLIED: Final = "not applied"
+_NOBODY: Final[list[Index]] = []
 _pack_state = struct.Struct("<QQqQQQQ").pack
 
 
@@ -29,17 +30,61 @@ class PropertyBroken(Exception):
 
 
 class _Life:
-    """What was last seen of one process."""
+    """What was last seen of one process, whose parts stay the same all its life."""
 
-    __slots__ = ("applied", "base", "key", "last_term", "terms")
+    __slots__ = (
+        "applied",
+        "base",
+        "base_index",
+        "commit_index",
+        "current_term",
+        "durable_version",
+        "last_index",
+        "last_term",
+        "matches",
+        "process",
+        "role",
+        "state",
+        "terms",
+        "voted_for",
+    )
 
-    def __init__(self) -> None:
-        self.key: tuple[object, ...] = ()
+    def __init__(self, process: Process, state: RaftState) -> None:
+        self.process = process
+        self.state = state
         self.base: SnapshotMetadata | None = None
         self.terms: list[Term] = []
         """Of the entries behind the base."""
-        self.last_term: Term = 0
         self.applied: Index = 0
+        self.matches: list[Index] = []
+        self.durable_version = -1
+
+    def is_as_it_was(self, applied: Index, matches: list[Index], durable_version: int) -> bool:
+        """Whether nothing has changed since `note`; looked at after every iteration of every loop."""
+        state = self.state
+        log = state.log
+        return (
+            self.commit_index == state.commit_index
+            and self.applied == applied
+            and self.durable_version == durable_version
+            and self.last_index == log.last_index
+            and self.current_term == state.current_term
+            and self.role is state.role
+            and self.matches == matches
+            and self.voted_for == state.voted_for
+            and self.last_term == log.last_term
+            and self.base_index == log.base_index
+            and not self.process.promises
+        )
+
+    def note(self, applied: Index, matches: list[Index], durable_version: int) -> None:
+        """Remember what is seen."""
+        state = self.state
+        log = state.log
+        self.applied, self.matches, self.durable_version = applied, matches, durable_version
+        self.current_term, self.voted_for, self.role = state.current_term, state.voted_for, state.role
+        self.commit_index = state.commit_index
+        self.last_index, self.last_term, self.base_index = log.last_index, log.last_term, log.base_index
 
 
 class Observer:
@@ -55,7 +100,7 @@ class Observer:
         self._scheduler = scheduler
         self._trace = trace
         self.monitor = Monitor(ignored)
-        self._lives: dict[Process, _Life] = {}
+        self._lives: dict[ServerId, _Life] = {}
         self.committed_at: dict[Index, float] = {}
         """When each index was first seen committed anywhere, in true time."""
         self.applied: dict[Index, bytes | None] = {}
@@ -77,54 +122,30 @@ class Observer:
             PropertyBroken: Something does not hold.
         """
         process = server.process
-        state = inside.raft_state(process.node) if process is not None else None
-        if process is None or state is None:
-            return
-        life = self._lives.get(process)
-        is_new = life is None
-        if life is None:
-            life = self._lives[process] = _Life()
+        life = self._lives.get(server.server_id)
+        is_new = life is None or life.process is not process
+        if life is None or life.process is not process:
+            state = inside.raft_state(process.node) if process is not None else None
+            if process is None or state is None:
+                return
+            life = self._lives[server.server_id] = _Life(process, state)
             server.durable.restart(state.hard_state, state.log)
-        applied = inside.applied_index(process.node)
-        log = state.log
-        matches = (
-            tuple((peer, progress.match_index) for peer, progress in state.leader.peers.items()) if state.leader else ()
-        )
-        key = (
-            state.current_term,
-            state.voted_for,
-            state.role,
-            state.commit_index,
-            applied,
-            log.last_index,
-            log.last_term,
-            log.base_index,
-            server.durable.version,
-            matches,
-        )
-        if key == life.key and not process.promises:
-            return
-        life.key = key
-        self._observe(server, process, state, life, applied, matches, is_new=is_new)
+        leader = life.state.leader
+        applied = inside.applied_index(life.process.node)
+        matches = [progress.match_index for progress in leader.peers.values()] if leader is not None else _NOBODY
+        version = server.durable.version
+        if is_new or not life.is_as_it_was(applied, matches, version):
+            given = () if is_new else self._applied(life.process, life.state, life.applied, applied)
+            life.note(applied, matches, version)
+            self._observe(server, life, given)
 
-    def _observe(
-        self,
-        server: Server,
-        process: Process,
-        state: RaftState,
-        life: _Life,
-        applied: Index,
-        matches: tuple[tuple[int, Index], ...],
-        *,
-        is_new: bool,
-    ) -> None:
-        log, durable = state.log, server.durable
-        entries = self._written(state, life)
-        given = () if is_new else self._applied(process, state, life, applied)
-        life.applied = applied
+    def _observe(self, server: Server, life: _Life, given: tuple[tuple[Index, Digest], ...]) -> None:
+        process, state, durable = life.process, life.state, server.durable
+        log = state.log
         promises = tuple(process.promises)
         process.promises.clear()
         hashes = process.machine.hashes
+        peers = state.leader.peers if state.leader is not None else ()
         seen = Observed(
             server_id=server.server_id,
             incarnation=server.incarnation,
@@ -134,11 +155,11 @@ class Observer:
             role=_role(state, durable.hard_state),
             base=log.base,
             last_index=log.last_index,
-            entries=entries,
+            entries=self._written(state, life),
             commit_index=state.commit_index,
-            applied_index=applied,
+            applied_index=life.applied,
             configuration=state.configuration,
-            match_index=matches,
+            match_index=tuple(zip(peers, life.matches, strict=True)),
             durable_hard_state=durable.hard_state,
             durable_index=durable.common_index(log),
             applied=given,
@@ -203,14 +224,14 @@ class Observer:
         )
 
     def _applied(
-        self, process: Process, state: RaftState, life: _Life, applied: Index
+        self, process: Process, state: RaftState, before: Index, applied: Index
     ) -> tuple[tuple[Index, Digest], ...]:
         """What the machine was given, with the entries between that are not for it."""
         recorded = process.machine.applied
         given: list[tuple[Index, Digest]] = []
         position = 0
         log = state.log
-        for index in range(life.applied + 1, applied + 1):
+        for index in range(before + 1, applied + 1):
             if position < len(recorded) and recorded[position][0] == index:
                 data = recorded[position][1]
                 given.append((index, data))

@@ -149,6 +149,7 @@ def _settle(simulation: Simulation) -> None:
     scheduler = simulation.scheduler
     simulation.heal()
     simulation.clients.drop_unsent()
+    simulation.clients.give_up_lost()
     core = _core(simulation)
     limit_s = ELECTIONS_AFTER_HEALING * settings.election_timeout_ms / 1000
     if not scheduler.run_until(scheduler.now + limit_s, lambda: _leader_of(simulation, core) is not None):

@@ -1,9 +1,13 @@
 """True time, and everything that is still to happen, in one order."""
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Final
 
 _Event = tuple[float, int, Callable[..., object], tuple[object, ...]]
+
+_LOOK_EVERY: Final = 16
+_NEVER: Final = 1 << 62
 
 
 class Scheduler:
@@ -21,30 +25,36 @@ class Scheduler:
 
     def at(self, when: float, callback: Callable[..., object], *args: object) -> None:
         """Have something happen at a moment of true time; a moment that is past means now."""
-        self._sequence += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._sequence, callback, args))
+        now = self.now
+        self._sequence = sequence = self._sequence + 1
+        heappush(self._heap, (max(now, when), sequence, callback, args))
 
     def after(self, seconds: float, callback: Callable[..., object], *args: object) -> None:
         """Have something happen so many seconds from now."""
-        self.at(self.now + seconds, callback, *args)
+        now = self.now
+        self._sequence = sequence = self._sequence + 1
+        heappush(self._heap, (now + seconds if seconds > 0.0 else now, sequence, callback, args))
 
     def run_until(self, deadline: float, done: Callable[[], bool] | None = None) -> bool:
         """Deliver events up to `deadline`.
 
         Args:
             deadline: In true time.
-            done: Looked at before each event; ends the run when it holds.
+            done: Looked at now and every few events; ends the run when it holds.
 
         Returns:
             Whether `done` held.
         """
         heap = self._heap
-        pop = heapq.heappop
+        limit = _LOOK_EVERY if done is not None else _NEVER
         while heap and heap[0][0] <= deadline:
             if done is not None and done():
                 return True
-            self.now, _, callback, args = pop(heap)
-            self.events += 1
-            callback(*args)
+            left = limit
+            while left and heap and heap[0][0] <= deadline:
+                left -= 1
+                self.now, _, callback, args = heappop(heap)
+                self.events += 1
+                callback(*args)
         self.now = max(self.now, deadline)
         return done is not None and done()

@@ -42,6 +42,15 @@ INDUCTIVE: Final = {
 }
 """Variables whose value sums up a whole history of equal steps: an explanation stops there, with this sentence."""
 
+SUPERSEDED: Final = {
+    "timer": "no leader had been heard for as long as the election timer was set to; what it had heard until then is a "
+    "question of its own",
+    "leader": "whom it took for the leader was as it had last heard",
+    "term": "its own term was lower until then, and terms only rise (ALL-2, C-1a)",
+}
+"""Variables that tell of what was before: an explanation of something else stops there too, of `term` where it is lower
+than that of what is explained. Otherwise each election would lead to the one before it, back to the first."""
+
 _LOG: Final = "log last conf"
 _DEPOSED: Final = "role leader votes next match mode transfer beat timer"
 
@@ -145,6 +154,9 @@ def _message(rules: str = "", **fields: str) -> MessageFlow:
 
 
 _CAMPAIGN: Final = "F-2 C-4 PV-3 LT-3 C-1 C-1a"
+
+CLAIMLESS: Final = frozenset({"PreVote", "PreVoteReply"})
+"""Messages that say nothing of the sender's disk, though they may have waited for it with others."""
 
 MESSAGES: Final[dict[str, MessageFlow]] = {
     "RequestVote": _message(_CAMPAIGN, term="term role", last_log_index="last"),

@@ -5,12 +5,13 @@ answer, the proposal, and the election that made the leader. Steps that repeat a
 each append was accepted only on top of one that agreed.
 """
 
+from bisect import bisect_left
 from collections import deque
 from typing import Final, NamedTuple
 
 import msgspec
 
-from oarlock.trace.flows import FLOWS, INDUCTIVE, MESSAGES, PER_SERVER
+from oarlock.trace.flows import CLAIMLESS, FLOWS, INDUCTIVE, MESSAGES, PER_SERVER, SUPERSEDED
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import Event, Kind, parse_id
 
@@ -69,6 +70,8 @@ class _Want(NamedTuple):
     fields: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     peer: str = ""
+    entry: int = 0
+    """The index of the one asked about; 0 for all."""
 
 
 def why(trace: Trace, event_id: str, variable: str = "", *, max_steps: int = MAX_STEPS) -> Explanation:
@@ -94,10 +97,12 @@ class _Search:
         self._collapsed: dict[tuple[str, str], Collapsed] = {}
         self._unresolved: dict[Because, None] = {}
         self._done: set[tuple[str, _Want]] = set()
+        self._term = 0
         self._queue: deque[tuple[str, _Want, int]] = deque()
 
     def run(self, event_id: str, variable: str) -> Explanation:
         """Follow reasons breadth-first."""
+        self._term = self._term_at(event_id)
         self._queue.append((event_id, _Want(variable), 0))
         truncated = False
         while self._queue:
@@ -120,6 +125,13 @@ class _Search:
             list(self._steps.values()), list(self._collapsed.values()), list(self._unresolved), truncated
         )
 
+    def _term_at(self, event_id: str) -> int:
+        """The term in which an event's server was after it."""
+        trace = self._trace
+        positions = trace.lanes[parse_id(event_id).lane]
+        at = bisect_left(positions, trace.position(event_id))
+        return next((term for each in positions[at::-1] if (term := _term_written(trace.events[each])) >= 0), 0)
+
     def _follow(self, step: Step, variable: str, event_id: str, want: _Want) -> None:
         if event_id == step.event.id:
             return
@@ -127,15 +139,22 @@ class _Search:
         if because not in step.because:
             step.because.append(because)
         head = variable.partition(".")[0]
-        if head in INDUCTIVE:
+        sentence = INDUCTIVE.get(head) or (self._superseded(head, event_id) if step.depth else "")
+        if sentence:
             server = parse_id(step.event.id).lane
             if (server, head) not in self._collapsed:
-                self._collapsed[server, head] = Collapsed(server, variable, event_id, INDUCTIVE[head])
+                self._collapsed[server, head] = Collapsed(server, variable, event_id, sentence)
             return
         if self._trace.find(event_id) is None:
             self._unresolved[because] = None
             return
         self._queue.append((event_id, want, step.depth + 1))
+
+    def _superseded(self, head: str, event_id: str) -> str:
+        """Why a read of what was before needs no explanation here; empty if it does."""
+        if head == "term" and _term_written(self._trace.find(event_id)) >= self._term:
+            return ""
+        return SUPERSEDED.get(head, "")
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -149,11 +168,16 @@ class _Search:
             for field in fields
             for read in (flow.fields.get(field, ()) if flow is not None else ())
         }
+        if event.x.get("type") not in CLAIMLESS:
+            heads.add("disk")
+        entries = [variable for variable in event.rd if variable.startswith("log.")]
+        besides = {variable for variable in entries if variable != _entry_of(entries, want.entry)}
         for variable, writer in event.rd.items():
-            if variable == "disk" or variable.partition(".")[0] in heads:
+            if variable.partition(".")[0] in heads and variable not in besides:
                 self._follow(step, variable, writer, _Want(variable))
         if event.by:
-            self._follow(step, "decided", event.by, _Want(rules=flow.rules if flow else (), peer=event.to))
+            rules = flow.rules if flow is not None else ()
+            self._follow(step, "decided", event.by, _Want(rules=rules, peer=event.to, entry=want.entry))
 
     # -- events of servers ---------------------------------------------------------------------------------------
 
@@ -173,9 +197,13 @@ class _Search:
                     fields[read.removeprefix("m.")] = None
                     continue
                 for variable in _named(read, operands, event.rd):
+                    if want.entry and variable.startswith("log."):
+                        continue  # the message itself says whose entries it took
                     self._follow(step, variable, event.rd[variable], _Want(variable))
         if fields and event.m:
-            self._follow(step, "message", event.m, _Want(fields=tuple(fields)))
+            head, _, index = want.variable.partition(".")
+            asked = int(index) if head == "log" else 0
+            self._follow(step, "message", event.m, _Want(fields=tuple(fields), entry=asked))
         for variable in ("disk", "forward"):
             if variable in event.rd and event.k in (Kind.ADVANCE, Kind.CLIENT):
                 self._follow(step, variable, event.rd[variable], _Want())
@@ -214,12 +242,28 @@ class _Search:
         return {position for position in range(wrote[-1] + 1) if not _is_of_another(event, position, peer)}
 
 
+def _term_written(event: Event | None) -> int:
+    """The term that an event left behind; -1 if it did not touch it."""
+    if event is None:
+        return -1
+    if event.s is not None:
+        return event.s.term
+    return event.w.term[1] or 0 if event.w is not None and event.w.term is not None else -1
+
+
 def _is_of_another(event: Event, position: int, peer: str) -> bool:
     """Whether a rule acted for another server than the one asked about."""
     if not peer or position >= len(event.g) or not event.g[position]:
         return False
     flow = FLOWS.get(event.r[position])
     return flow is not None and flow.operands[:1] in (("peer",), ("source",), ("to",)) and event.g[position][0] != peer
+
+
+def _entry_of(entries: list[str], index: int) -> str:
+    """Which of the runs of entries that a message carried holds the one asked about; the last if none is."""
+    firsts = sorted(int(variable.removeprefix("log.")) for variable in entries)
+    held = [first for first in firsts if not index or first <= index]
+    return f"log.{held[-1]}" if held else ""
 
 
 def _named(read: str, operands: tuple[object, ...], reads: dict[str, str]) -> list[str]:

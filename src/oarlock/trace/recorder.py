@@ -170,7 +170,7 @@ class Recorder(Lane):
         delta = watch.look()
         rules, guards, rule_reads = self._take_fired(delta)
         if delta is not None:
-            self._writers.wrote(event_id, watch.changed, delta.log)
+            self._writers.wrote(event_id, watch.changed, watch.gone, delta.log)
         composed = self._outbox.note(event_id, core, left)
         if quiet and delta is None and not rules and not composed:
             return None

@@ -130,15 +130,19 @@ class CoreWatch:
         self._scalars = _scalars(core)
         self._followers = _followers(core)
         self._votes = _votes(core)
+        self._candidate = core.candidate
         self.log = LogWatch(core.log, payloads)
         self.changed: list[str] = []
         """The variables that the last look found changed, but for single entries of the log."""
+        self.gone: list[str] = []
+        """Those that it found to be no more: what has their names later is something else."""
 
     def look(self) -> Delta | None:
         """What changed since the last look; None if nothing did."""
         core = self._core
         delta: Delta | None = None
-        changed = self.changed = []
+        changed: list[str] = []
+        self.changed, self.gone = changed, []
         scalars = _scalars(core)
         if scalars != self._scalars:
             delta = Delta()
@@ -147,6 +151,11 @@ class CoreWatch:
                     show = self._shows.get(name)
                     setattr(delta, name, (old, new) if show is None else (show(old), show(new)))
                     changed.append(name)
+            if delta.term is not None and delta.vote is None and core.voted_for is not None:
+                # The same name, but a vote of its own: whoever asks for it must not be led to the one before.
+                voted_for = name_or_none(core.voted_for)
+                delta.vote = voted_for, voted_for
+                changed.append("vote")
             self._scalars = scalars
         log = self.log.look()
         if log is not None:
@@ -168,8 +177,13 @@ class CoreWatch:
             if votes != self._votes:
                 delta = delta or Delta()
                 delta.votes = _compare(self._votes, votes)
-                self._votes = votes
-                changed += [f"votes.{server}" for server in delta.votes]
+                for server, (_, after) in delta.votes.items():
+                    (self.gone if after is None else changed).append(f"votes.{server}")
+            if core.candidate is not self._candidate:
+                # Each campaign asks anew, though some answers be the same.
+                self._candidate = core.candidate
+                changed += [f"votes.{server_name(peer)}" for peer in votes if votes[peer] == self._votes.get(peer)]
+            self._votes = votes
         return delta
 
     def whole(self) -> ServerState:

@@ -58,8 +58,10 @@ class LastWriters:
         if first <= last:
             self._append(first, last, event_id)
 
-    def wrote(self, event_id: str, changed: list[str], log: LogDelta | None) -> None:
-        """An event changed variables, and perhaps entries of the log."""
+    def wrote(self, event_id: str, changed: list[str], gone: list[str], log: LogDelta | None) -> None:
+        """An event changed variables, ended others, and perhaps wrote entries of the log."""
+        for variable in gone:
+            self._by_variable.pop(variable, None)
         for variable in changed:
             self._by_variable[variable] = event_id
         if log is not None:

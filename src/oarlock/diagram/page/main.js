@@ -43,8 +43,8 @@ function setUp(store, extras) {
   const tabs = /** @type {HTMLElement} */ (document.getElementById("tabs"));
   const panels = /** @type {HTMLElement} */ (document.getElementById("panels"));
   for (const { id, name, make, where } of VIEWS) {
-    if (where === "scene") {
-      make(/** @type {HTMLElement} */ (document.getElementById("scene")), store, extras);
+    if (where !== "side") {
+      make(/** @type {HTMLElement} */ (document.getElementById(where)), store, extras);
       continue;
     }
     const panel = document.createElement("div");
@@ -63,7 +63,7 @@ function setUp(store, extras) {
   }
   store.subscribe((shared) => {
     for (const { id, where } of VIEWS) {
-      if (where === "scene") continue;
+      if (where !== "side") continue;
       const isShown = id === shared.view;
       document.getElementById(`tab-${id}`)?.setAttribute("aria-selected", String(isShown));
       /** @type {HTMLElement} */ (document.getElementById(`panel-${id}`)).hidden = !isShown;

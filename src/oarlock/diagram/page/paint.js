@@ -150,7 +150,8 @@ function paintLoss(frame, x, y, cause) {
   context.moveTo(x + 4, y - 4);
   context.lineTo(x - 4, y + 4);
   context.stroke();
-  if (frame.spacing > 130) label(frame, cause.replace("_", " "), x + 7, y + 4, colours.drop);
+  // A wall says it already.
+  if (frame.spacing > 130 && cause !== "partition") label(frame, cause.replace("_", " "), x + 7, y + 4, colours.drop);
 }
 
 /** ⊕ for a reply that grants or agrees, ⊖ for one that refuses, an arrow for a request.

@@ -1,13 +1,19 @@
 /** All views there are, in the order of their keys. Each draws into its element and follows the store by itself. */
 
+import { Card } from "oarlock/card.js";
+import { LogMatrix } from "oarlock/matrix.js";
 import { SpaceTime } from "oarlock/spacetime.js";
 import { EventTable } from "oarlock/table.js";
+import { TermTape } from "oarlock/tape.js";
 
-/** @typedef {{id: string, name: string, where: "scene" | "side",
+/** @typedef {{id: string, name: string, where: "scene" | "tape" | "side",
  * make: (element: HTMLElement, store: import("oarlock/store.js").Store, extras: Extras) => unknown}} View */
 
 /** @type {View[]} */
 export const VIEWS = [
   { id: "spacetime", name: "Space-time", where: "scene", make: (element, store, extras) => new SpaceTime(element, store, extras) },
+  { id: "tape", name: "Terms", where: "tape", make: (element, store) => new TermTape(element, store) },
+  { id: "matrix", name: "Logs", where: "side", make: (element, store) => new LogMatrix(element, store) },
+  { id: "card", name: "Figure 2", where: "side", make: (element, store, extras) => new Card(element, store, extras) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
 ];

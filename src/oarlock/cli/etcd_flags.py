@@ -136,7 +136,7 @@ _REFUSED: Final = (
     _refused("discovery-srv", "", "list all members in --initial-cluster"),
     _refused("experimental-enable-v2v3", "", "the v2 API is not served"),
     _refused("experimental-peer-skip-client-san-verification", False, "certificates are checked in full", Kind.SWITCH),
-    _refused("force-new-cluster", False, "a lost majority cannot be given up this way", Kind.SWITCH),
+    _refused("force-new-cluster", False, "stop the server and use `oarlock recover`", Kind.SWITCH),
     _refused("peer-auto-tls", False, "make certificates and give --peer-cert-file and --peer-key-file", Kind.SWITCH),
     _refused("peer-cert-allowed-cn", "", "any certificate of --peer-trusted-ca-file is accepted"),
     _refused("peer-cert-allowed-hostname", "", "any certificate of --peer-trusted-ca-file is accepted"),

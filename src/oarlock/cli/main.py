@@ -14,6 +14,7 @@ commands:
   up       start a cluster on this machine, to try things out
   serve    run one server; takes etcd's flags and ETCD_* variables
   status   ask servers how they are
+  recover  go on with one server when the majority is lost for good
   sim      run a simulated cluster from a seed, and judge it
   hunt     run simulations from many seeds, until one breaks a property
   shrink   reduce a failing simulation to what is needed
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from oarlock.cli.status import status  # noqa: PLC0415
 
             return status(rest)
+        case "recover":
+            from oarlock.cli.recover import recover  # noqa: PLC0415
+
+            return recover(rest)
         case "sim":
             from oarlock.cli.sim import sim  # noqa: PLC0415
 

@@ -1,13 +1,12 @@
 """What must hold in one server at all times, and between any two moments: run in debug and in every simulation."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oarlock.raft.state import InvariantViolation, RaftState, Role
 from oarlock.raft.types import Index, ServerId, Term
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What a later state is compared with."""
 
     current_term: Term
@@ -16,12 +15,12 @@ class Moment:
     last_applied: Index
     role: Role
     last_index: Index
-    match_index: tuple[tuple[ServerId, Index], ...]
+    match_index: list[tuple[ServerId, Index]]
 
 
 def moment(state: RaftState) -> Moment:
     """The present, for a comparison to come."""
-    peers = state.leader.peers.items() if state.leader else ()
+    leader = state.leader
     return Moment(
         state.current_term,
         state.voted_for,
@@ -29,7 +28,7 @@ def moment(state: RaftState) -> Moment:
         state.last_applied,
         state.role,
         state.log.last_index,
-        tuple((peer, progress.match_index) for peer, progress in peers),
+        [(peer, progress.match_index) for peer, progress in leader.peers.items()] if leader is not None else [],
     )
 
 
@@ -39,65 +38,57 @@ def check(state: RaftState, before: Moment | None = None) -> None:
     Raises:
         InvariantViolation: Names the server and what does not hold.
     """
-    for holds, claim in _state_claims(state):
-        _require(state, holds, claim)
-    if before is not None:
-        for holds, claim in _step_claims(state, before):
-            _require(state, holds, claim)
-
-
-def _require(state: RaftState, holds: bool, claim: str) -> None:
-    if not holds:
+    claim = _broken_by_state(state)
+    if claim is None and before is not None:
+        claim = _broken_by_step(state, before)
+    if claim is not None:
         raise InvariantViolation(f"server {state.server_id} in term {state.current_term}: not true that {claim}")
 
 
-def _state_claims(state: RaftState) -> list[tuple[bool, str]]:
-    log = state.log
-    claims = [
-        (log.base_index <= state.commit_index <= log.last_index, "base_index <= commit_index <= last_index"),
-        (
-            state.last_applied <= state.handed_to_apply <= state.commit_index,
-            "last_applied <= handed <= commit_index",
-        ),
-        (log.durable_index <= log.last_index, "durable_index <= last_index"),
-        (log.last_term <= state.current_term, "no entry is of a term to come"),
-        ((state.leader is not None) is (state.role is Role.LEADER), "leader state exists only while leader"),
-        (
-            (state.candidate is not None) is (state.role in (Role.CANDIDATE, Role.PRE_CANDIDATE)),
-            "candidate state exists only while candidate",
-        ),
-        (
-            state.role not in (Role.CANDIDATE, Role.LEADER) or state.voted_for == state.server_id,
-            "a candidate or leader voted for itself",
-        ),
-    ]
-    if state.leader is not None:
-        for progress in state.leader.peers.values():
-            claims.append((progress.match_index < progress.next_index, "match_index < next_index"))
-            claims.append((progress.match_index <= log.last_index, "match_index <= last_index"))
-    return claims
+def _broken_by_state(state: RaftState) -> str | None:
+    log, role, leader = state.log, state.role, state.leader
+    last_index, commit_index = log.last_index, state.commit_index
+    if not log.base_index <= commit_index <= last_index:
+        return "base_index <= commit_index <= last_index"
+    if not state.last_applied <= state.handed_to_apply <= commit_index:
+        return "last_applied <= handed <= commit_index"
+    if log.durable_index > last_index:
+        return "durable_index <= last_index"
+    if log.last_term > state.current_term:
+        return "no entry is of a term to come"
+    if (leader is not None) is not (role is Role.LEADER):
+        return "leader state exists only while leader"
+    if (state.candidate is not None) is not (role in (Role.CANDIDATE, Role.PRE_CANDIDATE)):
+        return "candidate state exists only while candidate"
+    if role in (Role.CANDIDATE, Role.LEADER) and state.voted_for != state.server_id:
+        return "a candidate or leader voted for itself"
+    if leader is not None:
+        for progress in leader.peers.values():
+            if progress.match_index >= progress.next_index:
+                return "match_index < next_index"
+            if progress.match_index > last_index:
+                return "match_index <= last_index"
+    return None
 
 
-def _step_claims(state: RaftState, before: Moment) -> list[tuple[bool, str]]:
+def _broken_by_step(state: RaftState, before: Moment) -> str | None:
     same_term = state.current_term == before.current_term
     stayed_leader = same_term and state.role is Role.LEADER and before.role is Role.LEADER
-    claims = [
-        (state.current_term >= before.current_term, "current_term never falls"),
-        (
-            not same_term or before.voted_for is None or state.voted_for == before.voted_for,
-            "a vote is never changed within its term",
-        ),
-        (state.commit_index >= before.commit_index, "commit_index never falls"),
-        (state.last_applied >= before.last_applied, "last_applied never falls"),
-        (not stayed_leader or state.log.last_index >= before.last_index, "a leader only appends to its log"),
-        (
-            not (same_term and before.role is Role.LEADER and state.role is Role.CANDIDATE),
-            "a leader does not campaign",
-        ),
-    ]
+    if state.current_term < before.current_term:
+        return "current_term never falls"
+    if same_term and before.voted_for is not None and state.voted_for != before.voted_for:
+        return "a vote is never changed within its term"
+    if state.commit_index < before.commit_index:
+        return "commit_index never falls"
+    if state.last_applied < before.last_applied:
+        return "last_applied never falls"
+    if stayed_leader and state.log.last_index < before.last_index:
+        return "a leader only appends to its log"
+    if same_term and before.role is Role.LEADER and state.role is Role.CANDIDATE:
+        return "a leader does not campaign"
     if stayed_leader and state.leader is not None:
         for peer, match_index in before.match_index:
             progress = state.leader.peers.get(peer)
-            fell = progress is not None and progress.match_index < match_index
-            claims.append((not fell or peer in state.lost_data, "match_index never falls, unless data were lost"))
-    return claims
+            if progress is not None and progress.match_index < match_index and peer not in state.lost_data:
+                return "match_index never falls, unless data were lost"
+    return None

@@ -138,10 +138,11 @@ class Link:
 
     def transmit(self, size: int) -> float:
         """Take the link for so many bytes; gives when the last of them is through."""
-        now = self._scheduler.now
-        if self._free_at > now:
+        start = self._scheduler.now
+        if self._free_at > start:
             self.strikes.hit("link.queued")
-        self._free_at = max(self._free_at, now) + size / min(self.narrowings, default=_BYTES_PER_S)
+            start = self._free_at
+        self._free_at = start + size / (min(self.narrowings) if self.narrowings else _BYTES_PER_S)
         return self._free_at
 
     def pieces(self, data: bytes) -> list[bytes]:

@@ -82,6 +82,56 @@ async def test_grow_shrink_and_replace(tmp_path: Path) -> None:
                     server.kill()
 
 
+async def test_every_member_is_replaced_under_load(tmp_path: Path) -> None:
+    """One by one: learner, vote, removal of an old member, the leader among them; writes go on, and none is lost."""
+    rng = random.Random(8)
+    # Short logs, so that each newcomer begins with a snapshot.
+    flags = ("--snapshot-count", "100", "--experimental-snapshot-catchup-entries", "20")
+    async with ProcessCluster(tmp_path, 3, *flags) as cluster, Workload(cluster, rng, writers=4) as workload:
+        operator = Operator(cluster)
+        old = list(cluster.servers)
+        every = list(old)
+        try:
+            await workload.progress(300, "at first")
+            for number in range(3):
+                newcomer = await operator.add(f"n{number + 1}", "--learner")
+                every.append(newcomer)
+                assert (await operator.members())[newcomer.name]["learner"]
+                await workload.progress(20, f"while {newcomer.name} learns")
+                await operator.promote(newcomer.name)
+                cluster.servers.append(newcomer)
+                await workload.progress(20, f"with {newcomer.name}")
+                leaves = await cluster.leader()
+                if leaves not in old:
+                    leaves = next(server for server in cluster.servers if server in old)
+                await operator.remove(leaves, asked=newcomer)
+                await until(lambda leaves=leaves: not leaves.running, f"{leaves.name} ends")
+                assert leaves.process.returncode == 0
+                await workload.progress(50, f"without {leaves.name}")
+            assert set(await operator.members()) == {"n1", "n2", "n3"} == {server.name for server in cluster.servers}
+            assert sum(server.said("became leader") > 0 for server in old), "a leader was among the removed"
+            assert all(server.said("restored snapshot") for server in cluster.servers)
+            await workload.stop()
+            await workload.verify()
+            print(f"{len(workload.acknowledged)} acknowledged, {workload.failures} failed")
+
+            # None of the old ones can come back, and the new ones need none of them.
+            term = (await cluster.status(cluster.servers[0])).raftTerm
+            for server in old:
+                cluster.start(server)
+                await until(lambda server=server: not server.running, f"{server.name} refuses to start")
+            for server in cluster.servers:
+                server.kill()
+            for server in cluster.servers:
+                cluster.start(server)
+            await workload.verify()
+            assert (await cluster.status(cluster.servers[0])).raftTerm > term
+        finally:
+            for server in every:
+                if server.running:
+                    server.kill()
+
+
 async def _leads(cluster: ProcessCluster, server: ServerProcess) -> bool:
     status = await cluster.status(server)
     return not isinstance(status, Failure) and status.leader == status.header.member_id

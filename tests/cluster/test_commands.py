@@ -16,6 +16,8 @@ from tests.support.ports import free_ports
 from tests.support.process_cluster import until
 
 from oarlock.etcd.proto.rpc_pb2 import PutRequest, RangeRequest
+from oarlock.trace.loaded import load
+from oarlock.trace.schema import Kind
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -121,6 +123,18 @@ async def test_up_leaves_no_orphans(tmp_path: Path) -> None:
         up.process.communicate()
     pid = ready["servers"][0]["pid"]
     await until(lambda: not alive(pid), "the server has ended")
+
+
+async def test_up_records_every_server(tmp_path: Path) -> None:
+    """`--trace` names a directory, and each server gets a file there."""
+    up = Up(tmp_path / "data", "--port", str(free_base()), "--servers", "1", "--trace", str(tmp_path / "traces"))
+    try:
+        await up.event("ready")
+    finally:
+        up.end()
+    recorded = load(tmp_path / "traces" / "s1.jsonl")
+    assert list(recorded.header.nodes.values()) == ["s1"]
+    assert recorded.events[0].k is Kind.RESTART
 
 
 def serve(*arguments: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:

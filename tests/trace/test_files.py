@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from errno import ENOSPC
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from oarlock.trace.reader import TraceError, TraceReader, open_trace, parts_of, 
 from oarlock.trace.recorder import Recorder
 from oarlock.trace.schema import Event, Header, Kind, encode
 from oarlock.trace.state import Replay, StateMismatch
-from oarlock.trace.writer import TraceWriter
+from oarlock.trace.writer import TraceWriter, stream_sink
 
 
 def at_once(call: Callable[[], None]) -> None:
@@ -113,6 +114,40 @@ def test_failed_disk_ends_the_trace_alone(tmp_path: Path) -> None:
     assert isinstance(writer.failure, FileNotFoundError)
     assert not writer(Event("n1.1.2", 0, 2, Kind.CRASH))
     writer.close()
+
+
+def test_trace_leaves_space_to_others(tmp_path: Path) -> None:
+    """On a disk that is nearly full the trace ends, is whole up to there, and whoever wants to know is told once."""
+    told: list[OSError] = []
+    writer = TraceWriter(tmp_path / "run.jsonl", HEADER, at_once, min_free_bytes=1 << 62)
+    writer.on_failed = told.append
+    writer.open()
+    event = Event("n1.1.1", 0, 1, Kind.CRASH)
+    assert writer(event)
+    writer.flush()
+    assert not writer(event)
+    writer.close()
+    assert [error.errno for error in told] == [ENOSPC]
+    assert len(load(tmp_path / "run.jsonl")) == 0
+
+
+def test_file_is_begun_before_it_is_needed(tmp_path: Path) -> None:
+    """`open` shows what is wrong with a path."""
+    with pytest.raises(FileNotFoundError):
+        TraceWriter(tmp_path / "missing" / "run.jsonl", HEADER, at_once).open()
+    writer = TraceWriter(tmp_path / "run.jsonl", HEADER, at_once)
+    writer.open()
+    assert load(tmp_path / "run.jsonl").header == HEADER
+    writer.close()
+
+
+def test_stream_takes_events_at_once() -> None:
+    """Where nothing else waits, a trace goes straight to a stream."""
+    out = io.BytesIO()
+    sink = stream_sink(out, HEADER)
+    event = Event("n1.1.1", 0, 1, Kind.CRASH)
+    assert sink(event)
+    assert _read(out.getvalue()) == [event]
 
 
 def test_writers_limits_are_checked(tmp_path: Path) -> None:

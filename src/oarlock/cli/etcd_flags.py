@@ -148,6 +148,7 @@ _REFUSED: Final = (
 )
 
 OWN: Final = (
+    Flag("trace", "", "record all that Raft does here to this file, as raft-trace/1"),
     Flag("lease-reads", False, "a leader reads without asking, while clocks drift by less than 10 %", Kind.SWITCH),
 )
 """Flags that etcd does not have."""

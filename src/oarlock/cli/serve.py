@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from oarlock.cli.flags import FlagError
 from oarlock.cli.joining import JoinError, Place, description_of, find_place
 from oarlock.cli.local_cluster import STOP_WITH_PARENT
 from oarlock.cli.settings import ServeSettings, TlsFiles, read_settings
+from oarlock.cli.tracing import LiveTrace
 from oarlock.etcd.port import server_tls_context
 from oarlock.etcd.server import EtcdServer, ServerConfig, open_machine
 from oarlock.etcd.services.calls import Limits
@@ -87,6 +89,7 @@ async def _serve(settings: ServeSettings, *, stop_on_eof: bool) -> int:
         loop.add_signal_handler(number, _on_signal, number, stop)
     if stop_on_eof:
         loop.add_reader(sys.stdin.fileno(), _on_input, loop, stop)
+    trace: LiveTrace | None = None
     try:
         place = await find_place(settings, _peer_tls(settings.peer_tls))
         logger.info(
@@ -97,16 +100,22 @@ async def _serve(settings: ServeSettings, *, stop_on_eof: bool) -> int:
             place.cluster_id,
             settings.data_dir,
         )
-        server = make_server(settings, place, loop, on_removed=stop.set)
+        if settings.trace:
+            trace = await loop.run_in_executor(None, LiveTrace, settings, place, loop)
+        server = make_server(settings, place, loop, on_removed=stop.set, trace=trace)
         await server.start()
     except (JoinError, NodeError, StorageError, MvccError, TlsError, OSError, ValueError) as error:
         logger.critical("cannot start: %s", describe(error))
+        if trace is not None:
+            await trace.close()
         return FAILURE
     gc.collect()
     gc.freeze()  # what was recovered lives on: the collector need not look at it again
     logger.info("listening for clients on %s", ", ".join(url.bind_url for url in settings.listen_client))
     await stop.wait()
     await server.stop()
+    if trace is not None:
+        await trace.close()
     logger.info("stopped")
     return 0
 
@@ -129,14 +138,20 @@ def _on_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         stop.set()
 
 
-def _end_at_once(_: BaseException) -> None:
+def _end_at_once(trace: LiveTrace | None, _: BaseException) -> None:
     """The node cannot go on and has said why; whatever this process still did could only claim too much."""
+    if trace is not None:
+        trace.end_at_once()
     logging.shutdown()
     os._exit(FAILURE)
 
 
 def make_server(
-    settings: ServeSettings, place: Place, loop: asyncio.AbstractEventLoop, on_removed: Callable[[], None]
+    settings: ServeSettings,
+    place: Place,
+    loop: asyncio.AbstractEventLoop,
+    on_removed: Callable[[], None],
+    trace: LiveTrace | None = None,
 ) -> EtcdServer:
     """Put the server together; nothing runs yet.
 
@@ -145,6 +160,7 @@ def make_server(
         place: Who the server is.
         loop: The running loop.
         on_removed: Called when the server was removed from the cluster and has to stop.
+        trace: Where to record it.
 
     Raises:
         TlsError, OSError: A certificate, key or CA cannot be used.
@@ -177,8 +193,9 @@ def make_server(
         listen=[url.bind_address for url in settings.listen_peer],
         # Above that of every earlier boot even where the data directory was lost; the node raises it where it is not.
         boot_epoch=time.time_ns() // 1_000_000,
-        on_fatal=_end_at_once,
+        on_fatal=partial(_end_at_once, trace),
         on_removed=on_removed,
+        open_trace=trace.begin if trace is not None else None,
     )
     config = ServerConfig(
         name=settings.name,

@@ -68,6 +68,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     log_outputs: tuple[str, ...]
     log_format: str
+    trace: str
+    """Where to record what this server does; empty: nowhere."""
     warnings: tuple[str, ...]
     """To be logged, once the log is set up."""
 
@@ -138,6 +140,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         log_level=_log_level(flags),
         log_outputs=_log_outputs(flags),
         log_format=_log_format(flags),
+        trace=_trace(flags),
         warnings=tuple(warnings),
     )
 
@@ -260,3 +263,12 @@ def _log_format(flags: ParsedFlags) -> str:
     if log_format not in ("auto", "console", "json"):
         raise FlagError(f"--log-format must be auto, console or json, not {log_format!r}")
     return log_format
+
+
+def _trace(flags: ParsedFlags) -> str:
+    path = flags.text("trace")
+    if path and Path(path).is_dir():
+        raise FlagError(f"--trace names a file, but {path} is a directory")
+    if path and not Path(path).parent.is_dir():
+        raise FlagError(f"--trace: there is no directory {Path(path).parent}")
+    return path

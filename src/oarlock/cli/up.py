@@ -52,13 +52,15 @@ def up(arguments: Sequence[str]) -> int:
         cluster = plan(data_dir, options.servers, options.port)
         check_ports(cluster, data_dir)
         remember(data_dir, cluster)
+        if options.trace is not None:
+            options.trace.mkdir(parents=True, exist_ok=True)
     except FlagError as error:
         print(f"oarlock up: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"oarlock up: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    return asyncio.run(_Cluster(cluster, data_dir, json_lines=options.json, verbose=options.verbose).run())
+    return asyncio.run(_Cluster(cluster, data_dir, options).run())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port", type=int, metavar="P", help="the first server's port; the others follow at +10, +20 (default: 2379)"
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="DIR", help="record what each server does to a file there, as raft-trace/1"
     )
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     parser.add_argument("--verbose", action="store_true", help="show the servers' whole logs")
@@ -94,11 +99,12 @@ class _Server:
 class _Cluster:
     """All of them."""
 
-    def __init__(self, cluster: LocalCluster, data_dir: Path, *, json_lines: bool, verbose: bool) -> None:
+    def __init__(self, cluster: LocalCluster, data_dir: Path, options: argparse.Namespace) -> None:
         self._cluster = cluster
         self._data_dir = data_dir
-        self._json = json_lines
-        self._verbose = verbose
+        self._trace_dir: Path | None = options.trace
+        self._json: bool = options.json
+        self._verbose: bool = options.verbose
         self._servers: list[_Server] = []
         self._stop = asyncio.Event()
         self._started = False
@@ -168,7 +174,7 @@ class _Cluster:
         server.leads = False
         server.last_error = ""
         server.process = await asyncio.create_subprocess_exec(
-            *command(self._cluster, server.plan, self._data_dir, []),
+            *command(self._cluster, server.plan, self._data_dir, self._trace_flags(server)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -181,6 +187,9 @@ class _Cluster:
             self._tell(server, "started", f"started again, pid {server.process.pid}", "dim", pid=server.process.pid)
         await self._follow_log(server, server.process)
         return await server.process.wait()
+
+    def _trace_flags(self, server: _Server) -> list[str]:
+        return [] if self._trace_dir is None else ["--trace", str(self._trace_dir / f"{server.plan.name}.jsonl")]
 
     def _give_up(self, server: _Server, status: int) -> None:
         """It cannot even start: the others would be of little use."""

@@ -148,25 +148,8 @@ class Node:
 
     def _assemble(self, opened: OpenedStorage, applied_index: Index, executors: Executors) -> None:
         loop, config = self._loop, self.config
-        recovered = opened.recovered
         trace = self._open_trace(opened.boot_epoch) if self._open_trace is not None else None
-        raft = Raft(
-            config.raft(),
-            rng=self._rng,
-            now=loop.time(),
-            hard_state=recovered.hard_state,
-            log=Log(recovered.base, recovered.entries),
-            applied_index=applied_index,
-            is_new=opened.is_new,
-            tracer=self._tracer if trace is None else trace.rule_acted,
-            check_invariants=self._check_invariants,
-        )
-        if trace is not None:
-            trace.next_tracer = self._tracer
-            attach(trace, raft)
-        newest = opened.snapshots.latest()
-        if newest is not None and newest.metadata.last_included_index <= applied_index:
-            raft.snapshot_taken(newest.metadata)
+        raft = self._make_raft(opened, applied_index, trace)
         kick = Kick(loop)
         self._proposals = Proposals(loop, config, opened.boot_epoch, self.counters, kick.set)
         self._reads = ReadBarriers(loop, config, self._rng, self.counters, kick.set)
@@ -210,6 +193,27 @@ class Node:
         )
         self._owner.connect(sender, self._writer, self._applier, self._snapshots, self._peers)
         self._snapshots.connect(self._owner, self._applier, self.transport, trace)
+
+    def _make_raft(self, opened: OpenedStorage, applied_index: Index, trace: Recorder | None) -> Raft:
+        recovered = opened.recovered
+        raft = Raft(
+            self.config.raft(),
+            rng=self._rng,
+            now=self._loop.time(),
+            hard_state=recovered.hard_state,
+            log=Log(recovered.base, recovered.entries),
+            applied_index=applied_index,
+            is_new=opened.is_new,
+            tracer=self._tracer if trace is None else trace.rule_acted,
+            check_invariants=self._check_invariants,
+        )
+        if trace is not None:
+            trace.next_tracer = self._tracer
+            attach(trace, raft)
+        newest = opened.snapshots.latest()
+        if newest is not None and newest.metadata.last_included_index <= applied_index:
+            raft.snapshot_taken(newest.metadata)
+        return raft
 
     def _make_sender(self, trace: Recorder | None) -> Sender:
         if trace is None:

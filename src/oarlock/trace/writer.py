@@ -4,7 +4,9 @@ Events are encoded at once, gathered, and handed to a thread in large pieces. Wh
 and the trace says so. A full file is closed under a number, and the next begins with a whole state of its own.
 """
 
+import shutil
 from collections.abc import Callable
+from errno import ENOSPC
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
@@ -45,8 +47,9 @@ class TraceWriter:
         max_buffer_bytes: int = 16 << 20,
         rotate_bytes: int = 256 << 20,
         keep_files: int = 8,
+        min_free_bytes: int = 256 << 20,
     ) -> None:
-        """Open nothing yet: the first piece to be written does.
+        """Open nothing yet: `open` does, or the first piece to be written.
 
         Args:
             path: Where; a trace that lies there already is kept, under a number.
@@ -57,6 +60,7 @@ class TraceWriter:
             max_buffer_bytes: With so much waiting for a slow disk, events are lost.
             rotate_bytes: The size at which a file is full.
             keep_files: So many full files are kept; older ones are deleted.
+            min_free_bytes: With less space left the trace ends, as others need it more.
 
         Raises:
             ValueError: A limit is not positive, or the buffer smaller than what is written at once.
@@ -71,10 +75,13 @@ class TraceWriter:
         self._max_buffer_bytes = max_buffer_bytes
         self._rotate_bytes = rotate_bytes
         self._keep_files = keep_files
+        self._min_free_bytes = min_free_bytes
         self.on_rotated: Callable[[], None] = lambda: None
         """Called when a new file begins: the recorder's `keyframe`."""
         self.failure: OSError | None = None
         """Why no more is written, if so."""
+        self.on_failed: Callable[[OSError], None] = lambda _: None
+        """Told of that, once, in the thread that wrote."""
         self.lost = 0
         """Events for which there was no room."""
         self._buffer: list[bytes | None] = []
@@ -117,10 +124,19 @@ class TraceWriter:
                 self._write(pieces)
             except OSError as error:
                 self.failure = error
+                self.on_failed(error)
             finally:
                 self._busy = False
 
         self._submit(write)
+
+    def open(self) -> None:
+        """Begin the file, so that what is wrong with it shows before anything depends on it; blocking.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._begin_file()
 
     def close(self) -> None:
         """Write what is left and close; blocking, and only once nothing that was submitted still runs.
@@ -152,6 +168,9 @@ class TraceWriter:
         if self._file is None:
             self._begin_file()
         assert self._file is not None  # noqa: S101 - just opened
+        free = shutil.disk_usage(self._path.parent).free
+        if free < self._min_free_bytes:
+            raise OSError(ENOSPC, f"{free >> 20} MB are free, less than are left to others", str(self._path))
         self._file.write(b"".join(piece for piece in pieces if piece is not None))
         self._file.flush()
 
@@ -162,6 +181,7 @@ class TraceWriter:
                 self._set_aside()
         self._file = self._path.open("xb")
         self._file.write(encode(msgspec.structs.replace(self._header, part=self._part)))
+        self._file.flush()
 
     def _end_file(self) -> None:
         if self._file is not None:

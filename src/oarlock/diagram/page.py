@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from oarlock.diagram.texts import rule_texts, words
-from oarlock.trace.flows import INDUCTIVE, MESSAGES, PER_SERVER
+from oarlock.trace.flows import CLAIMLESS, INDUCTIVE, MESSAGES, PER_SERVER, SUPERSEDED
 from oarlock.trace.schema import Event, Header, encode
 
 _FILES: Final = files("oarlock.diagram") / "page"
@@ -34,6 +34,8 @@ def _texts(title: str) -> dict[str, Any]:
         "rules": rule_texts(),
         "messages": {kind: {"fields": flow.fields, "rules": flow.rules} for kind, flow in MESSAGES.items()},
         "inductive": INDUCTIVE,
+        "superseded": SUPERSEDED,
+        "claimless": sorted(CLAIMLESS),
         "perServer": sorted(PER_SERVER),
         "words": words(),
     }

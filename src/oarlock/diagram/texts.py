@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from oarlock.diagram.sentences import CAUSES
+from oarlock.diagram.telling import TELLINGS
 from oarlock.raft.rules import RULES
 from oarlock.trace.flows import FLOWS
 
@@ -31,20 +33,13 @@ def rule_texts() -> dict[str, dict[str, Any]]:
             "reads": FLOWS[rule.id].reads if rule.id in FLOWS else (),
             "writes": FLOWS[rule.id].writes if rule.id in FLOWS else (),
             "box": box_of(rule.id),
-            "says": rule.sentence,
+            "says": TELLINGS[rule.id].says if rule.id in TELLINGS else "",
+            "reason": TELLINGS[rule.id].reason if rule.id in TELLINGS else "",
         }
         for rule in RULES.values()
     }
 
 
 def words() -> dict[str, dict[str, str]]:
-    """Words for kinds of events, causes of drops, roles."""
-    return {
-        "cause": {
-            "lost": "lost on the way",
-            "partition": "stopped by a partition",
-            "dst_down": "sent to a server that was down",
-            "queue": "dropped from a full queue",
-            "stale_epoch": "meant for an earlier life of its receiver",
-        },
-    }
+    """Words for causes of drops."""
+    return {"cause": CAUSES}

@@ -1,7 +1,10 @@
 /** The page as a whole: loads the run, sets up the views, and ties them to one cursor. */
 
+import { listenToKeys } from "oarlock/keys.js";
+import { keepLink } from "oarlock/link.js";
 import { readRun, unpack } from "oarlock/load.js";
 import { Store } from "oarlock/store.js";
+import { setUpToolbar } from "oarlock/toolbar.js";
 import { VIEWS } from "oarlock/views.js";
 
 /** Begin. */
@@ -40,6 +43,15 @@ function setUp(store, extras) {
   const facts = /** @type {HTMLElement} */ (document.getElementById("facts"));
   facts.textContent = `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} servers, ${run.length.toLocaleString("en")} events`;
   if (run.truncated) say(`Only the first ${run.length} events are shown; ${run.truncated} more are in the trace.`);
+  // Before the views, so that they know whether they are seen.
+  store.subscribe((shared) => {
+    for (const { id, where } of VIEWS) {
+      if (where !== "side") continue;
+      const isShown = id === shared.view;
+      document.getElementById(`tab-${id}`)?.setAttribute("aria-selected", String(isShown));
+      /** @type {HTMLElement} */ (document.getElementById(`panel-${id}`)).hidden = !isShown;
+    }
+  });
   const tabs = /** @type {HTMLElement} */ (document.getElementById("tabs"));
   const panels = /** @type {HTMLElement} */ (document.getElementById("panels"));
   for (const { id, name, make, where } of VIEWS) {
@@ -61,13 +73,8 @@ function setUp(store, extras) {
     tabs.append(tab);
     make(panel, store, extras);
   }
-  store.subscribe((shared) => {
-    for (const { id, where } of VIEWS) {
-      if (where !== "side") continue;
-      const isShown = id === shared.view;
-      document.getElementById(`tab-${id}`)?.setAttribute("aria-selected", String(isShown));
-      /** @type {HTMLElement} */ (document.getElementById(`panel-${id}`)).hidden = !isShown;
-    }
-  });
+  setUpToolbar(store, extras);
+  listenToKeys(store);
   store.set({ view: VIEWS.find((each) => each.where === "side")?.id ?? "" });
+  keepLink(store);
 }

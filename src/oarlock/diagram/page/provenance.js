@@ -6,7 +6,8 @@ import { sentId } from "oarlock/run.js";
 /** @typedef {{event: TraceEvent, rules: string[], because: Because[], depth: number}} Step */
 /** @typedef {{server: string, variable: string, id: string, sentence: string}} Collapsed */
 /** @typedef {{steps: Step[], collapsed: Collapsed[], unresolved: Because[], truncated: boolean}} Explanation */
-/** @typedef {{variable?: string, fields?: string[], rules?: string[], peer?: string}} Want */
+/** @typedef {{variable?: string, fields?: string[], rules?: string[], peer?: string, entry?: number}} Want
+ * `entry` is the index of the one asked about; 0 for all. */
 
 /** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {string} id @param {string} variable
  * @returns {Explanation} */
@@ -30,15 +31,17 @@ class Search {
     this.done = new Set();
     /** @type {{id: string, want: Want, depth: number}[]} */
     this.queue = [];
+    this.term = 0;
   }
 
   /** Follow reasons breadth-first. @param {string} id @param {string} variable @returns {Explanation} */
   answer(id, variable) {
+    this.term = this.#termAt(this.run.position(id));
     this.queue.push({ id: sentId(id), want: { variable }, depth: 0 });
     let truncated = false;
     for (let at = 0; at < this.queue.length; at++) {
       const { id: next, want, depth } = this.queue[at];
-      const key = JSON.stringify([next, want.variable ?? "", want.fields ?? [], want.rules ?? [], want.peer ?? ""]);
+      const key = JSON.stringify([next, want.variable ?? "", want.fields ?? [], want.rules ?? [], want.peer ?? "", want.entry ?? 0]);
       if (this.done.has(key)) continue;
       this.done.add(key);
       const event = this.run.find(next);
@@ -63,10 +66,11 @@ class Search {
     if (id === step.event.id) return;
     if (!step.because.some((each) => each.variable === variable && each.id === id)) step.because.push({ variable, id });
     const head = headOf(variable);
-    if (head in this.extras.inductive) {
+    const sentence = this.extras.inductive[head] || (step.depth ? this.#superseded(head, id) : "");
+    if (sentence) {
       const server = laneOf(step.event.id);
       const key = `${server} ${head}`;
-      if (!this.collapsed.has(key)) this.collapsed.set(key, { server, variable, id, sentence: this.extras.inductive[head] });
+      if (!this.collapsed.has(key)) this.collapsed.set(key, { server, variable, id, sentence });
       return;
     }
     if (!this.run.find(id)) {
@@ -76,6 +80,22 @@ class Search {
     this.queue.push({ id: sentId(id), want, depth: step.depth + 1 });
   }
 
+  /** The term in which an event's server was after it. @param {number} position */
+  #termAt(position) {
+    const lane = this.run.lane.data[position];
+    for (let at = position; at >= 0; at = this.run.alongLane(lane, at, -1)) {
+      const term = termWritten(this.run.events[at]);
+      if (term >= 0) return term;
+    }
+    return 0;
+  }
+
+  /** Why a read of what was before needs no explanation here; empty if it does. @param {string} head @param {string} id */
+  #superseded(head, id) {
+    if (head === "term" && termWritten(this.run.find(id)) >= this.term) return "";
+    return this.extras.superseded[head] ?? "";
+  }
+
   /** What the fields asked about were copied from, what decided the message, what had to be durable.
    * @param {Step} step @param {Want} want */
   #ofMessage(step, want) {
@@ -83,10 +103,14 @@ class Search {
     const flow = this.extras.messages[event.x?.type ?? ""];
     const fields = want.fields?.length ? want.fields : Object.keys(flow?.fields ?? {});
     const heads = new Set(fields.flatMap((field) => (flow?.fields[field] ?? []).map(headOf)));
-    for (const [variable, writer] of Object.entries(event.rd ?? {})) {
-      if (variable === "disk" || heads.has(headOf(variable))) this.#follow(step, variable, writer, { variable });
+    if (!this.extras.claimless.includes(event.x?.type)) heads.add("disk");
+    const reads = Object.entries(event.rd ?? {});
+    const entry = entryOf(reads.map(([variable]) => variable), want.entry ?? 0);
+    for (const [variable, writer] of reads) {
+      const isBesides = variable.startsWith("log.") && variable !== entry;
+      if (heads.has(headOf(variable)) && !isBesides) this.#follow(step, variable, writer, { variable });
     }
-    if (event.by) this.#follow(step, "decided", event.by, { rules: flow?.rules ?? [], peer: event.to });
+    if (event.by) this.#follow(step, "decided", event.by, { rules: flow?.rules ?? [], peer: event.to, entry: want.entry });
   }
 
   /** @param {Step} step @param {Want} want */
@@ -105,12 +129,17 @@ class Search {
           continue;
         }
         for (const variable of named(read, event.g?.[at] ?? [], event.rd ?? {})) {
+          if (want.entry && variable.startsWith("log.")) continue; // the message itself says whose entries it took
           this.#follow(step, variable, /** @type {Record<string, string>} */ (event.rd)[variable], { variable });
         }
       }
     }
-    if (fields.size && event.m) this.#follow(step, "message", event.m, { fields: [...fields] });
-    if (event.k === "advance" && event.rd?.disk) this.#follow(step, "disk", event.rd.disk, {});
+    const asked = headOf(want.variable ?? "") === "log" ? Number((want.variable ?? "").slice(4)) : 0;
+    if (fields.size && event.m) this.#follow(step, "message", event.m, { fields: [...fields], entry: asked });
+    for (const variable of ["disk", "forward"]) {
+      const writer = event.rd?.[variable];
+      if (writer && (event.k === "advance" || event.k === "client")) this.#follow(step, variable, writer, {});
+    }
   }
 
   /** An event without a rule that matters: all it read may matter. @param {Step} step @param {Want} want */
@@ -146,6 +175,20 @@ class Search {
     const first = this.extras.rules[event.r?.[at] ?? ""]?.operands[0];
     return ["peer", "source", "to"].includes(first) && operands[0] !== peer;
   }
+}
+
+/** The term that an event left behind; -1 if it did not touch it. @param {TraceEvent | undefined} event */
+function termWritten(event) {
+  if (event?.s) return event.s.term ?? 0;
+  return event?.w?.term ? event.w.term[1] : -1;
+}
+
+/** Which of the runs of entries that a message carried holds the one asked about; the last if none is.
+ * @param {string[]} variables @param {number} index */
+function entryOf(variables, index) {
+  const firsts = variables.filter((each) => each.startsWith("log.")).map((each) => Number(each.slice(4))).sort((a, b) => a - b);
+  const held = firsts.filter((first) => !index || first <= index);
+  return held.length ? `log.${held[held.length - 1]}` : "";
 }
 
 /** The part of a variable before its dot. @param {string} variable */

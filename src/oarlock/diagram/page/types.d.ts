@@ -85,6 +85,7 @@ interface TraceHeader {
   clock?: string;
   features?: string[];
   payloads?: string;
+  schedule?: Record<string, any>;
 }
 
 /** What Python knows of a rule: `raft/rules.py`, `trace/flows.py` and the texts of `diagram/`. */
@@ -98,6 +99,8 @@ interface RuleText {
   box: string;
   /** The event told as a sentence, with operands in braces. */
   says: string;
+  /** What would go wrong without it. */
+  reason: string;
 }
 
 /** Embedded beside the trace: texts, and what was computed of this run. */
@@ -106,6 +109,8 @@ interface Extras {
   rules: Record<string, RuleText>;
   messages: Record<string, { fields: Record<string, string[]>; rules: string[] }>;
   inductive: Record<string, string>;
+  superseded: Record<string, string>;
+  claimless: string[];
   perServer: string[];
   /** Words for kinds of events, causes of drops, roles. */
   words: Record<string, Record<string, string>>;

@@ -5,6 +5,7 @@ import { LogMatrix } from "oarlock/matrix.js";
 import { SpaceTime } from "oarlock/spacetime.js";
 import { EventTable } from "oarlock/table.js";
 import { TermTape } from "oarlock/tape.js";
+import { WhyView } from "oarlock/whyview.js";
 
 /** @typedef {{id: string, name: string, where: "scene" | "tape" | "side",
  * make: (element: HTMLElement, store: import("oarlock/store.js").Store, extras: Extras) => unknown}} View */
@@ -15,5 +16,6 @@ export const VIEWS = [
   { id: "tape", name: "Terms", where: "tape", make: (element, store) => new TermTape(element, store) },
   { id: "matrix", name: "Logs", where: "side", make: (element, store) => new LogMatrix(element, store) },
   { id: "card", name: "Figure 2", where: "side", make: (element, store, extras) => new Card(element, store, extras) },
+  { id: "why", name: "Why", where: "side", make: (element, store, extras) => new WhyView(element, store, extras) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
 ];

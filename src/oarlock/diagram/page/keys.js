@@ -1,0 +1,90 @@
+/** Everything by keyboard. */
+
+import { sentId } from "oarlock/run.js";
+import { linkOf } from "oarlock/link.js";
+import { go, showHelp } from "oarlock/toolbar.js";
+import { VIEWS } from "oarlock/views.js";
+
+/** @param {import("oarlock/store.js").Store} store */
+export function listenToKeys(store) {
+  const { run } = store;
+  const lane = () => run.lane.data[store.shared.cursor];
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
+  const keys = {
+    " ": () => store.set({ isPlaying: !store.shared.isPlaying }),
+    ArrowLeft: (event) => store.goTo(event.shiftKey ? run.alongLane(lane(), store.shared.cursor, -1) : store.shared.cursor - 1),
+    ArrowRight: (event) => store.goTo(event.shiftKey ? run.alongLane(lane(), store.shared.cursor, 1) : Math.min(run.length - 1, store.shared.cursor + 1)),
+    ArrowUp: () => otherLane(store, -1),
+    ArrowDown: () => otherLane(store, 1),
+    Home: () => store.goTo(0),
+    End: () => store.goTo(run.length - 1),
+    m: () => otherEnd(store),
+    e: () => go(store, run.elections, 1), E: () => go(store, run.elections, -1),
+    c: () => go(store, run.commits, 1), C: () => go(store, run.commits, -1),
+    v: () => go(store, run.violations, 1), V: () => go(store, run.violations, -1),
+    w: () => store.set({ why: run.events[store.shared.cursor]?.id ?? "", view: "why" }),
+    n: () => store.set({ view: "whynot" }),
+    ".": () => store.set({ showsHeartbeats: !store.shared.showsHeartbeats }),
+    "/": () => document.getElementById("query")?.focus(),
+    b: () => bookmark(store),
+    B: () => store.goTo(nextMark(store)),
+    y: () => void navigator.clipboard?.writeText(`${location.href.split("#")[0]}#${linkOf(store)}`),
+    "+": () => zoom(store, 0.5), "=": () => zoom(store, 0.5), "-": () => zoom(store, 2),
+    0: () => store.set({ window: [0, Math.max(1, run.length)] }),
+    "?": () => showHelp(),
+    Escape: () => store.set({ selected: -1, query: "", why: "" }),
+  };
+  VIEWS.filter((each) => each.where === "side").forEach((view, at) => (keys[String(at + 1)] = () => store.set({ view: view.id })));
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (target.matches("input, select, textarea")) {
+      if (event.key === "Escape") target.blur();
+      return;
+    }
+    if (target.matches("button, summary, a") && (event.key === " " || event.key === "Enter")) return;
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act(event);
+  });
+}
+
+/** The nearest event of the server beside. @param {import("oarlock/store.js").Store} store @param {number} direction */
+function otherLane(store, direction) {
+  const { run, shared } = store;
+  const order = run.lanes.map((_, at) => at).filter((at) => run.positions[at].length);
+  const next = order[order.indexOf(run.lane.data[shared.cursor]) + direction];
+  if (next === undefined) return;
+  const after = run.alongLane(next, shared.cursor, 1);
+  store.goTo(after >= 0 ? after : run.alongLane(next, shared.cursor, -1), { select: true });
+}
+
+/** From one end of a message to the other. @param {import("oarlock/store.js").Store} store */
+function otherEnd(store) {
+  const { run, shared } = store;
+  const event = run.events[shared.cursor];
+  if (!event) return;
+  if (event.k === "send") store.goTo(run.endsOf(event.id)[0] ?? -1, { select: true });
+  else if (event.m) store.goTo(run.position(sentId(event.m)), { select: true });
+}
+
+/** @param {import("oarlock/store.js").Store} store */
+function bookmark(store) {
+  const { cursor, marked } = store.shared;
+  store.set({ marked: marked.includes(cursor) ? marked.filter((each) => each !== cursor) : [...marked, cursor].sort((a, b) => a - b) });
+}
+
+/** @param {import("oarlock/store.js").Store} store */
+function nextMark(store) {
+  const { cursor, marked } = store.shared;
+  return marked.find((each) => each > cursor) ?? marked[0] ?? -1;
+}
+
+/** @param {import("oarlock/store.js").Store} store @param {number} factor */
+function zoom(store, factor) {
+  const [from, to] = store.shared.window;
+  const half = ((to - from) * factor) / 2;
+  const middle = store.shared.cursor >= from && store.shared.cursor <= to ? store.shared.cursor : (from + to) / 2;
+  store.set({ window: store.clampWindow(middle - half, middle + half) });
+}

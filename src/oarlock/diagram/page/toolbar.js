@@ -1,0 +1,96 @@
+/** The filter, the jumps, the axis and playing: everything here has a key too. */
+
+import { make } from "oarlock/dom.js";
+import { matchesOf } from "oarlock/query.js";
+import { sentence } from "oarlock/words.js";
+
+/** Events in a second while playing. */
+const PACE = 12;
+
+/** @param {import("oarlock/store.js").Store} store @param {Extras} extras */
+export function setUpToolbar(store, extras) {
+  const nav = /** @type {HTMLElement} */ (document.getElementById("jumps"));
+  const wrong = make("span", { role: "alert", class: "wrong" });
+  const input = /** @type {HTMLInputElement} */ (make("input", {
+    id: "query", type: "search", placeholder: "node:n2 rule:AE-2 term>=4 kind:drop idx:17", "aria-label": "Filter events", spellcheck: "false",
+    oninput: () => store.set({ query: input.value }),
+  }));
+  const axis = /** @type {HTMLSelectElement} */ (make("select", { "aria-label": "Axis", onchange: () => store.set({ axis: axis.value }) },
+    make("option", { value: "logical" }, "by event"), make("option", { value: "time" }, "by time"), make("option", { value: "gaps" }, "time, silences cut")));
+  const play = make("button", { title: "Play or pause (Space)", onclick: () => store.set({ isPlaying: !store.shared.isPlaying }) }, "▶");
+  nav.append(
+    input, wrong, axis,
+    make("button", { title: "Show or fold heartbeats (.)", onclick: () => store.set({ showsHeartbeats: !store.shared.showsHeartbeats }) }, "♥"),
+    jump("Election", "e", () => go(store, store.run.elections, 1)),
+    jump("Commit", "c", () => go(store, store.run.commits, 1)),
+    ...(store.run.violations.length ? [jump("Violation", "v", () => go(store, store.run.violations, 1))] : []),
+    play,
+    make("button", { title: "Keys (?)", onclick: () => showHelp() }, "?"),
+  );
+  store.subscribe((shared, changed) => {
+    if (changed.has("query") || (changed.has("run") && shared.query)) filter(store, input, wrong);
+    if (axis.value !== shared.axis) axis.value = shared.axis;
+    play.textContent = shared.isPlaying ? "❚❚" : "▶";
+    if (changed.has("isPlaying") && shared.isPlaying) step(store);
+    if (changed.has("cursor") && !shared.isPlaying) tell(store, extras);
+  });
+}
+
+/** @param {string} name @param {string} key @param {() => void} act */
+function jump(name, key, act) {
+  return make("button", { title: `Next ${name.toLowerCase()} (${key}; the one before: ${key.toUpperCase()})`, onclick: act }, name);
+}
+
+/** Go to the next of some events. @param {import("oarlock/store.js").Store} store
+ * @param {import("oarlock/run.js").Column<Int32Array>} column @param {number} direction */
+export function go(store, column, direction) {
+  const position = store.run.along(column, store.shared.cursor, direction);
+  if (position >= 0) store.goTo(position, { select: true });
+}
+
+/** @param {import("oarlock/store.js").Store} store @param {HTMLInputElement} input @param {HTMLElement} wrong */
+function filter(store, input, wrong) {
+  if (input.value !== store.shared.query) input.value = store.shared.query;
+  try {
+    store.set({ matches: matchesOf(store.run, store.shared.query) });
+    const count = store.shared.matches?.reduce((sum, each) => sum + each, 0);
+    wrong.textContent = count === undefined ? "" : `${count.toLocaleString("en")} events`;
+    wrong.classList.remove("bad");
+  } catch (error) {
+    wrong.textContent = error instanceof Error ? error.message : String(error);
+    wrong.classList.add("bad");
+  }
+}
+
+/** One step of playing, and the next after a while. @param {import("oarlock/store.js").Store} store */
+function step(store) {
+  if (!store.shared.isPlaying) return;
+  const next = store.shared.cursor + 1;
+  if (next >= store.run.length) return store.set({ isPlaying: false });
+  store.goTo(next);
+  setTimeout(() => step(store), 1000 / PACE);
+}
+
+/** The event at the cursor, for eyes and for screen readers. @param {import("oarlock/store.js").Store} store @param {Extras} extras */
+function tell(store, extras) {
+  const event = store.run.events[store.shared.cursor];
+  const foot = /** @type {HTMLElement} */ (document.getElementById("sentence"));
+  foot.textContent = event ? `${event.id} · ${sentence(extras, event, store.run.header.nodes ?? {})}` : "";
+}
+
+/** Keys, as a dialog. */
+export function showHelp() {
+  const rows = [
+    ["Space", "play, pause"], ["← →", "event before, after"], ["Shift ← →", "the same, on this server"], ["↑ ↓", "server left, right"],
+    ["m", "from a message's sending to its arrival, and back"], ["e c v", "next election, commit, violation; capitals: the one before"],
+    ["w", "why this event"], ["n", "why not"], [".", "heartbeats"], ["/", "filter"], ["b", "bookmark; B: next one"], ["y", "copy a link to this view"],
+    ["+ −", "zoom"], ["0", "whole run"], ["1–8", "views"], ["?", "this list"],
+  ];
+  const dialog = /** @type {HTMLDialogElement} */ (make("dialog", { "aria-label": "Keys" },
+    make("h2", {}, "Keys"),
+    make("table", {}, ...rows.map(([key, what]) => make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, key)), make("td", {}, what)))),
+    make("form", { method: "dialog" }, make("button", {}, "Close"))));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -19,6 +19,7 @@ commands:
   hunt     run simulations from many seeds, until one breaks a property
   shrink   reduce a failing simulation to what is needed
   check    judge a history of clients
+  draw     a run as a page: who sent what, what committed, and why
   zoo      known bugs, hunted until a check catches them
   version  print the version
 
@@ -69,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from oarlock.cli.check import check  # noqa: PLC0415
 
             return check(rest)
+        case "draw":
+            from oarlock.cli.draw import draw  # noqa: PLC0415
+
+            return draw(rest)
         case "zoo":
             from oarlock.cli.zoo import zoo  # noqa: PLC0415
 

@@ -9,7 +9,9 @@ const SLICE = 20_000;
 
 /** The text of a gzipped, base64-encoded file. @param {string} base64 */
 export async function unpack(base64) {
-  const bytes = Uint8Array.from(atob(base64.trim()), (each) => each.charCodeAt(0));
+  const packed = atob(base64.trim());
+  const bytes = new Uint8Array(packed.length);
+  for (let at = 0; at < packed.length; at++) bytes[at] = packed.charCodeAt(at);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return await new Response(stream).text();
 }

@@ -55,6 +55,9 @@ export function lowerBound(column, length, value) {
  * @typedef {{from: number, to: number, term: number, role: string, isDown: boolean}} Span
  * `from` and `to` are positions of events, `to` excluded; the last span is open (`to` is Infinity). */
 
+/** Positions in one bucket of the index of messages. */
+const BUCKET = 256;
+
 /** One message on its way. @typedef {{sent: number, end: number, outcome: string, type: string, from: number, to: number}} Message
  * `sent` and `end` are positions (-1 if not in the trace), `from` and `to` lanes;
  * `outcome` is "received", "dropped" or "unresolved" (nobody knows: it may have arrived where nothing was recorded). */
@@ -77,8 +80,10 @@ export class Run {
     this.positions = this.lanes.map(() => new Column(Int32Array));
     /** @type {Span[][]} */
     this.spans = this.lanes.map(() => []);
-    /** By their sending, ascending. @type {Message[]} */
+    /** @type {Message[]} */
     this.messages = [];
+    /** For each stretch of BUCKET positions the messages that are under way in it. @type {number[][]} */
+    this.buckets = [];
     /** How often each rule acted. @type {Map<string, number>} */
     this.ruleCounts = new Map();
     /** Positions of events at which a leader came to be, a server crashed, and so on, for jumps. */
@@ -165,7 +170,7 @@ export class Run {
     if (event.k === "send") {
       const to = this.#laneNumber(event.to ?? WORLD);
       this.messageById.set(event.id, this.messages.length);
-      this.messages.push({ sent: position, end: -1, outcome: "unresolved", type: event.x?.type ?? "", from: lane, to });
+      this.#addMessage({ sent: position, end: -1, outcome: "unresolved", type: event.x?.type ?? "", from: lane, to });
     } else if ((event.k === "recv" || event.k === "drop") && event.m) {
       this.#endMessage(event, position);
     }
@@ -179,17 +184,43 @@ export class Run {
     if (known === undefined) {
       const to = this.#laneNumber(event.to || event.id.slice(0, event.id.indexOf(".")));
       const from = this.#laneNumber(event.src || sent.slice(0, sent.indexOf(".")));
-      this.messages.push({ sent: -1, end: position, outcome, type: event.x?.type ?? "", from, to });
+      this.#addMessage({ sent: -1, end: position, outcome, type: event.x?.type ?? "", from, to });
       return;
     }
     const message = this.messages[known];
     if (message.end < 0) {
       message.end = position;
       message.outcome = outcome;
+      this.#index(known, message.sent + BUCKET - (message.sent % BUCKET), position);
     } else {
       // A copy: drawn as a message of its own from the same sending.
-      this.messages.push({ ...message, end: position, outcome });
+      this.#addMessage({ ...message, end: position, outcome });
     }
+  }
+
+  /** @param {Message} message */
+  #addMessage(message) {
+    const number = this.messages.length;
+    this.messages.push(message);
+    const begin = message.sent >= 0 ? message.sent : message.end;
+    this.#index(number, begin, Math.max(begin, message.end));
+  }
+
+  /** Note that a message is under way between two positions. @param {number} number @param {number} from @param {number} to */
+  #index(number, from, to) {
+    for (let bucket = Math.floor(from / BUCKET); bucket * BUCKET <= to; bucket++) {
+      while (this.buckets.length <= bucket) this.buckets.push([]);
+      this.buckets[bucket].push(number);
+    }
+  }
+
+  /** The messages that are under way somewhere between two positions. @param {number} first @param {number} last */
+  messagesBetween(first, last) {
+    const found = new Set();
+    for (let bucket = Math.floor(first / BUCKET); bucket * BUCKET <= last && bucket < this.buckets.length; bucket++) {
+      for (const number of this.buckets[bucket]) found.add(number);
+    }
+    return [...found].map((number) => this.messages[number]);
   }
 
   /** Where an event stands, by its id or that of a message; -1 if the trace does not hold it. @param {string} id */

@@ -101,7 +101,7 @@ export class SpaceTime {
   /** Everything singly. @param {import("oarlock/paint.js").Frame} frame */
   #paintAll(frame) {
     const { run } = this;
-    for (const message of this.#visibleMessages(frame)) {
+    for (const message of run.messagesBetween(frame.first, frame.last)) {
       const anchor = message.sent >= 0 ? message.sent : message.end;
       const isFolded = !frame.showsHeartbeats && frame.isFolded[anchor] && message.outcome !== "dropped";
       if (isFolded) continue;
@@ -115,18 +115,6 @@ export class SpaceTime {
       paintMark(frame, position);
     }
     frame.context.globalAlpha = 1;
-  }
-
-  /** Messages that are under way somewhere in the window. @param {import("oarlock/paint.js").Frame} frame */
-  *#visibleMessages(frame) {
-    const reach = 4000; // Nothing is under way longer than so many events, but what is unresolved.
-    for (const message of this.run.messages) {
-      const anchor = message.sent >= 0 ? message.sent : message.end;
-      if (anchor > frame.last) continue;
-      if (Math.max(message.end, anchor) < frame.first) continue;
-      if (anchor < frame.first - reach) continue;
-      yield message;
-    }
   }
 
   /** How many heartbeats are not drawn, where there is room to say so. @param {import("oarlock/paint.js").Frame} frame */

@@ -62,7 +62,7 @@ export class Store {
    * @param {number} position @param {{reveal?: boolean, select?: boolean}} options */
   goTo(position, { reveal = true, select = false } = {}) {
     if (position < 0 || !this.run.length) return;
-    const cursor = Math.min(position, this.run.length - 1);
+    const cursor = Math.min(Math.round(position), this.run.length - 1);
     /** @type {Partial<Shared>} */
     const changes = { cursor, follows: false };
     if (select) changes.selected = cursor;

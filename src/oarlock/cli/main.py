@@ -15,6 +15,7 @@ commands:
   serve    run one server; takes etcd's flags and ETCD_* variables
   status   ask servers how they are
   recover  go on with one server when the majority is lost for good
+  restore  make a data directory from a backup (etcdctl snapshot save)
   sim      run a simulated cluster from a seed, and judge it
   hunt     run simulations from many seeds, until one breaks a property
   shrink   reduce a failing simulation to what is needed
@@ -54,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from oarlock.cli.recover import recover  # noqa: PLC0415
 
             return recover(rest)
+        case "restore":
+            from oarlock.cli.restore import restore  # noqa: PLC0415
+
+            return restore(rest)
         case "sim":
             from oarlock.cli.sim import sim  # noqa: PLC0415
 

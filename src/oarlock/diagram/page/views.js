@@ -1,6 +1,7 @@
 /** All views there are, in the order of their keys. Each draws into its element and follows the store by itself. */
 
 import { Card } from "oarlock/card.js";
+import { ClientHistory } from "oarlock/history.js";
 import { LogMatrix } from "oarlock/matrix.js";
 import { SpaceTime } from "oarlock/spacetime.js";
 import { EventTable } from "oarlock/table.js";
@@ -17,5 +18,6 @@ export const VIEWS = [
   { id: "matrix", name: "Logs", where: "side", make: (element, store) => new LogMatrix(element, store) },
   { id: "card", name: "Figure 2", where: "side", make: (element, store, extras) => new Card(element, store, extras) },
   { id: "why", name: "Why", where: "side", make: (element, store, extras) => new WhyView(element, store, extras) },
+  { id: "history", name: "Clients", where: "side", make: (element, store) => new ClientHistory(element, store) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
 ];

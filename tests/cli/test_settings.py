@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from oarlock.cli.flags import FlagError
+from oarlock.cli.joining import Place
+from oarlock.cli.serve import _node_config as node_config
 from oarlock.cli.settings import ServeSettings, read_settings
 
 CLUSTER = "s1=http://10.0.0.1:2380,s2=http://10.0.0.2:2380,s3=http://10.0.0.3:2380"
@@ -98,6 +100,8 @@ def test_member_with_several_urls() -> None:
             ["--listen-client-urls", "https://127.0.0.1:1,http://127.0.0.1:2", "--advertise-client-urls", "http://a:1"],
             "must be all http or all https",
         ),
+        (["--max-clock-drift=51"], "--max-clock-drift must be at most 50 percent, not 51"),
+        (["--max-clock-drift=-1"], "--max-clock-drift must not be below 0, as -1 is"),
     ],
 )
 def test_contradictions(arguments: list[str], message: str) -> None:
@@ -132,3 +136,12 @@ def test_quota() -> None:
     """As with etcd: 0 is the default of 2 GiB, negative is none."""
     assert settings("--quota-backend-bytes=-1").quota_bytes < 0
     assert settings("--quota-backend-bytes=1000000").quota_bytes == 1_000_000
+
+
+def test_leases_are_off_by_default_and_trust_the_declared_drift() -> None:
+    """`--lease-reads` and `--max-clock-drift` reach the node; without them reads ask, and 10 % are allowed for."""
+    for flags, expected in (((), (False, 0.1)), (("--lease-reads", "--max-clock-drift=25"), (True, 0.25))):
+        found = settings(*flags)
+        own = {found.server_id: found.members[0].peer_urls}
+        config = node_config(found, Place(found.cluster_id, found.server_id, joins=False, peer_urls=own))
+        assert (config.lease_reads, config.max_clock_drift) == expected

@@ -12,7 +12,7 @@ from tests.support.grpc_client import Failure
 from tests.support.process_cluster import ProcessCluster, ServerProcess, until
 from tests.support.workload import Workload
 
-from oarlock.etcd.proto.rpc_pb2 import PutRequest, RangeRequest
+from oarlock.etcd.proto.rpc_pb2 import MoveLeaderRequest, PutRequest, RangeRequest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
@@ -164,5 +164,44 @@ async def test_orderly_stop(tmp_path: Path) -> None:
             await workload.progress(20, f"without {server.name}")
             cluster.start(server)
             await cluster.ready()
+        await workload.stop()
+        await workload.verify()
+
+
+async def test_a_stopped_leader_hands_over(tmp_path: Path) -> None:
+    """SIGTERM to the leader: before it ends another leads, in the very next term, and no election timeout was needed."""
+    async with ProcessCluster(tmp_path, 3, "--election-timeout", "2000") as cluster:
+        leader = await cluster.leader()
+        term = (await cluster.status(leader)).raftTerm
+        assert leader.terminate() == 0
+        assert leader.said("handing over leadership") == 1
+        assert not leader.said("could not hand over")
+        others = [server for server in cluster.servers if server is not leader]
+        successor = await cluster.leader()
+        assert (await cluster.status(successor)).raftTerm == term + 1
+        assert _time(successor, "became leader") < _time(leader, "stopped")
+        answer = await cluster.client(others[0]).call("KV.Put", PutRequest(key=b"k"), timeout_s=5)
+        assert not isinstance(answer, Failure), "writes go on at once"
+
+
+async def test_leases_show_nothing_stale(tmp_path: Path) -> None:
+    """With --lease-reads the leader is suspended past its lease, and moved: no read through any server is stale."""
+    rng = seeded()
+    async with (
+        ProcessCluster(tmp_path, 3, "--lease-reads", "--max-clock-drift", "20") as cluster,
+        Workload(cluster, rng) as workload,
+    ):
+        for number in range(2):
+            await workload.progress(50, f"time {number}")
+            leader = await cluster.leader()
+            leader.signal(signal.SIGSTOP)
+            await workload.progress(50, "while the leader is suspended")
+            leader.signal(signal.SIGCONT)
+            await workload.progress(50, "when it is back")
+            leader = await cluster.leader()
+            successor = next(server for server in cluster.servers if server is not leader)
+            to = (await cluster.status(successor)).header.member_id
+            moved = await cluster.client(leader).call("Maintenance.MoveLeader", MoveLeaderRequest(targetID=to))
+            assert not isinstance(moved, Failure), moved
         await workload.stop()
         await workload.verify()

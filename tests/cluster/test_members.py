@@ -132,6 +132,33 @@ async def test_every_member_is_replaced_under_load(tmp_path: Path) -> None:
                     server.kill()
 
 
+@pytest.mark.parametrize("flags", [(), ("--pre-vote=false",)], ids=["pre-vote", "no-pre-vote"])
+async def test_a_member_removed_while_away_disturbs_nobody(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """It comes back with the disk it had: it is told, and ends; term and leader stay, even if it campaigns unasked."""
+    rng = random.Random(9)
+    async with ProcessCluster(tmp_path, 4, *flags) as cluster, Workload(cluster, rng, writers=2) as workload:
+        operator = Operator(cluster)
+        leader = await cluster.leader()
+        away = next(server for server in cluster.servers if server is not leader)
+        away.kill()
+        await until(lambda: _misses(leader, away), "the leader misses it")
+        await operator.remove(away, asked=leader)
+        await workload.progress(30, "without it")
+        term = (await cluster.status(leader)).raftTerm
+        cluster.start(away)
+        try:
+            await workload.progress(100, "while it is back")
+            await until(lambda: not away.running, "it ends")
+            assert away.said("this server was removed from the cluster")
+            assert (await cluster.status(leader)).raftTerm == term
+            assert await cluster.leader() is leader
+            await workload.stop()
+            await workload.verify()
+        finally:
+            if away.running:
+                away.kill()
+
+
 async def _leads(cluster: ProcessCluster, server: ServerProcess) -> bool:
     status = await cluster.status(server)
     return not isinstance(status, Failure) and status.leader == status.header.member_id

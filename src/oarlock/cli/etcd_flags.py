@@ -149,7 +149,8 @@ _REFUSED: Final = (
 
 OWN: Final = (
     Flag("trace", "", "record all that Raft does here to this file, as raft-trace/1"),
-    Flag("lease-reads", False, "a leader reads without asking, while clocks drift by less than 10 %", Kind.SWITCH),
+    Flag("lease-reads", False, "a leader reads under its lease, without asking: trusts --max-clock-drift", Kind.SWITCH),
+    Flag("max-clock-drift", 10, "percent by which the clocks of any two members may differ in speed", Kind.NUMBER),
 )
 """Flags that etcd does not have."""
 

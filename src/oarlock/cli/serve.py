@@ -232,6 +232,7 @@ def _node_config(settings: ServeSettings, place: Place) -> NodeConfig:
         joins=place.joins,
         max_learners=settings.max_learners,
         lease_reads=settings.lease_reads,
+        max_clock_drift=settings.max_clock_drift,
         election_timeout_ms=settings.election_ms,
         heartbeat_interval_ms=settings.heartbeat_ms,
         pre_vote=settings.pre_vote,

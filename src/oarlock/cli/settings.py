@@ -14,6 +14,8 @@ LOG_LEVELS = ("debug", "info", "warn", "error", "dpanic", "panic", "fatal")
 _DEFAULT_QUOTA_BYTES = 2 << 30
 _MAX_ELECTION_TIMEOUT_MS = 50_000
 _MAX_STREAMS = (1 << 32) - 1
+_MAX_DRIFT_PERCENT = 50
+"""Where more is to be feared, a lease is no help: little would be left of it."""
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
@@ -58,6 +60,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     flush_entries: int
     pre_vote: bool
     lease_reads: bool
+    max_clock_drift: float
+    """As a fraction."""
     strict_reconfig_check: bool
     max_learners: int
     quota_bytes: int
@@ -131,6 +135,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         flush_entries=_not_negative(flags, "backend-batch-limit") or 10_000,
         pre_vote=flags.switch("pre-vote"),
         lease_reads=flags.switch("lease-reads"),
+        max_clock_drift=_drift(flags),
         strict_reconfig_check=flags.switch("strict-reconfig-check"),
         max_learners=_positive(flags, "experimental-max-learners"),
         quota_bytes=_quota(flags),
@@ -236,6 +241,13 @@ def _not_negative(flags: ParsedFlags, name: str) -> int:
     if value < 0:
         raise FlagError(f"--{name} must not be below 0, as {value} is")
     return value
+
+
+def _drift(flags: ParsedFlags) -> float:
+    value = _not_negative(flags, "max-clock-drift")
+    if value > _MAX_DRIFT_PERCENT:
+        raise FlagError(f"--max-clock-drift must be at most {_MAX_DRIFT_PERCENT} percent, not {value}")
+    return value / 100
 
 
 def _quota(flags: ParsedFlags) -> int:

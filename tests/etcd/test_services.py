@@ -18,6 +18,8 @@ from oarlock.etcd.services.calls import DISK_FULL
 from oarlock.etcd.services.maintenance import MAX_SNAPSHOTS
 from oarlock.etcd.services.unimplemented import every_method
 from oarlock.machine.interface import carry_out
+from oarlock.mvcc.errors import CorruptStoreError
+from oarlock.mvcc.lmdb_backend import LmdbBackend
 from oarlock.node import errors as node_errors
 
 
@@ -60,6 +62,29 @@ async def test_failures_of_the_node_have_etcds_names(
     assert answer.header.revision == 1
     assert (await client.call("Maintenance.Status", rpc.StatusRequest())).version
     server.node.failure = None
+
+
+async def test_damaged_store_ends_the_server(server: LocalServer, client: EtcdClient) -> None:
+    """Whichever call meets a record that is not what was written, its client is told so, and the server ends."""
+    await client.call(*put(b"a", b"value"))
+    await server.node.flush()
+    backend = server.machine.store.backend
+    assert isinstance(backend, LmdbBackend)
+    generation = backend._generation
+    with generation.env.begin(write=True, db=generation.keys) as transaction, transaction.cursor() as cursor:
+        assert cursor.last()
+        transaction.put(cursor.key(), cursor.value().replace(b"value", b"valve"))
+    backend.refresh()
+    corrupt = Failure("DATA_LOSS", "etcdserver: corrupt cluster")
+    for call in (
+        get(b"a"),
+        get(b"a", serializable=True),
+        ("Maintenance.HashKV", rpc.HashKVRequest()),
+        ("Maintenance.Hash", rpc.HashRequest()),
+    ):
+        assert await client.call(*call) == corrupt
+        assert isinstance(server.node.failed.pop(), CorruptStoreError)
+    assert not server.node.failed
 
 
 async def test_calls_that_require_a_leader(server: LocalServer, client: EtcdClient) -> None:

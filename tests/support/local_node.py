@@ -24,6 +24,8 @@ class LocalNode:
         self.term = 2
         self.leader_id: int | None = SERVER_ID
         self.failure: NodeError | None = None
+        self.failed: list[BaseException] = []
+        """What the services said that the server cannot go on from."""
         """What proposals and reads fail with, when a test sets it."""
         self.proposed: list[bytes] = []
         """Every command, in order."""
@@ -97,6 +99,10 @@ class LocalNode:
         if to not in self.configuration.voters:
             raise BadTransferee("no voter")
         self.leader_id = to
+
+    def fail(self, error: BaseException) -> None:
+        """Remember that the server would end here."""
+        self.failed.append(error)
 
     async def flush(self) -> None:
         """Make everything durable that was applied."""

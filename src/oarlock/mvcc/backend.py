@@ -1,7 +1,8 @@
 """What the store asks of a database: one atomic, durable batch at a time, and consistent views.
 
-Two named databases: `key` maps revision keys to marshalled KeyValues, `meta` maps names to opaque bytes. Methods say
-which thread may call them: "loop" is the thread that owns the store, "executor" any other, one at a time.
+Two named databases: `key` maps revision keys to marshalled KeyValues, `meta` maps names to opaque bytes. Both keep what
+they hold with checksums (see `checksums`), so that whatever reads may raise `CorruptStoreError`. Methods say which
+thread may call them: "loop" is the thread that owns the store, "executor" any other, one at a time.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,11 @@ class BackendView(Protocol):
     """The database as it was at one commit, unmoved by later ones; any one thread at a time may use it."""
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every revision key with its KeyValue, ascending."""
+        """Every revision key with its KeyValue, ascending.
+
+        Raises:
+            CorruptStoreError: while they are read: one is damaged; at the end: they are not those that were written.
+        """
 
     def last_key(self) -> bytes:
         """The greatest revision key, empty when there is none."""
@@ -41,7 +46,11 @@ class Backend(Protocol):
     """A database of revisions."""
 
     def get(self, key: bytes) -> bytes | None:
-        """The KeyValue under a revision key, as of the last `refresh` (loop)."""
+        """The KeyValue under a revision key, as of the last `refresh` (loop).
+
+        Raises:
+            CorruptStoreError: it is not what was written there.
+        """
 
     def refresh(self) -> None:
         """Let `get` see the latest commit (loop)."""

@@ -19,6 +19,7 @@ from typing import cast
 import lmdb
 
 from oarlock.mvcc.backend import Batch
+from oarlock.mvcc.checksums import TOTALS_NAME, Totals, checked_meta, checked_records, unseal
 from oarlock.mvcc.errors import (
     CorruptStoreError,
     StorageBusyError,
@@ -47,12 +48,14 @@ class LmdbView:
             self._transaction: lmdb.Transaction | None = generation.env.begin(db=generation.keys)
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every revision key with its KeyValue, ascending."""
+        """Every revision key with its KeyValue, ascending; see `BackendView.records`."""
         return self._records(self._open_transaction())
 
     def _records(self, transaction: lmdb.Transaction) -> Iterator[tuple[bytes, bytes]]:
         with translated_errors(self._generation.path):
-            yield from cast("Iterator[tuple[bytes, bytes]]", iter(transaction.cursor()))
+            yield from checked_records(
+                cast("Iterator[tuple[bytes, bytes]]", iter(transaction.cursor())), self._totals(transaction)
+            )
 
     def last_key(self) -> bytes:
         """The greatest revision key, empty when there is none."""
@@ -63,7 +66,10 @@ class LmdbView:
         """The whole `meta` database."""
         transaction = self._open_transaction()
         with translated_errors(self._generation.path), transaction.cursor(self._generation.meta) as cursor:
-            return {name.decode(): value for name, value in cast("Iterator[tuple[bytes, bytes]]", iter(cursor))}
+            return checked_meta(cast("Iterator[tuple[bytes, bytes]]", iter(cursor)), self._totals(transaction))
+
+    def _totals(self, transaction: lmdb.Transaction) -> Totals:
+        return Totals.decode(cast("bytes | None", transaction.get(TOTALS_NAME, db=self._generation.meta)))
 
     def close(self) -> None:
         """End the transaction; the pages it pinned can be used again."""
@@ -103,7 +109,8 @@ class LmdbBackend:
             reader = self._reader
             if reader is None:
                 reader = self._begin_reader()
-            return cast("bytes | None", reader.get(key))
+            stored = cast("bytes | None", reader.get(key))
+        return None if stored is None else unseal(key, stored)
 
     def refresh(self) -> None:
         """Drop the read transaction; the next `get` begins one at the latest commit."""

@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import lmdb
 
 from oarlock.mvcc.backend import Batch
+from oarlock.mvcc.checksums import TOTALS_NAME, Totals, seal
 from oarlock.mvcc.errors import CorruptStoreError, StorageFailedError, StorageFullError
 from oarlock.mvcc.revision import key_of
 
@@ -82,15 +84,14 @@ class Generation:
             StorageFullError, StorageFailedError, CorruptStoreError: nothing was written.
         """
         with translated_errors(self.path), self.env.begin(write=True) as transaction:
+            totals = Totals.decode(cast("bytes | None", transaction.get(TOTALS_NAME, db=self.meta)))
             with transaction.cursor(self.keys) as cursor:
-                consumed, added = cursor.putmulti(batch.records.items(), append=True)
-                if added != consumed:
-                    raise CorruptStoreError(f"{self.path} already holds revisions that a batch adds")
+                self._append(cursor, totals.seal(batch.records.items()))
                 for revision in batch.deletions:
                     if cursor.set_key(key_of(revision)):
+                        totals.remove_record(cast("bytes", cursor.value()))
                         cursor.delete()
-            for name, value in batch.meta.items():
-                transaction.put(name.encode(), value, db=self.meta)
+            self._put_meta(transaction, batch.meta, totals)
 
     def reserve(self, batch: Batch) -> None:
         """Make the file large enough for a batch before anything of it is written.
@@ -120,17 +121,19 @@ class Generation:
     def fill(self, records: Iterable[tuple[bytes, bytes]], meta: dict[str, bytes]) -> None:
         """Write the content of a new file, in many transactions; records must ascend."""
         source = iter(records)
+        totals = Totals()
         while chunk := list(islice(source, _FILL_RECORDS)):
+            sealed = totals.seal(chunk)
             while True:
                 try:
-                    self._append(chunk)
+                    with self.env.begin(write=True) as transaction, transaction.cursor(self.keys) as cursor:
+                        self._append(cursor, sealed)
                 except lmdb.MapFullError:
                     self.grow()
                 else:
                     break
-        with self.env.begin(write=True, db=self.meta) as transaction:
-            for name, value in meta.items():
-                transaction.put(name.encode(), value)
+        with self.env.begin(write=True) as transaction:
+            self._put_meta(transaction, meta, totals)
 
     def grow(self) -> int:
         """Double the map; no transaction may be open. Gives the new size in bytes."""
@@ -145,11 +148,21 @@ class Generation:
             self.env.close()
             unlink(self.path)
 
-    def _append(self, chunk: list[tuple[bytes, bytes]]) -> None:
-        with self.env.begin(write=True) as transaction, transaction.cursor(self.keys) as cursor:
-            consumed, added = cursor.putmulti(chunk, append=True)
-            if added != consumed:
-                raise CorruptStoreError("revisions out of order in what should replace the store")
+    @staticmethod
+    def _append(cursor: lmdb.Cursor, sealed: list[tuple[bytes, bytes]]) -> None:
+        """Add records behind all others."""
+        consumed, added = cursor.putmulti(sealed, append=True)
+        if added != consumed:
+            raise CorruptStoreError("revisions that are to be added are there already, or out of order")
+
+    def _put_meta(self, transaction: lmdb.Transaction, meta: dict[str, bytes], totals: Totals) -> None:
+        """Set names in `meta`, and what vouches for all."""
+        for name, value in meta.items():
+            key = name.encode()
+            stored = seal(key, value)
+            totals.set_meta(cast("bytes | None", transaction.get(key, db=self.meta)), stored)
+            transaction.put(key, stored, db=self.meta)
+        transaction.put(TOTALS_NAME, totals.encode(), db=self.meta)
 
 
 @contextlib.contextmanager

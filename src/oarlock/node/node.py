@@ -260,6 +260,10 @@ class Node:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
+    def fail(self, error: BaseException) -> None:
+        """End, as when the disk fails: whoever embeds the node has found that its machine cannot be believed."""
+        self._fail(error)
+
     def _fail(self, error: BaseException) -> None:
         if self._failure is not None:
             return

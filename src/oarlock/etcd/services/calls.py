@@ -14,6 +14,7 @@ from oarlock.etcd.header import Headers
 from oarlock.etcd.machine import EtcdMachine
 from oarlock.etcd.requests import Kind, encode_command
 from oarlock.machine.exactly_once import AlreadyApplied
+from oarlock.mvcc.errors import CorruptStoreError, StorageFailedError
 from oarlock.node.errors import (
     BadTransferee,
     ChangeTimeout,
@@ -98,6 +99,9 @@ class Cluster(Protocol):
 
     def status(self) -> NodeStatus:
         """What the node says about itself."""
+
+    def fail(self, error: BaseException) -> None:
+        """The server cannot go on."""
 
 
 class Calls:
@@ -184,7 +188,7 @@ class Calls:
             restored.add_done_callback(partial(self._confirmed, answer, make))
         else:
             try:
-                answer.set_result(make())
+                answer.set_result(self._checked(make))
             except RpcError as error:
                 answer.set_exception(error)
 
@@ -192,10 +196,21 @@ class Calls:
         """Answer from this server's state as it is."""
         restored = self.machine.restored
         if restored is None:
-            return make()
+            return self._checked(make)
         answer: asyncio.Future[bytes] = self.loop.create_future()
         restored.add_done_callback(partial(self._confirmed, answer, make))
         return answer
+
+    def _checked(self, make: Callable[[], bytes]) -> bytes:
+        try:
+            return make()
+        except (CorruptStoreError, StorageFailedError) as error:
+            raise self.damaged(error) from error
+
+    def damaged(self, error: CorruptStoreError | StorageFailedError) -> RpcError:
+        """The store is not to be believed: the server ends, as when its disk fails. Gives what its client is told."""
+        self.cluster.fail(error)
+        return errors.CORRUPT.exception()
 
     def with_leader(
         self, handler: UnaryHandler, learner_may: Callable[[bytes], bool] = lambda _request: False

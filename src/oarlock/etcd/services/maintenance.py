@@ -26,7 +26,7 @@ from oarlock.etcd.requests import Kind, parse
 from oarlock.etcd.services.calls import Calls, failure_of
 from oarlock.etcd.services.members import member_buckets
 from oarlock.mvcc.bbolt import BboltImage
-from oarlock.mvcc.errors import CompactedError, FutureRevisionError
+from oarlock.mvcc.errors import CompactedError, CorruptStoreError, FutureRevisionError, StorageFailedError
 from oarlock.mvcc.hashing import hash_kv, hash_view
 from oarlock.mvcc.view import View
 from oarlock.node.errors import NodeError
@@ -147,6 +147,8 @@ class MaintenanceService:
         except asyncio.CancelledError:
             await asyncio.wait([running])
             raise
+        except (CorruptStoreError, StorageFailedError) as error:
+            raise self._calls.damaged(error) from error
 
     async def defragment(self, _data: bytes, _context: RpcContext) -> bytes:
         """Defragment: this server's database is rewritten; the answer is empty."""

@@ -46,7 +46,7 @@ def shown(value: Any) -> str:  # noqa: ANN401 - whatever a trace holds
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return str(int(value)) if value.is_integer() else f"{value:.3f}"
     if isinstance(value, list | tuple):
         return f"({', '.join(map(shown, value))})"
     return str(value)
@@ -129,6 +129,8 @@ def _opening(event: Event) -> str:
             return "wrote down its whole state"
         case Kind.TIMER:
             return ""
+        case Kind.FAULT:
+            return _fault(fields)
         case _:
             return f"{event.k} {' '.join(f'{name} {shown(value)}' for name, value in fields.items())}".strip()
 
@@ -159,6 +161,14 @@ def _call(fields: Mapping[str, Any]) -> str:
     if operation == "propose":
         return f"was given {fields.get('count', 1)} commands" + (f" by {fields['for']}" if fields.get("for") else "")
     return f"was asked: {operation}"
+
+
+def _fault(fields: Mapping[str, Any]) -> str:
+    if fields.get("ended"):
+        return f"fault {fields['ended']} ended"
+    servers = " ".join(fields.get("servers") or ()) or "all"
+    kind = str(fields.get("kind")).replace("_", " ")
+    return f"fault {fields.get('number')} began: {kind} of {servers} for {shown(fields.get('seconds', 0))} s"
 
 
 def _links(links: Sequence[Sequence[str]]) -> str:

@@ -14,9 +14,9 @@ export async function boot() {
     const run = await readRun(await unpack(text("trace")), (share) => say(`Loading ${Math.round(share * 100)} %`));
     say("");
     const store = new Store(run);
-    setUp(store, extras);
+    const views = setUp(store, extras);
     // For whoever tests or extends the page.
-    Object.assign(window, { oarlock: { store, run, extras } });
+    Object.assign(window, { oarlock: { store, run, extras, views } });
   } catch (error) {
     say(`This run cannot be shown: ${error instanceof Error ? error.message : error}`);
     throw error;
@@ -54,9 +54,11 @@ function setUp(store, extras) {
   });
   const tabs = /** @type {HTMLElement} */ (document.getElementById("tabs"));
   const panels = /** @type {HTMLElement} */ (document.getElementById("panels"));
+  /** @type {Record<string, unknown>} */
+  const views = {};
   for (const { id, name, make, where } of VIEWS) {
     if (where !== "side") {
-      make(/** @type {HTMLElement} */ (document.getElementById(where)), store, extras);
+      views[id] = make(/** @type {HTMLElement} */ (document.getElementById(where)), store, extras);
       continue;
     }
     const panel = document.createElement("div");
@@ -71,10 +73,11 @@ function setUp(store, extras) {
     tab.setAttribute("aria-controls", panel.id);
     tab.addEventListener("click", () => store.set({ view: id }));
     tabs.append(tab);
-    make(panel, store, extras);
+    views[id] = make(panel, store, extras);
   }
   setUpToolbar(store, extras);
   listenToKeys(store);
   store.set({ view: VIEWS.find((each) => each.where === "side")?.id ?? "" });
   keepLink(store);
+  return views;
 }

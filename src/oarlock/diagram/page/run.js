@@ -5,7 +5,7 @@ import { StateTrack } from "oarlock/state.js";
 /** Kinds of events by number, for columns. */
 export const KINDS = [
   "restart", "crash", "recv", "send", "drop", "dup", "timer", "client", "ready", "fsync", "advance", "apply",
-  "snapshot", "link", "part", "heal", "key", "gap", "viol",
+  "snapshot", "link", "part", "heal", "key", "gap", "fault", "viol",
 ];
 
 /** @type {Record<string, number>} */

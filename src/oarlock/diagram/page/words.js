@@ -79,6 +79,7 @@ function openingOf(extras, event) {
     case "client": return callWords(fields);
     case "key": return "wrote down its whole state";
     case "timer": return "";
+    case "fault": return faultWords(fields);
     default: return `${event.k} ${Object.entries(fields).map(([name, value]) => `${name} ${shown(value)}`).join(" ")}`.trim();
   }
 }
@@ -106,6 +107,13 @@ function callWords(fields) {
   if (operation === "return") return `client ${fields.client} was answered: ${fields.outcome}`;
   if (operation === "propose") return `was given ${fields.count ?? 1} commands${fields.for ? ` by ${fields.for}` : ""}`;
   return `was asked: ${operation}`;
+}
+
+/** @param {Record<string, any>} fields */
+function faultWords(fields) {
+  if (fields.ended) return `fault ${fields.ended} ended`;
+  const servers = (fields.servers ?? []).join(" ") || "all";
+  return `fault ${fields.number} began: ${String(fields.kind).replaceAll("_", " ")} of ${servers} for ${shown(fields.seconds ?? 0)} s`;
 }
 
 /** @param {[string, string][]} links */

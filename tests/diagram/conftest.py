@@ -1,0 +1,78 @@
+"""A real browser, and pages of runs to open in it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from tests.support.system_programs import require
+
+from oarlock.diagram.page import page as page_of
+from oarlock.sim.generate import generate
+from oarlock.sim.run import record_schedule
+from oarlock.trace.loaded import Trace
+
+SEED = 7
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    program = require("chromium", package="chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def run() -> Trace:
+    """A simulated run with a change of leaders."""
+    _, trace = record_schedule(generate(SEED))
+    return trace
+
+
+@pytest.fixture(scope="session")
+def page_file(run: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That run's page."""
+    path = tmp_path_factory.mktemp("page") / "run.html"
+    path.write_text(page_of(run.header, run.events, title="A run"), encoding="utf-8")
+    return path
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, page_file: Path) -> Iterator[OpenPage]:
+    """Opens the page; whatever the page complains of, or asks the network for, fails the test."""
+    complaints: list[str] = []
+    pages: list[Page] = []
+
+    def opened(fragment: str = "", *, path: Path = page_file, width: int = 1400, height: int = 860) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        pages.append(page)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: None if _is_local(request.url) else complaints.append(request.url))
+        page.goto(f"{path.as_uri()}{fragment}")
+        page.wait_for_selector("html[data-ready=true]")
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert not complaints
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith(("file:", "data:", "blob:"))

@@ -1,0 +1,80 @@
+"""The page follows reads, tells events and replays states exactly as Python does."""
+
+import json
+
+import msgspec
+from tests.diagram.conftest import OpenPage
+
+from oarlock.diagram.sentences import sentence
+from oarlock.trace.loaded import Trace
+from oarlock.trace.provenance import why
+from oarlock.trace.state import states_at
+
+
+def test_sentences_are_the_same(open_page: OpenPage, run: Trace) -> None:
+    """Every event of a run reads the same in the terminal and in the page."""
+    page = open_page()
+    told = page.evaluate(
+        """async () => {
+          const { sentence } = await import("oarlock/words.js");
+          return oarlock.run.events.map((event) => sentence(oarlock.extras, event, oarlock.run.header.nodes));
+        }"""
+    )
+    for event, text in zip(run.events, told, strict=True):
+        assert text == sentence(event, run.header.nodes)
+
+
+def test_reasons_are_the_same(open_page: OpenPage, run: Trace) -> None:
+    """For every event and each variable that it changed, the page finds the steps that Python finds, in their order."""
+    page = open_page()
+    questions = [(event.id, "") for event in run.events]
+    questions += [
+        (event.id, name)
+        for event in run.events
+        if event.w
+        for name in ("commit", "term", "role")
+        if getattr(event.w, name)
+    ]
+    found = page.evaluate(
+        """async (questions) => {
+          const { why } = await import("oarlock/provenance.js");
+          return questions.map(([id, variable]) => {
+            const { steps, collapsed, unresolved } = why(oarlock.run, oarlock.extras, id, variable, 10000);
+            return [
+              steps.map((step) => [step.event.id, step.rules, step.because.map((each) => [each.variable, each.id]), step.depth]),
+              collapsed.map((each) => [each.server, each.variable, each.id]),
+              unresolved.map((each) => [each.variable, each.id]),
+            ];
+          });
+        }""",
+        questions,
+    )
+    for (event_id, variable), (steps, collapsed, unresolved) in zip(questions, found, strict=True):
+        wanted = why(run, event_id, variable)
+        assert steps == [
+            [step.event.id, step.rules, [[each.variable, each.event_id] for each in step.because], step.depth]
+            for step in wanted.steps
+        ], (event_id, variable)
+        assert collapsed == [[each.server, each.variable, each.event_id] for each in wanted.collapsed]
+        assert unresolved == [[each.variable, each.event_id] for each in wanted.unresolved]
+
+
+def test_states_are_the_same(open_page: OpenPage, run: Trace) -> None:
+    """Wherever the cursor stands, forwards and backwards, the states are those that Python replays."""
+    page = open_page()
+    positions = [*range(0, len(run), 97), *range(len(run) - 1, 0, -211)]
+    found = page.evaluate(
+        """(positions) => positions.map((position) => {
+          const { servers, down } = oarlock.run.track.at(position);
+          return structuredClone([Object.fromEntries(servers), [...down].sort()]);
+        })""",
+        positions,
+    )
+    for position, (servers, down) in zip(positions, found, strict=True):
+        wanted = states_at(run, position)
+        assert down == sorted(wanted.down)
+        assert servers.keys() == wanted.states.keys()
+        for name, state in wanted.states.items():
+            plain = json.loads(msgspec.json.encode(state))
+            shown = {field: value for field, value in servers[name].items() if field in plain}
+            assert shown == plain

@@ -164,10 +164,10 @@ def _call(fields: Mapping[str, Any]) -> str:
 
 
 def _fault(fields: Mapping[str, Any]) -> str:
-    if fields.get("ended"):
-        return f"fault {fields['ended']} ended"
-    servers = " ".join(fields.get("servers") or ()) or "all"
     kind = str(fields.get("kind")).replace("_", " ")
+    if fields.get("ended"):
+        return "all faults ended" if kind == "all" else f"fault {fields.get('number')} ended: {kind}"
+    servers = " ".join(fields.get("servers") or ()) or "all"
     return f"fault {fields.get('number')} began: {kind} of {servers} for {shown(fields.get('seconds', 0))} s"
 
 

@@ -111,9 +111,10 @@ function callWords(fields) {
 
 /** @param {Record<string, any>} fields */
 function faultWords(fields) {
-  if (fields.ended) return `fault ${fields.ended} ended`;
+  const kind = String(fields.kind).replaceAll("_", " ");
+  if (fields.ended) return kind === "all" ? "all faults ended" : `fault ${fields.number} ended: ${kind}`;
   const servers = (fields.servers ?? []).join(" ") || "all";
-  return `fault ${fields.number} began: ${String(fields.kind).replaceAll("_", " ")} of ${servers} for ${shown(fields.seconds ?? 0)} s`;
+  return `fault ${fields.number} began: ${kind} of ${servers} for ${shown(fields.seconds ?? 0)} s`;
 }
 
 /** @param {[string, string][]} links */

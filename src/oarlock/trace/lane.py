@@ -42,29 +42,25 @@ class Lane:
             fields: The others of `Event`.
         """
         after_gap = self._lost > 0
-        if after_gap and not self._announce_gap():
-            self._lost += 1
-            return self._make(kind, seen, fields)
-        event = self._make(kind, seen, fields)
-        if not self._sink(event):
+        can_keep = not after_gap or self._announce_gap()
+        self.number = number = self.number + 1
+        self.lamport = lamport = (seen if seen > self.lamport else self.lamport) + 1  # noqa: FURB136 - a hot path
+        at = int(self._clock() * 1e6) + self._clock_offset_us
+        event = Event(f"{self._prefix}{number}", at, lamport, kind, **fields)
+        if not can_keep or not self._sink(event):
             self._lost += 1
         elif after_gap:
             # Not before this event: the state already holds its changes.
             self.after_gap()
         return event
 
-    def _make(self, kind: Kind, seen: int, fields: dict[str, Any]) -> Event:
-        self.number += 1
-        self.lamport = max(self.lamport, seen) + 1
-        at = int(self._clock() * 1e6) + self._clock_offset_us
-        return Event(f"{self._prefix}{self.number}", at, self.lamport, kind, **fields)
-
     def _announce_gap(self) -> bool:
         """There may be room again: say what is missing first."""
-        if not self._sink(self._make(Kind.GAP, 0, {"x": {"lost": self._lost}})):
-            self._lost += 1
+        lost, self._lost = self._lost, 0
+        self.emit(Kind.GAP, x={"lost": lost})
+        if self._lost:
+            self._lost += lost
             return False
-        self._lost = 0
         return True
 
     def after_gap(self) -> None:

@@ -234,6 +234,7 @@ def encode(item: Event | Header) -> bytes:
     return _ENCODER.encode(item) + b"\n"
 
 
+@lru_cache(maxsize=1 << 12)
 def server_name(server_id: int) -> str:
     """How a server is named in traces."""
     return f"n{server_id:x}"

@@ -103,6 +103,24 @@ def _followers(core: CoreView) -> dict[int, _Follower]:
     return {peer: (each.next_index, each.match_index, each.mode) for peer, each in leader.peers.items()}
 
 
+def _are_as_before(leader: Any, held: dict[int, _Follower]) -> bool:  # noqa: ANN401 - the core's
+    """Whether a leader's view of its followers is the one held; builds nothing, as it mostly is."""
+    if leader is None:
+        return not held
+    if len(leader.peers) != len(held):
+        return False
+    for peer, each in leader.peers.items():
+        before = held.get(peer)
+        if (
+            before is None
+            or before[0] != each.next_index
+            or before[1] != each.match_index
+            or before[2] is not each.mode
+        ):
+            return False
+    return True
+
+
 def _votes(core: CoreView) -> dict[int, bool]:
     return dict(core.candidate.votes) if core.candidate is not None else {}
 
@@ -127,6 +145,7 @@ class CoreWatch:
             "timer": lambda seconds: int(seconds * 1e6) + clock_offset_us,
             "conf": configuration_view,
         }
+        self._plan = [(position, name, self._shows.get(name)) for position, name in enumerate(SCALARS)]
         self._scalars = _scalars(core)
         self._followers = _followers(core)
         self._votes = _votes(core)
@@ -146,9 +165,9 @@ class CoreWatch:
         scalars = _scalars(core)
         if scalars != self._scalars:
             delta = Delta()
-            for name, old, new in zip(SCALARS, self._scalars, scalars, strict=True):
-                if old != new:
-                    show = self._shows.get(name)
+            for position, name, show in self._plan:
+                old, new = self._scalars[position], scalars[position]
+                if old is not new and old != new:
                     setattr(delta, name, (old, new) if show is None else (show(old), show(new)))
                     changed.append(name)
             if delta.term is not None and delta.vote is None and core.voted_for is not None:
@@ -164,14 +183,13 @@ class CoreWatch:
             changed.append("last")
             if log.base is not None:
                 changed.append("base")
-        if core.leader is not None or self._followers:
+        if (core.leader is not None or self._followers) and not _are_as_before(core.leader, self._followers):
+            delta = delta or Delta()
             followers = _followers(core)
-            if followers != self._followers:
-                delta = delta or Delta()
-                _compare_followers(delta, self._followers, followers)
-                self._followers = followers
-                for name in ("match", "mode", "next"):
-                    changed += [f"{name}.{server}" for server in getattr(delta, name) or ()]
+            _compare_followers(delta, self._followers, followers)
+            self._followers = followers
+            for name in ("match", "mode", "next"):
+                changed += [f"{name}.{server}" for server in getattr(delta, name) or ()]
         if core.candidate is not None or self._votes:
             votes = _votes(core)
             if votes != self._votes:

@@ -46,12 +46,25 @@ EVIDENCE: dict[str, tuple[Fault, str]] = {
     "lose_forever": (Fault(at=1, kind="lose_forever", servers=(0,)), "process.lost_forever"),
     "drift": (Fault(at=1, kind="drift", servers=(0,), seconds=1, value=0.0), "clock.stall"),
     "jump": (Fault(at=1, kind="jump", servers=(2,), value=30.0), "clock.jump"),
+    "add_learner": (Fault(at=1, kind="add_learner", seconds=0.1), "members.add_learner"),
+    "add_voter": (Fault(at=1, kind="add_voter", seconds=0.1), "members.add_voter"),
+    "promote": (Fault(at=1.5, kind="promote"), "members.promote"),
+    "remove": (Fault(at=1, kind="remove", servers=(1,)), "members.remove"),
+    "remove_leader": (Fault(at=1, kind="remove_leader", servers=(0,)), "members.remove_leader"),
+    "replace": (Fault(at=1, kind="replace", servers=(1,), seconds=0.1, value=1.0), "members.replace"),
+    "joint": (Fault(at=1, kind="joint", servers=(1,), seconds=0.1, value=1.0), "members.joint_change"),
+    "come_back": (Fault(at=2.4, kind="come_back"), "members.came_back"),
+    "transfer": (Fault(at=1, kind="transfer", servers=(1,)), "leader.transferred"),
 }
 
 DRAWN = {name for name, kind in KINDS.items() if kind.is_drawn}
 
-HELPERS = {"eio_read": (Fault(at=0.9, kind="kill", servers=(2,), seconds=0.2),)}
-"""What else must happen for a fault to strike: a disk is read at a start."""
+HELPERS = {
+    "eio_read": (Fault(at=0.9, kind="kill", servers=(2,), seconds=0.2),),
+    "promote": (Fault(at=1, kind="add_learner", seconds=0.1),),
+    "come_back": (Fault(at=1, kind="remove", servers=(1,)),),
+}
+"""What else must happen for a fault to strike: a disk is read at a start, say."""
 
 
 def test_every_fault_is_proved_here_and_drawn_by_seeds() -> None:

@@ -26,7 +26,11 @@ class Elections:
             found.append(
                 _violation(now, "monotone term", f"started in term {now.current_term}, after {held.current_term}")
             )
-        elif held is not None and now.current_term == held.current_term and now.voted_for != held.voted_for:
+        elif (
+            held is not None
+            and now.current_term == held.current_term
+            and held.voted_for not in (None, now.voted_for)  # a vote that was never synced may have survived
+        ):
             found.append(
                 _violation(
                     now,

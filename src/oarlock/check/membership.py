@@ -33,7 +33,12 @@ def check_change(mirror: Mirror, committed: Index, now: Observed, found: list[Vi
 
 
 def is_safe_change(old: Configuration, new: Configuration) -> bool:
-    """Whether a change is one that Raft allows: of one voter, into a joint configuration, or out of it."""
+    """Whether a change is one that Raft allows: of one voter, into a joint configuration, or out of it.
+
+    A server that joined has no configuration of its own before the first that its log gives it.
+    """
+    if not old.voters:
+        return True
     if old.is_joint:
         # Learners-to-be may be added on the way; the voters of both halves stay until it is left.
         return new.voters == old.voters and new.voters_outgoing in (frozenset(), old.voters_outgoing)

@@ -159,11 +159,11 @@ class Node:
             self._owner.on_caught_up = self._caught_up
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
         self._changes.is_connected = self.transport.is_connected
-        self._peers = Peers(loop, config, self.transport, self._removed)
+        sender = self._make_sender(trace)
+        self._peers = Peers(loop, config, self.transport, sender.send, self._removed)
         election_timeout_s = config.election_timeout_ms / 1000
         self._handover = Handover(loop, self._owner, self.transport.is_connected, election_timeout_s)
         self._space = Space(loop, self._owner, self._proposals, self._handover, election_timeout_s)
-        sender = self._make_sender(trace)
         self._snapshots = Snapshots(
             loop, executors.snapshots, config, opened.snapshots, self.machine, self.counters, self._fail
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from oarlock.node.addresses import parse_address
-from oarlock.node.codec import AmIRemoved, Removed, encode
+from oarlock.node.codec import AmIRemoved, Removed
 from oarlock.node.config import NodeConfig
 from oarlock.node.members import applied_configuration, removed_servers
 from oarlock.raft.state import RaftState
@@ -36,6 +36,7 @@ class Peers:
         loop: asyncio.AbstractEventLoop,
         config: NodeConfig,
         transport: Transport,
+        send: Callable[[ServerId, Removed | AmIRemoved], bool],
         on_removed: Callable[[str], None],
     ) -> None:
         """Start without a link.
@@ -44,12 +45,14 @@ class Peers:
             loop: The loop.
             config: Where members are of which the configuration tells no address.
             transport: Whose peers they are.
+            send: Sends a message; False when it was dropped.
             on_removed: Told, once, how it is known that this server is a member no more.
         """
         self._loop = loop
         self._config = config
         self._server_id = config.server_id
         self._transport = transport
+        self._send = send
         self._on_removed: Callable[[str], None] | None = on_removed
         self._followed: Configuration | None = None
         """The configuration that the links are made for; None while some are to go."""
@@ -114,7 +117,7 @@ class Peers:
         elif self._loop.time() - self._asked_at >= _ASK_EVERY_S:
             self._asked_at = self._loop.time()
             for server_id in sorted(state.configuration.members):
-                self._transport.send(server_id, encode(AmIRemoved(self._server_id)))
+                self._send(server_id, AmIRemoved(self._server_id))
 
     def on_removed(self, message: Removed) -> None:
         """A member says that this server was removed."""
@@ -142,7 +145,7 @@ class Peers:
             logger.info("server %x was removed from this cluster, but speaks: telling it", server_id)
             self._transport.add_peer(server_id, addresses)
             self._told[server_id] = self._loop.call_later(_TELL_FOR_S, self._end_telling, server_id)
-        if self._transport.send(server_id, encode(Removed(self._server_id, server_id))):
+        if self._send(server_id, Removed(self._server_id, server_id)):
             self._told[server_id].cancel()
             self._told[server_id] = self._loop.call_later(_TOLD_AFTER_S, self._end_telling, server_id)
 

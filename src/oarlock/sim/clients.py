@@ -1,30 +1,25 @@
 """Clients: each asks one thing at a time, over a link that may fail, of the production service handlers."""
 
-import asyncio
-import inspect
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from msgspec import structs
-
-from oarlock.etcd.grpc import RpcError, Status
 from oarlock.raft.types import Index, ServerId
-from oarlock.sim import inside
-from oarlock.sim.machine import Asked
+from oarlock.sim.calls import FAILED, OK, PENDING, UNKNOWN, Answer, Call
+from oarlock.sim.fleet import Fleet
+from oarlock.sim.machine import Asked, DirectContext
 from oarlock.sim.network import Network
-from oarlock.sim.operations import encode, handler_of
-from oarlock.sim.process import Process, Server
+from oarlock.sim.operations import encode, method_of
+from oarlock.sim.process import Process
 from oarlock.sim.schedule import ClientOperation
 from oarlock.sim.trace import Trace
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from oarlock.sim.recording import Recording
 
-_NEVER_HAPPENED: Final = (Status.RESOURCE_EXHAUSTED, Status.INVALID_ARGUMENT, Status.FAILED_PRECONDITION)
-"""Errors that promise that nothing was done."""
-
-OK, FAILED, UNKNOWN, PENDING = "ok", "failed", "unknown", "pending"
+__all__ = ["FAILED", "OK", "PENDING", "UNKNOWN", "Clients", "Request"]
 
 
 class Request:
@@ -33,42 +28,39 @@ class Request:
     __slots__ = (
         "answer",
         "asked",
+        "call",
         "called",
-        "command",
         "error",
-        "is_lost",
         "number",
         "operation",
         "outcome",
-        "process",
         "returned",
+        "server_id",
     )
 
     def __init__(self, number: int, operation: ClientOperation) -> None:
         self.number = number
         self.operation = operation
+        self.server_id: ServerId = 0
+        """Who is asked."""
         self.called = 0.0
         self.returned = 0.0
         self.outcome = PENDING
         self.answer = b""
         self.error = ""
-        self.command: int | None = None
-        """Of a proposal: what tells it from all others, in the log."""
         self.asked = Asked()
-        self.process: Process | None = None
-        """The one that it reached."""
-        self.is_lost = False
-        """Whether it, or its answer, was lost on the way."""
+        self.call: Call | None = None
+        """Under way."""
 
     @property
     def index(self) -> Index | None:
         """Of an answered read: what had been applied."""
         return self.asked.index
 
-
-def command_id(origin: ServerId, epoch: int, sequence: int) -> int:
-    """One number for a proposal's id."""
-    return (origin << 128) | (epoch << 64) | sequence
+    @property
+    def command(self) -> int | None:
+        """Of a proposal: what tells it from all others, in the log."""
+        return self.asked.command
 
 
 class Clients:
@@ -76,15 +68,15 @@ class Clients:
 
     Args:
         network: Has the links between clients and servers.
-        servers: By id.
+        fleet: The servers.
         timeout_s: How long a client waits for an answer.
         trace: Told what is asked and answered.
     """
 
-    def __init__(self, network: Network, servers: Mapping[ServerId, Server], timeout_s: float, trace: Trace) -> None:
+    def __init__(self, network: Network, fleet: Fleet, timeout_s: float, trace: Trace) -> None:
         self._network = network
         self._scheduler = network.scheduler
-        self._servers = servers
+        self._fleet = fleet
         self._timeout_s = timeout_s
         self._trace = trace
         self.recording: Recording | None = None
@@ -107,11 +99,8 @@ class Clients:
     def give_up_lost(self) -> None:
         """Wait no longer for what nobody will answer: what was lost on the way, or was at a process that is gone."""
         for queue in list(self._waiting.values()):
-            if queue and (queue[0].is_lost or not self._is_alive(queue[0])):
+            if queue and queue[0].call is not None and queue[0].call.is_hopeless:
                 self._end(queue[0], UNKNOWN, "no answer")
-
-    def _is_alive(self, request: Request) -> bool:
-        return request.process is None or request.process is self._servers[request.operation.server].process
 
     def plan(self, operation: ClientOperation) -> None:
         """Have an operation asked at its time."""
@@ -129,92 +118,38 @@ class Clients:
         return request
 
     def _send(self, request: Request) -> None:
-        operation = request.operation = self._directed(request.operation)
         scheduler = self._scheduler
+        request.server_id = self._directed(request.operation.server)
         request.called = scheduler.now
         if self.recording is not None:
             self.recording.called(request)
         scheduler.after(self._timeout_s, self._give_up, request)
-        link = self._network.link(_host_of(operation.client), self._servers[operation.server].host.name)
-        if link.is_open:
-            scheduler.after(link.delay(), self._arrive, request)
-        else:
-            request.is_lost = True
-            self._network.strikes.hit("client.request_lost")
+        server = self._fleet.servers[request.server_id]
+        request.call = Call(
+            self._network,
+            _host_of(request.operation.client),
+            server,
+            lambda process: self._serve(request, process),
+            lambda answer: self._return(request, answer),
+        )
 
-    def _directed(self, operation: ClientOperation) -> ClientOperation:
-        servers = list(self._servers)
-        start = servers.index(operation.server)
-        for server in (*servers[start:], *servers[:start]):
-            if not self.avoided(server):
-                return operation if server == operation.server else structs.replace(operation, server=server)
-        return operation
+    def _directed(self, number: int) -> ServerId:
+        """The server of that number, or the next one that clients have not given up on."""
+        wanted = self._fleet.of_number(number)
+        servers = self._fleet.ids
+        start = servers.index(wanted)
+        return next((each for each in (*servers[start:], *servers[:start]) if not self.avoided(each)), wanted)
 
-    def _arrive(self, request: Request) -> None:
-        server = self._servers[request.operation.server]
-        process = server.process
-        if process is not None and process.is_started:
-            process.loop.call_soon(self._serve, request, process)
-        elif server.host.is_powered:
-            self._reply(request, b"", "connection refused", FAILED)
-        else:
-            request.is_lost = True
+    def _serve(self, request: Request, process: Process) -> "bytes | Awaitable[bytes]":
+        path = method_of(request.operation.kind)
+        data = encode(request.operation, max(1, process.machine.store.current_revision - 10))
+        context = DirectContext(path, process.loop.time() + self._timeout_s, request.asked)
+        return process.services.handler(path)(data, context)
 
-    def _serve(self, request: Request, process: Process) -> None:
-        """On the server's loop, as the gRPC layer calls a handler."""
-        request.process = process
-        if not process.is_started:
-            return
-        operation = request.operation
-        calls = process.calls
-        calls.asked = request.asked
-        before = inside.last_sequence(process.node)
-        try:
-            data = encode(operation, max(1, process.machine.store.current_revision - 10))
-            answer = handler_of(process, operation.kind)(data, process.context(self._timeout_s))
-        except RpcError as error:
-            self._fail(request, error)
-            return
-        finally:
-            calls.asked = None
-        sequence = inside.last_sequence(process.node)
-        if sequence != before:
-            request.command = command_id(process.server.server_id, inside.boot_epoch(process.node), sequence)
-        if isinstance(answer, bytes):
-            self._reply(request, answer, "", OK)
-            return
-        future = process.loop.create_task(answer) if inspect.iscoroutine(answer) else answer
-        assert isinstance(future, asyncio.Future)  # noqa: S101 - what handlers give
-        future.add_done_callback(lambda done: self._answered(request, done))
-
-    def _answered(self, request: Request, future: "asyncio.Future[bytes]") -> None:
-        if future.cancelled():
-            return
-        error = future.exception()
-        if error is None:
-            self._reply(request, future.result(), "", OK)
-        elif isinstance(error, RpcError):
-            self._fail(request, error)
-        else:
-            raise error
-
-    def _fail(self, request: Request, error: RpcError) -> None:
-        outcome = FAILED if error.code in _NEVER_HAPPENED else UNKNOWN
-        self._reply(request, b"", f"{error.code.name}: {error.message}", outcome)
-
-    def _reply(self, request: Request, answer: bytes, error: str, outcome: str) -> None:
-        operation = request.operation
-        link = self._network.link(self._servers[operation.server].host.name, _host_of(operation.client))
-        if link.is_open:
-            self._scheduler.after(link.delay(), self._return, request, answer, error, outcome)
-        else:
-            request.is_lost = True
-            self._network.strikes.hit("client.answer_lost")
-
-    def _return(self, request: Request, answer: bytes, error: str, outcome: str) -> None:
+    def _return(self, request: Request, answer: Answer) -> None:
         if request.outcome == PENDING:
-            request.answer = answer
-            self._end(request, outcome, error)
+            request.answer = answer.data
+            self._end(request, answer.outcome, answer.error)
 
     def _give_up(self, request: Request) -> None:
         if request.outcome == PENDING:
@@ -232,7 +167,7 @@ class Clients:
             "answer",
             request=request.number,
             client=operation.client,
-            server=operation.server,
+            server=request.server_id,
             kind=operation.kind,
             key=operation.key,
             called=request.called,

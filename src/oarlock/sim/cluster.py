@@ -1,32 +1,30 @@
 """A simulated cluster going through a schedule: faults and operations, healing, and what must hold at every moment."""
 
-import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from oarlock.check.verdict import Violation
+from oarlock.etcd.joining import JoinError
 from oarlock.mvcc.errors import StorageFailedError, StorageFullError
-from oarlock.node.config import NodeConfig
+from oarlock.node.errors import ServerRemoved
 from oarlock.raft.types import ServerId, Term
+from oarlock.sim import inside
+from oarlock.sim.atlas import Atlas
 from oarlock.sim.clients import Clients
-from oarlock.sim.clock import Clock
-from oarlock.sim.disk import SimDisk
-from oarlock.sim.durable import DurableLog
-from oarlock.sim.faults import BREAK_ASSUMPTIONS, strike
+from oarlock.sim.faults import BREAK_ASSUMPTIONS, members, strike
+from oarlock.sim.fleet import Fleet
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
-from oarlock.sim.process import PEER_PORT, DiskSpeed, Server, Watcher, host_name
+from oarlock.sim.operator import Operator
+from oarlock.sim.process import Server, Watcher
 from oarlock.sim.recording import Recording
-from oarlock.sim.schedule import Fault, Schedule, Settings
+from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
 from oarlock.storage.errors import DiskFull, ReadFailed, WriteFailed
 from oarlock.trace.schema import Sink
-from oarlock.transport.options import TransportOptions
 
-CLUSTER_ID: Final = 0xC1
 OF_DURABILITY: Final = (
     "committed on a durable quorum",
     "match_index is durable",
@@ -61,14 +59,19 @@ class Simulation(Watcher):
         breaks_assumptions = any(fault.kind in BREAK_ASSUMPTIONS for fault in schedule.faults)
         self.observer = Observer(self.scheduler, self.trace, OF_DURABILITY if breaks_assumptions else ())
         self.observer.on_leader = self._led
-        self.ids: list[ServerId] = list(range(1, settings.servers + 1))
-        self.servers = {server_id: self._make_server(server_id, settings) for server_id in self.ids}
+        self.fleet = Fleet(settings, self._seed, self.network, self.strikes, self)
+        self.servers = self.fleet.servers
         self.recording = self._record(sink) if sink is not None else None
-        self.clients = Clients(self.network, self.servers, settings.proposal_timeout_ms / 1000 + 1.0, self.trace)
-        self.clients.recording = self.recording
         self.lost: dict[ServerId, str] = {}
         """Servers that will not come back, and why."""
-        self.clients.avoided = lambda server_id: server_id in self.lost
+        self.dismissed: dict[ServerId, None] = {}
+        """Servers that know that they were removed from the cluster."""
+        self.atlas = Atlas(self)
+        timeout_s = settings.proposal_timeout_ms / 1000 + 1.0
+        self.clients = Clients(self.network, self.fleet, timeout_s, self.trace)
+        self.clients.recording = self.recording
+        self.clients.avoided = lambda server_id: server_id in self.lost or server_id in self.dismissed
+        self.operator = Operator(self, timeout_s)
         self.is_healed = False
         self.callbacks = 0
         """How many callbacks the loops have called."""
@@ -77,43 +80,6 @@ class Simulation(Watcher):
         self._undo_number = 0
         self._striking = 0
         """The number of the fault that begins just now."""
-
-    def _make_server(self, server_id: ServerId, settings: Settings) -> Server:
-        rng = random.Random(f"{self._seed}/server/{server_id}")  # noqa: S311
-        durable = DurableLog()
-        config = NodeConfig(
-            cluster_id=CLUSTER_ID,
-            server_id=server_id,
-            data_dir="/data",
-            members={each: ((host_name(each), PEER_PORT),) for each in self.ids},
-            election_timeout_ms=settings.election_timeout_ms,
-            heartbeat_interval_ms=settings.heartbeat_interval_ms,
-            pre_vote=settings.pre_vote,
-            check_quorum=settings.check_quorum,
-            proposal_timeout_ms=settings.proposal_timeout_ms,
-            read_timeout_ms=settings.proposal_timeout_ms,
-            snapshot_count=settings.snapshot_count,
-            snapshot_tail=settings.snapshot_tail,
-            snapshot_chunk_bytes=settings.snapshot_chunk_bytes,
-            segment_bytes=settings.segment_bytes,
-            flush_interval_ms=settings.flush_interval_ms,
-        )
-        return Server(
-            config,
-            network=self.network,
-            disk=SimDisk(random.Random(f"{self._seed}/disk/{server_id}"), self.strikes, durable),  # noqa: S311
-            durable=durable,
-            clock=Clock(0.0, rng.random() * 1e6),
-            speed=DiskSpeed(mean_s=settings.disk_mean_s),
-            options=TransportOptions(
-                connect_timeout_ms=4 * settings.election_timeout_ms,
-                handshake_timeout_ms=4 * settings.election_timeout_ms,
-                backoff_max_ms=settings.election_timeout_ms,
-                ping_interval_ms=settings.election_timeout_ms,
-            ),
-            rng=rng,
-            watcher=self,
-        )
 
     def _record(self, sink: Sink) -> Recording:
         recording = Recording(self.schedule, self.scheduler, self.network, self.observer.applied, sink)
@@ -124,14 +90,19 @@ class Simulation(Watcher):
 
     # -- for faults ----------------------------------------------------------------------------------------------------
 
+    @property
+    def ids(self) -> list[ServerId]:
+        """Every server there is, members or not."""
+        return self.fleet.ids
+
     def host(self, server_id: ServerId) -> str:
         """The name of a server's host."""
         return self.servers[server_id].host.name
 
-    def leader_or(self, server_id: ServerId) -> ServerId:
-        """Whoever leads now, by the highest term; the first server if nobody does."""
-        leader = self.leader()
-        return leader.server_id if leader is not None else self.ids[server_id % len(self.ids)]
+    def of_number(self, number: int) -> ServerId:
+        """The server that a schedule's number means; 0 is whoever leads now, by the highest term, or any if nobody."""
+        leader = self.leader() if number == 0 else None
+        return leader.server_id if leader is not None else self.fleet.of_number(number)
 
     def leader(self) -> Server | None:
         """The server that leads the highest term."""
@@ -161,7 +132,7 @@ class Simulation(Watcher):
     def _strike(self, number: int, fault: Fault) -> None:
         self._striking = number
         if self.recording is not None:
-            servers = [self.leader_or(server) if server == 0 else server for server in fault.servers]
+            servers = [self.of_number(number) for number in fault.servers]
             self.recording.fault_begins(number, fault, servers)
         strike(self, fault)
         if self.recording is not None:
@@ -173,20 +144,31 @@ class Simulation(Watcher):
         self.scheduler.after(seconds, self._start, server_id)
 
     def _start(self, server_id: ServerId) -> None:
-        if server_id not in self.lost:
+        if server_id not in self.lost and server_id not in self.fleet.retired and server_id not in self.dismissed:
             self.servers[server_id].start()
 
     def may_damage(self, server: Server) -> bool:
-        """Whether a copy of everything stays whole if this server's is damaged: the atlas of faults.
+        """Whether a copy of everything stays whole if this server's is damaged: the atlas of faults."""
+        return self.atlas.may_damage(server)
 
-        Where only safety is owed, anybody may be. Otherwise a minority may lose what it has, once and for all; a
-        majority that is whole keeps the cluster available. A server that is new still is not whole: it elects nobody
-        who has a log (NS-1).
-        """
-        if self.schedule.settings.mode == "safe":
-            return True
-        damaged = {each.server_id for each in self.servers.values() if not each.is_disk_intact or _is_new(each)}
-        return len(damaged | {server.server_id}) <= (len(self.ids) - 1) // 2
+    def add_server(self, server_id: ServerId, number: int) -> None:
+        """Set up and start a server that was added to the running cluster, where it is not there yet."""
+        if server_id in self.servers:
+            return
+        server = self.fleet.add(server_id, number, self.fleet.urls())
+        if self.recording is not None:
+            server.recording = self.recording
+            self.recording.add_host(server.host.name, server_id)
+        server.start()
+
+    def adopt(self) -> None:
+        """Start every member that nobody has started yet, because whoever added it never learnt that it was."""
+        for configuration in self.atlas.possible():
+            addresses = dict(configuration.addresses)
+            for server_id in sorted(configuration.members - self.servers.keys()):
+                number = self.fleet.number_at(addresses[server_id])
+                self.strikes.hit("members.adopted")
+                self.add_server(server_id, number)
 
     # -- a run's parts -------------------------------------------------------------------------------------------------
 
@@ -202,6 +184,7 @@ class Simulation(Watcher):
     def heal(self) -> None:
         """End every fault, and start what is down."""
         self.is_healed = True
+        self.operator.is_resting = True
         self.trace.event(self.scheduler.now, "heal")
         if self.recording is not None:
             self.recording.healing()
@@ -216,6 +199,33 @@ class Simulation(Watcher):
                 server.process.resume_jobs()
             self._start(server_id)
         self.network.recover()
+
+    @property
+    def has_changed_members(self) -> bool:
+        """Whether anybody tried to."""
+        return any(fault.kind in members.KINDS for fault in self.schedule.faults)
+
+    def are_members_settled(self) -> bool:
+        """Whether no change of members is under way, and every member has been started and knows who it is.
+
+        Starts those that nobody has started.
+        """
+        self.adopt()
+        if self.operator.under_way:
+            return False
+        for server_id in self.ids:
+            process = self.servers[server_id].process
+            if process is not None and process.is_started and inside.changes_members(process.node):
+                return False
+        possible = self.atlas.possible()
+        if any(configuration.is_joint for configuration in possible):
+            return False
+        gone = {**self.lost, **self.dismissed, **self.fleet.retired}
+        return all(
+            server_id in gone or self.servers[server_id].has_identity
+            for configuration in possible
+            for server_id in sorted(configuration.members)
+        )
 
     def close(self) -> None:
         """End everything; nothing is left that could act."""
@@ -242,6 +252,9 @@ class Simulation(Watcher):
         """
         error = server.refusal
         self.trace.event(self.scheduler.now, "ended", server=server.server_id, why=why, error=repr(error))
+        if why == "removed":
+            self.strikes.hit("members.left")
+            self.dismissed[server.server_id] = None
         if why == "stopped":
             self.restart_after(server.server_id, _RESTART_S)
         if why == "could not stop" and isinstance(error, StorageFailedError):
@@ -255,6 +268,12 @@ class Simulation(Watcher):
         if isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):
             self.strikes.hit(f"process.{why}")
             self.restart_after(server.server_id, _RESTART_S)
+        elif isinstance(error, JoinError):
+            self.strikes.hit("process.could_not_join")
+            self.restart_after(server.server_id, _RESTART_S)
+        elif isinstance(error, ServerRemoved):
+            self.strikes.hit("process.refused_removed")
+            self.dismissed[server.server_id] = None
         elif not server.is_disk_intact:
             self.strikes.hit("process.refused_damaged_disk")
             self.lost[server.server_id] = repr(error)
@@ -273,12 +292,6 @@ class Simulation(Watcher):
 
     def _led(self, server: Server, term: Term) -> None:
         self.trace.event(self.scheduler.now, "leader", server=server.server_id, term=term)
-
-
-def _is_new(server: Server) -> bool:
-    """Whether its disk has not yet held what a leader had committed."""
-    directory = Path(server.config.data_dir)
-    return server.disk.holds(directory / "new") or not server.disk.holds(directory / "identity")
 
 
 def _is_of_disk(error: BaseException | None) -> bool:

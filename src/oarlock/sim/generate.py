@@ -3,7 +3,7 @@
 import random
 from typing import Final
 
-from oarlock.sim.faults import KINDS, Draw
+from oarlock.sim.faults import ADDING, KINDS, Draw
 from oarlock.sim.schedule import ClientOperation, Fault, Mode, Schedule, Settings
 
 _MODES: Final[tuple[Mode, ...]] = ("available", "safe", "contained")
@@ -42,6 +42,7 @@ def _settings(rng: random.Random) -> Settings:
         duration_s=rng.choices((2.0, 4.0, 8.0, 15.0), (35, 40, 20, 5))[0] * (election_timeout_ms / 300) ** 0.5,
         election_timeout_ms=election_timeout_ms,
         heartbeat_interval_ms=election_timeout_ms // rng.choice((5, 10, 10)),
+        max_learners=rng.choice((1, 1, 2)),
         pre_vote=rng.random() < 0.8,
         check_quorum=rng.random() < 0.85,
         proposal_timeout_ms=rng.choice((1000, 3000)) + 4 * election_timeout_ms,
@@ -91,6 +92,8 @@ def _faults(rng: random.Random, settings: Settings) -> list[Fault]:
     kinds = [name for name, kind in KINDS.items() if kind.is_drawn and rng.random() < chance]
     if settings.servers == 1:
         kinds = [name for name in kinds if not KINDS[name].needs_several]
+    if ADDING & set(kinds):
+        draw.added = 2
     faults = []
     pace = rng.choice((0.3, 1.0, 3.0))
     for name in kinds:

@@ -5,9 +5,12 @@ The only module of this room that reaches for private names.
 
 # ruff: noqa: SLF001
 
+from collections.abc import Collection
+
+from oarlock.check.invariants import Monitor
 from oarlock.node.node import Node
 from oarlock.raft.state import RaftState
-from oarlock.raft.types import Index
+from oarlock.raft.types import Configuration, Index, ServerId
 
 
 def raft_state(node: Node) -> RaftState | None:
@@ -29,3 +32,23 @@ def boot_epoch(node: Node) -> int:
 def last_sequence(node: Node) -> int:
     """The sequence of the newest proposal that the node took."""
     return node._proposals._sequence
+
+
+def changes_members(node: Node) -> bool:
+    """Whether a change of members is awaited at the node, or waits to be begun."""
+    return node._changes.has_work
+
+
+def possible_configurations(monitor: Monitor, gone: Collection[ServerId]) -> list[Configuration]:
+    """Of the log of each server that is not gone: the newest configuration known to be committed, and all after it."""
+    found: dict[Configuration, None] = {}
+    for server_id, mirror in monitor._mirrors.items():
+        if server_id in gone:
+            continue
+        committed = mirror.seen.commit_index
+        held = mirror.configurations
+        first = max((at for at, (index, _) in enumerate(held) if index <= committed), default=0)
+        for _, configuration in held[first:]:
+            if configuration.voters:
+                found[configuration] = None
+    return list(found)

@@ -6,14 +6,17 @@ from functools import partial
 from typing import Final
 
 from oarlock.check.observed import Promise
-from oarlock.etcd.grpc import RpcContext
+from oarlock.etcd.grpc import RpcContext, UnaryHandler
+from oarlock.etcd.grpc.route import Route
 from oarlock.etcd.machine import EtcdMachine
 from oarlock.etcd.requests import Kind
 from oarlock.etcd.services.calls import Calls
 from oarlock.mvcc.store import Store
 from oarlock.node.codec import decode
+from oarlock.node.node import Node
 from oarlock.raft.messages import AppendEntriesReply, InstallSnapshotReply, PreVoteReply, RequestVote, RequestVoteReply
 from oarlock.raft.types import Index, ServerId
+from oarlock.sim import inside
 from oarlock.transport.tcp import TcpTransport
 
 HASH_EVERY: Final = 64
@@ -26,12 +29,33 @@ _CLAIMING: Final = frozenset((1, 2, 4, 6, 8))
 class Asked:
     """One request at a server: what became of it there."""
 
-    __slots__ = ("index", "is_proposed")
+    __slots__ = ("command", "index")
 
     def __init__(self) -> None:
         self.index: Index | None = None
         """Of a read: what was applied when its answer was made."""
-        self.is_proposed = False
+        self.command: int | None = None
+        """Of a proposal: what tells it from all others, in the log."""
+
+
+def command_id(origin: ServerId, epoch: int, sequence: int) -> int:
+    """One number for a proposal's id."""
+    return (origin << 128) | (epoch << 64) | sequence
+
+
+class DirectContext(RpcContext):
+    """A call that came over no connection.
+
+    Args:
+        path: Of the method.
+        deadline: In the loop's time.
+        asked: Where to note what becomes of it.
+    """
+
+    def __init__(self, path: str, deadline: float, asked: Asked | None = None) -> None:
+        self._route = Route(path)
+        self.deadline = deadline
+        self.asked = asked
 
 
 class RecordingMachine(EtcdMachine):
@@ -56,11 +80,31 @@ class RecordingCalls(Calls):
 
     asked: Asked | None = None
 
+    def with_leader(
+        self, handler: UnaryHandler, learner_may: Callable[[bytes], bool] = lambda _request: False
+    ) -> UnaryHandler:
+        """See `Calls.with_leader`."""
+        guarded = super().with_leader(handler, learner_may)
+
+        def noted(request: bytes, context: RpcContext) -> "bytes | Awaitable[bytes]":
+            self.asked = context.asked if isinstance(context, DirectContext) else None
+            try:
+                return guarded(request, context)
+            finally:
+                self.asked = None
+
+        return noted
+
     def propose(self, kind: Kind, request: bytes, context: RpcContext) -> "asyncio.Future[bytes]":
         """See `Calls.propose`."""
-        if self.asked is not None:
-            self.asked.is_proposed = True
-        return super().propose(kind, request, context)
+        node = self.cluster
+        assert isinstance(node, Node)  # noqa: S101 - of a simulated process
+        before = inside.last_sequence(node)
+        answer = super().propose(kind, request, context)
+        sequence = inside.last_sequence(node)
+        if self.asked is not None and sequence != before:
+            self.asked.command = command_id(node.config.server_id, inside.boot_epoch(node), sequence)
+        return answer
 
     def read(self, context: RpcContext, make: Callable[[], bytes]) -> "asyncio.Future[bytes]":
         """See `Calls.read`."""
@@ -101,7 +145,3 @@ class RecordingTransport(TcpTransport):
                 case AppendEntriesReply() | InstallSnapshotReply() | RequestVoteReply() | PreVoteReply():
                     self.promises.append(Promise(message.term))
         return sent
-
-
-Handler = Callable[[bytes, RpcContext], bytes | Awaitable[bytes]]
-"""Of a unary call."""

@@ -180,6 +180,10 @@ class Network:
         host = self.hosts[name] = Host(name)
         return host
 
+    def host(self, name: str) -> Host:
+        """The machine of that name, new or old."""
+        return self.hosts.get(name) or self.add_host(name)
+
     def link(self, source: str, target: str) -> Link:
         """The link from one host to another."""
         found = self._links.get((source, target))
@@ -190,6 +194,10 @@ class Network:
             if self.on_new_link is not None:
                 self.on_new_link(source, target, found)
         return found
+
+    def links_at(self, name: str) -> "list[tuple[str, str, Link]]":
+        """The links from and to a host."""
+        return [(source, target, link) for (source, target), link in self._links.items() if name in (source, target)]
 
     def blocked(self) -> list[tuple[str, str]]:
         """The links that a partition lies across."""

@@ -18,7 +18,7 @@ from oarlock.sim.trace import Trace
 
 _NOT_APPLIED: Final = "not applied"
 _NOBODY: Final[list[Index]] = []
-_pack_state = struct.Struct("<QQqQQQQ").pack
+_pack_state = struct.Struct("<QQQQQQQ").pack
 
 
 class PropertyBroken(Exception):
@@ -123,13 +123,15 @@ class Observer:
         """
         process = server.process
         life = self._lives.get(server.server_id)
-        is_new = life is None or life.process is not process
         if life is None or life.process is not process:
             state = inside.raft_state(process.node) if process is not None else None
             if process is None or state is None:
                 return
             life = self._lives[server.server_id] = _Life(process, state)
             server.durable.restart(state.hard_state, state.log)
+        if _may_lead_again(life.state, server.durable.hard_state):
+            return
+        is_new = life.durable_version < 0
         leader = life.state.leader
         applied = inside.applied_index(life.process.node)
         matches = [progress.match_index for progress in leader.peers.values()] if leader is not None else _NOBODY
@@ -152,7 +154,7 @@ class Observer:
             disk_is_intact=server.is_disk_intact,
             current_term=state.current_term,
             voted_for=state.voted_for,
-            role=_role(state, durable.hard_state),
+            role=state.role.value,
             base=log.base,
             last_index=log.last_index,
             entries=self._written(state, life),
@@ -174,12 +176,11 @@ class Observer:
             raise PropertyBroken(found[0])
 
     def _note(self, server: Server, state: RaftState, seen: Observed) -> None:
-        voted_for = -1 if seen.voted_for is None else seen.voted_for
         self._trace.digest(
             _pack_state(
                 server.server_id,
                 seen.current_term,
-                voted_for,
+                seen.voted_for or 0,
                 seen.last_index,
                 seen.commit_index,
                 seen.applied_index,
@@ -250,12 +251,14 @@ class Observer:
         return tuple(given)
 
 
-def _role(state: RaftState, on_disk: HardState) -> str:
-    """The server's role; an only voter does not count as leader before its term is on disk.
+def _may_lead_again(state: RaftState, on_disk: HardState) -> bool:
+    """Whether an only voter leads a term that is not on its disk yet.
 
-    It leads as soon as it campaigns, but nobody can know before it has committed something, and a crash before its term
-    is durable has it campaign for the same term again.
+    It leads as soon as it campaigns, but nobody can know before it has committed something; a crash before its term is
+    durable has it campaign for the same term again, and write other entries.
     """
-    if state.role is Role.LEADER and on_disk.current_term < state.current_term and len(state.configuration.voters) == 1:
-        return Role.CANDIDATE.value
-    return state.role.value
+    return (
+        state.role is Role.LEADER
+        and on_disk.current_term < state.current_term
+        and state.configuration.all_voters == {state.server_id}
+    )

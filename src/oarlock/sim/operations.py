@@ -1,6 +1,6 @@
 """Client operations as etcd requests, and etcd's answers as the models of `oarlock.check` want them."""
 
-from typing import Any
+from typing import Any, Final
 
 from oarlock.etcd.proto.rpc_pb2 import (
     CompactionRequest,
@@ -16,8 +16,6 @@ from oarlock.etcd.proto.rpc_pb2 import (
     TxnRequest,
     TxnResponse,
 )
-from oarlock.sim.machine import Handler
-from oarlock.sim.process import Process
 from oarlock.sim.schedule import ClientOperation
 
 ALL_KEYS = ("k", "l")
@@ -26,18 +24,19 @@ ALL_KEYS = ("k", "l")
 READS = ("get", "serializable", "range")
 
 
-def handler_of(process: Process, kind: str) -> Handler:
-    """The service handler that answers a kind of operation."""
-    kv = process.kv
-    handlers: dict[str, Handler] = {
-        "put": kv.put,
-        "delete": kv.delete_range,
-        "delete_range": kv.delete_range,
-        "cas": kv.txn,
-        "txn": kv.txn,
-        "compact": kv.compact,
-    }
-    return handlers.get(kind, kv.range)
+_METHODS: Final = {
+    "put": "/etcdserverpb.KV/Put",
+    "delete": "/etcdserverpb.KV/DeleteRange",
+    "delete_range": "/etcdserverpb.KV/DeleteRange",
+    "cas": "/etcdserverpb.KV/Txn",
+    "txn": "/etcdserverpb.KV/Txn",
+    "compact": "/etcdserverpb.KV/Compact",
+}
+
+
+def method_of(kind: str) -> str:
+    """The path of the gRPC method that answers a kind of operation."""
+    return _METHODS.get(kind, "/etcdserverpb.KV/Range")
 
 
 def encode(operation: ClientOperation, revision: int) -> bytes:

@@ -7,19 +7,17 @@ is simulated.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from oarlock.check.observed import Promise
-from oarlock.etcd.grpc import RpcContext
-from oarlock.etcd.header import Headers
+from oarlock.etcd.joining import describe
 from oarlock.etcd.services.calls import Limits
-from oarlock.etcd.services.kv import KvService
-from oarlock.etcd.services.quota import Quota
 from oarlock.mvcc.store import Store
 from oarlock.node.config import NodeConfig
 from oarlock.node.node import Executors, Node
@@ -29,9 +27,11 @@ from oarlock.sim.clock import Clock
 from oarlock.sim.connection import SimServer, SimTransport, connect, listen
 from oarlock.sim.disk import PowerLoss, SimDisk
 from oarlock.sim.durable import DurableLog
+from oarlock.sim.joining import find_place
 from oarlock.sim.loop import SimLoop
-from oarlock.sim.machine import RecordingCalls, RecordingMachine, RecordingTransport
+from oarlock.sim.machine import RecordingMachine, RecordingTransport
 from oarlock.sim.network import Host, Network
+from oarlock.sim.services import Services
 from oarlock.transport.interface import OnMessage, OnUnreachable
 from oarlock.transport.options import TransportOptions
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from oarlock.sim.recording import Recording
 
 PEER_PORT: Final = 2380
+EPOCH_S: Final = 1_700_000_000.0
+"""What the wall clock shows when a run begins, in seconds since 1970."""
 
 
 class DiskSpeed(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ class Watcher:
         """A process is there, and its node has recovered."""
 
     def ended(self, server: "Server", why: str) -> None:
-        """A process is gone: "killed", "stopped", "could not stop", "refused" or "failed"."""
+        """A process is gone: "killed", "stopped", "removed", "could not stop", "refused" or "failed"."""
 
     def defect(self, server: "Server", error: BaseException) -> None:
         """A callback raised what it should not have."""
@@ -78,6 +80,9 @@ class Server:
 
     Args:
         config: Of the node.
+        number: By which schedules call it.
+        host: Where it runs.
+        contacts: For a server that joins: the peer URLs of members to ask.
         network: Where its host is.
         disk: Its disk.
         durable: Follows the disk.
@@ -92,6 +97,9 @@ class Server:
         self,
         config: NodeConfig,
         *,
+        number: int,
+        host: Host,
+        contacts: Sequence[str],
         network: Network,
         disk: SimDisk,
         durable: DurableLog,
@@ -102,9 +110,11 @@ class Server:
         watcher: Watcher,
     ) -> None:
         self.server_id: ServerId = config.server_id
+        self.number = number
         self.config = config
         self.network = network
-        self.host: Host = network.add_host(host_name(config.server_id))
+        self.host = host
+        self.contacts = contacts
         self.disk = disk
         self.backend = SimBackend(disk)
         self.durable = durable
@@ -130,6 +140,11 @@ class Server:
     def is_up(self) -> bool:
         """Whether a process runs whose node has started."""
         return self.process is not None and self.process.is_started
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether its data directory says whose it is."""
+        return self.disk.holds(Path(self.config.data_dir) / "identity")
 
     def start(self) -> None:
         """Begin a process, unless there is one."""
@@ -199,22 +214,23 @@ class Process:
         self._scheduler = server.network.scheduler
         # Abstract to mypy only: what a node never calls raises NotImplementedError.
         self.loop = SimLoop(self._scheduler, server.clock, self)  # type: ignore[abstract]
-        self.threads = [SimThread("wal"), SimThread("machine"), SimThread("snapshots")]
+        self.threads = [SimThread("wal"), SimThread("machine"), SimThread("snapshots"), SimThread("maintenance")]
         self.is_started = False
         self.is_stopping = False
+        self.is_removed = False
+        """Whether it knows that its server is no member any more."""
         self.promises: list[Promise] = []
         """What messages claimed since it was last looked at."""
         self._waiting_jobs: list[SimThread] = []
         self.machine: RecordingMachine
-        self.calls: RecordingCalls
-        self.kv: KvService
-        self.node = self._make_node()
+        self.services: Services
+        self.node = self._make_node(server.config)
 
-    def _make_node(self) -> Node:
+    def _make_node(self, config: NodeConfig) -> Node:
         server = self.server
-        wal, machine, snapshots = self.threads
+        wal, machine, snapshots, _ = self.threads
         return Node(
-            server.config,
+            config,
             disk=server.disk,
             rng=self._rng,
             open_transport=self._open_transport,
@@ -222,6 +238,7 @@ class Process:
             listen=[(server.host.name, PEER_PORT)],
             executors=Executors(wal=wal, machine=machine, snapshots=snapshots),
             on_fatal=self._fatal,
+            on_removed=self._removed,
             open_trace=partial(server.recording.begin, server, self) if server.recording is not None else None,
             check_invariants=True,
         )
@@ -239,6 +256,7 @@ class Process:
             options=self._options,
         )
         transport.promises = self.promises
+        transport.describe_by(lambda: describe(config.cluster_id, self.node.configuration, self.machine))
         return transport
 
     def _open_machine(self) -> RecordingMachine:
@@ -251,19 +269,29 @@ class Process:
         self.loop.create_task(self._main())
 
     async def _main(self) -> None:
+        server = self.server
         try:
+            if server.config.joins:
+                place = await find_place(server.config, server.disk, server.contacts, self.loop, self.threads[0])
+                self.node = self._make_node(place)
             await self.node.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
-            self.server.refusal = error
-            self._scheduler.after(0, self.server.gone, self, "refused")
+            server.refusal = error
+            self._scheduler.after(0, server.gone, self, "refused")
             return
-        config = self.server.config
-        headers = Headers(config.cluster_id, config.server_id, lambda: self.node.term)
-        limits = Limits(request_timeout_s=config.proposal_timeout_ms / 1000)
-        self.calls = RecordingCalls(self.loop, self.node, self.machine, headers, limits)
-        self.kv = KvService(self.calls, Quota(self.calls))
+        limits = Limits(request_timeout_s=server.config.proposal_timeout_ms / 1000)
+        self.services = Services(self.loop, self.node, limits, self.threads[3], self._wall_clock)
         self.is_started = True
-        self._watcher.started(self.server)
+        self.loop.create_task(self.services.publish(server.host.name))
+        self._watcher.started(server)
+
+    def _wall_clock(self) -> float:
+        return EPOCH_S + self._scheduler.now
+
+    def _removed(self) -> None:
+        """The server is no member any more: production ends the process in order."""
+        self.is_removed = True
+        self.stop()
 
     def _fatal(self, error: BaseException) -> None:
         """The node cannot go on: production ends the process at once."""
@@ -285,13 +313,7 @@ class Process:
             self._scheduler.after(0, self.server.gone, self, "could not stop")
             return
         self.machine.store.close()
-        self._scheduler.after(0, self.server.gone, self, "stopped")
-
-    def context(self, deadline_s: float) -> RpcContext:
-        """What a service is told of a call."""
-        context = RpcContext()
-        context.deadline = self.loop.time() + deadline_s
-        return context
+        self._scheduler.after(0, self.server.gone, self, "removed" if self.is_removed else "stopped")
 
     # -- what a loop asks of its surroundings --------------------------------------------------------------------------
 
@@ -428,8 +450,3 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: Exception | No
         future.set_exception(error)
     else:
         future.set_result(result)
-
-
-def host_name(server_id: ServerId) -> str:
-    """The host of a server."""
-    return f"server{server_id}"

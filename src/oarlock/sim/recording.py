@@ -13,7 +13,8 @@ import msgspec
 from oarlock.check.verdict import Violation
 from oarlock.machine.exactly_once import read_envelope
 from oarlock.raft.types import Index, ServerId
-from oarlock.sim.clients import Request, command_id
+from oarlock.sim.clients import Request
+from oarlock.sim.machine import command_id
 from oarlock.sim.mail import LinkMail
 from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
@@ -158,8 +159,10 @@ class Recording:
         return found
 
     def add_host(self, name: str, server_id: ServerId) -> None:
-        """Whose host it is."""
+        """Whose host it is from now on; others may have tried to reach it before."""
         self._hosts[name] = server_id
+        for source, target, link in self._network.links_at(name):
+            self._link_made(source, target, link)
 
     def _link_made(self, source: str, target: str, link: "Link") -> None:
         if source in self._hosts and target in self._hosts:
@@ -217,7 +220,7 @@ class Recording:
         asked = {"key": operation.key, "value": operation.value}
         self.world.emit(
             Kind.CLIENT,
-            to=server_name(operation.server),
+            to=server_name(request.server_id),
             x={
                 "op": "call",
                 "request": request.number,
@@ -241,7 +244,7 @@ class Recording:
             x["error"] = request.error
         if index is not None:
             x["index"] = self._told[request.number] = index
-        self.world.emit(Kind.CLIENT, src=server_name(operation.server), x=x)
+        self.world.emit(Kind.CLIENT, src=server_name(request.server_id), x=x)
 
     def _index_of(self, request: Request) -> Index | None:
         if request.command is None:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from oarlock.check.verdict import Verdict, Violation
+from oarlock.raft.types import Configuration
 from oarlock.sim import inside
 from oarlock.sim.clients import OK
 from oarlock.sim.cluster import Simulation
@@ -150,13 +151,16 @@ def _settle(simulation: Simulation) -> None:
     simulation.heal()
     simulation.clients.drop_unsent()
     simulation.clients.give_up_lost()
+    _finish_changes(simulation)
     core = _core(simulation)
     limit_s = ELECTIONS_AFTER_HEALING * settings.election_timeout_ms / 1000
     if not scheduler.run_until(scheduler.now + limit_s, lambda: _leader_of(simulation, core) is not None):
-        states = ", ".join(_describe(server) for server in simulation.servers.values())
+        states = ", ".join(_describe(simulation.servers[each]) for each in simulation.ids)
         raise _broken("leader after healing", f"no leader {limit_s:g} s after healing of {core}: {states}")
+    members = _configuration(simulation, core).members
+    core = [server_id for server_id in core if server_id in members]
     if not scheduler.run_until(scheduler.now + _CATCH_UP_S, lambda: _are_up(simulation, core)):
-        states = ", ".join(_describe(server) for server in simulation.servers.values())
+        states = ", ".join(_describe(simulation.servers[each]) for each in simulation.ids)
         raise _broken("everybody is up after healing", f"{_CATCH_UP_S:g} s after it: {states}")
     core = [server_id for server_id in core if server_id not in simulation.lost]
     _serve_all(simulation, core)
@@ -166,18 +170,37 @@ def _settle(simulation: Simulation) -> None:
     _compare(simulation, core)
 
 
+def _finish_changes(simulation: Simulation) -> None:
+    """Where members are being changed, let that come to an end, with every member there: who the core is follows."""
+    if not simulation.has_changed_members:
+        return
+    scheduler = simulation.scheduler
+    if simulation.are_members_settled():
+        return
+    simulation.strikes.hit("members.changing_at_heal")
+    if not scheduler.run_until(scheduler.now + _CATCH_UP_S, simulation.are_members_settled):
+        states = ", ".join(_describe(simulation.servers[each]) for each in simulation.ids)
+        raise _broken("changes of members end", f"{simulation.operator.under_way} tasks go on: {states}")
+
+
 def _serve_all(simulation: Simulation, core: list[int]) -> None:
     """Every request has an end, and every server writes and reads: a laggard perhaps only when it has caught up."""
     scheduler, clients = simulation.scheduler, simulation.clients
     deadline = scheduler.now + 3 * simulation.schedule.settings.proposal_timeout_ms / 1000 + _CATCH_UP_S
-    wanted = [(server_id, kind) for server_id in core for kind in ("put", "get")]
+    learners = _configuration(simulation, core).learners
+    # A learner answers only what its own state tells.
+    wanted = [
+        (server_id, kind)
+        for server_id in core
+        for kind in (("serializable",) if server_id in learners else ("put", "get"))
+    ]
     while wanted:
         asked = [
             clients.ask(
                 ClientOperation(
                     at=scheduler.now,
-                    client=_SETTLED_CLIENT + server_id,
-                    server=server_id,
+                    client=_SETTLED_CLIENT + simulation.servers[server_id].number,
+                    server=simulation.servers[server_id].number,
                     kind=kind,
                     key="k1",
                     value=f"settled{len(clients.requests)}",
@@ -187,29 +210,42 @@ def _serve_all(simulation: Simulation, core: list[int]) -> None:
         ]
         if not scheduler.run_until(deadline, lambda: not clients.pending):
             raise _broken("every request is answered", f"{clients.pending} requests have no end")
-        wanted = [(each.operation.server, each.operation.kind) for each in asked if each.outcome != OK]
+        wanted = [(each.server_id, each.operation.kind) for each in asked if each.outcome != OK]
         if wanted and scheduler.now >= deadline:
             raise _broken("serves after healing", f"{wanted} ended with {asked[-1].outcome}: {asked[-1].error}")
 
 
 def _core(simulation: Simulation) -> list[int]:
-    """Who must serve after healing: everybody not lost, or a majority drawn from the seed while the rest is off."""
+    """Who must serve after healing: everybody not lost, or a majority drawn from the seed while the rest is off.
+
+    It is a majority of every configuration that may be in force.
+    """
     able = [
         server_id
-        for server_id, server in simulation.servers.items()
-        if server_id not in simulation.lost and server.is_disk_intact
+        for server_id in simulation.ids
+        if server_id not in simulation.lost
+        and server_id not in simulation.dismissed
+        and simulation.servers[server_id].is_disk_intact
     ]
     if simulation.schedule.settings.heal == "all":
         return able
     rng = random.Random(f"oarlock/core/{simulation.schedule.seed}")  # noqa: S311
-    count = len(simulation.ids) // 2 + 1
-    core = sorted(rng.sample(able, min(count, len(able))))
-    for server_id in able:
-        if server_id not in core:
-            server = simulation.servers[server_id]
-            server.kill(power=True)
+    core = list(able)
+    for server_id in rng.sample(able, len(able)):
+        rest = [each for each in core if each != server_id]
+        if simulation.atlas.is_core(rest):
+            core = rest
+            simulation.servers[server_id].kill(power=True)
             simulation.lost[server_id] = "left out of the healing"
     return core
+
+
+def _configuration(simulation: Simulation, core: list[int]) -> Configuration:
+    """The members by the leader's configuration, which nobody changes any more."""
+    leader = _leader_of(simulation, core) or simulation.leader()
+    assert leader is not None  # noqa: S101 - awaited before
+    assert leader.process is not None  # noqa: S101 - it leads
+    return leader.process.node.configuration
 
 
 def _leader_of(simulation: Simulation, core: list[int]) -> Server | None:
@@ -283,7 +319,7 @@ def _report(simulation: Simulation, judgement: Judgement, began: float) -> Repor
         ok=not judgement.violations,
         violations=judgement.violations,
         trace_hash=simulation.trace.hexdigest(),
-        servers=len(simulation.ids),
+        servers=simulation.schedule.settings.servers,
         faults=len(simulation.schedule.faults),
         operations=len(requests),
         answered=sum(request.outcome == "ok" for request in requests),

@@ -33,7 +33,7 @@ def settle_safely(simulation: Simulation) -> None:
         for server_id in simulation.ids:
             if simulation.servers[server_id].is_up:
                 for kind in ("put", "get"):
-                    clients.ask(_last(scheduler.now, server_id, kind))
+                    clients.ask(_last(scheduler.now, simulation.servers[server_id].number, kind))
     else:
         simulation.strikes.hit("safe.refused")
     limit_s = 3 * (settings.proposal_timeout_ms / 1000 + 1.0)
@@ -41,9 +41,9 @@ def settle_safely(simulation: Simulation) -> None:
     compare(simulation, simulation.ids)
 
 
-def _last(now: float, server_id: ServerId, kind: str) -> ClientOperation:
+def _last(now: float, number: int, kind: str) -> ClientOperation:
     return ClientOperation(
-        at=now, client=_LAST_CLIENT + server_id, server=server_id, kind=kind, key="k1", value=f"last{server_id}"
+        at=now, client=_LAST_CLIENT + number, server=number, kind=kind, key="k1", value=f"last{number}"
     )
 
 

@@ -21,6 +21,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of the part with faults."""
     election_timeout_ms: int = 300
     heartbeat_interval_ms: int = 30
+    max_learners: int = 1
     pre_vote: bool = True
     check_quorum: bool = True
     proposal_timeout_ms: int = 3000
@@ -46,7 +47,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str
     """As in `oarlock.sim.faults.KINDS`."""
     servers: tuple[int, ...] = ()
-    """Whom it concerns; 0 for whoever leads at that moment."""
+    """Whom it concerns, by their numbers; 0 for whoever leads at that moment. Servers that are added get the numbers
+    that follow; a number that nobody has, or has any more, means some other server."""
     seconds: float = 0.0
     """How long it lasts."""
     value: float = 0.0

@@ -10,7 +10,8 @@ from oarlock.check.verdict import Verdict, Violation
 from oarlock.etcd.requests import Kind
 from oarlock.machine.exactly_once import HEADER_BYTES, read_envelope
 from oarlock.raft.types import Index
-from oarlock.sim.clients import FAILED, OK, Request, command_id
+from oarlock.sim.clients import FAILED, OK, Request
+from oarlock.sim.machine import command_id
 from oarlock.sim.operations import READS, model_input, model_output
 
 WGL_STEPS: Final = 100_000

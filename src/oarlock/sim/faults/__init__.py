@@ -2,23 +2,24 @@
 
 from typing import TYPE_CHECKING, Final
 
-from oarlock.sim.faults import clocks, disks, network, processes
+from oarlock.sim.faults import clocks, disks, members, network, processes
 from oarlock.sim.faults.disks import BREAK_ASSUMPTIONS
 from oarlock.sim.faults.kind import Draw, Kind
+from oarlock.sim.faults.members import ADDING
 from oarlock.sim.schedule import Fault
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
-__all__ = ["BREAK_ASSUMPTIONS", "KINDS", "Draw", "Kind", "strike"]
+__all__ = ["ADDING", "BREAK_ASSUMPTIONS", "KINDS", "Draw", "Kind", "strike"]
 
-KINDS: Final[dict[str, Kind]] = {**network.KINDS, **processes.KINDS, **disks.KINDS, **clocks.KINDS}
+KINDS: Final[dict[str, Kind]] = {**network.KINDS, **processes.KINDS, **disks.KINDS, **clocks.KINDS, **members.KINDS}
 """What each kind of fault does."""
 
 
 def strike(simulation: "Simulation", fault: Fault) -> None:
     """Begin a fault; it ends by itself."""
-    servers = [simulation.leader_or(server) if server == 0 else server for server in fault.servers]
+    servers = [simulation.of_number(number) for number in fault.servers]
     simulation.trace.event(
         simulation.scheduler.now, "fault", kind=fault.kind, servers=servers, seconds=fault.seconds, value=fault.value
     )

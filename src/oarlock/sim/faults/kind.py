@@ -21,15 +21,18 @@ class Draw:
         self.servers = settings.servers
         self.election_s = settings.election_timeout_ms / 1000
         self.duration_s = settings.duration_s
+        self.added = 0
+        """How many of the servers that may be added faults are to strike too."""
 
     def one(self) -> tuple[int, ...]:
         """Some server; one time in three, whoever leads."""
-        return (0,) if self.rng.random() < 0.35 else (self.rng.randint(1, self.servers),)
+        return (0,) if self.rng.random() < 0.35 else (self.rng.randint(1, self.servers + self.added),)
 
     def some(self, most: int) -> tuple[int, ...]:
         """A few servers, in order."""
         count = self.rng.randint(1, max(1, most))
-        return tuple(sorted(self.rng.sample(range(1, self.servers + 1), min(count, self.servers))))
+        servers = self.servers + self.added
+        return tuple(sorted(self.rng.sample(range(1, servers + 1), min(count, servers))))
 
     def link(self) -> tuple[int, ...]:
         """A directed link, all links of one server, or all links there are."""

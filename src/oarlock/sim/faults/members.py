@@ -1,0 +1,83 @@
+"""What operators do to a cluster while faults strike: members come, go and return, and leadership is moved."""
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from oarlock.raft.types import ServerId
+from oarlock.sim.faults.kind import Draw, Drawn, Kind
+from oarlock.sim.membership import Membership
+from oarlock.sim.schedule import Fault
+
+if TYPE_CHECKING:
+    from oarlock.sim.cluster import Simulation
+
+
+def _tasks(simulation: "Simulation", fault: Fault) -> Membership:
+    """Tasks with chance of their own, so that they are the same whatever else is in the schedule."""
+    return Membership(simulation, random.Random(f"{simulation.schedule.seed}/{fault.kind}/{fault.at}"))  # noqa: S311
+
+
+def _add(simulation: "Simulation", fault: Fault, _servers: list[ServerId]) -> None:
+    number = simulation.fleet.reserve()
+    task = _tasks(simulation, fault).add(number, learner=fault.kind == "add_learner", delay_s=fault.seconds)
+    simulation.operator.begin(task)
+
+
+def _promote(simulation: "Simulation", fault: Fault, _servers: list[ServerId]) -> None:
+    simulation.operator.begin(_tasks(simulation, fault).promote(None))
+
+
+def _remove(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    simulation.operator.begin(_tasks(simulation, fault).remove_task(servers[0]))
+
+
+def _replace(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    task = _tasks(simulation, fault).replace(servers[0], delay_s=fault.seconds, same_machine=fault.value > 0)
+    simulation.operator.begin(task)
+
+
+def _joint(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    leaving = list(dict.fromkeys(servers))
+    task = _tasks(simulation, fault).change(leaving, int(fault.value), delay_s=fault.seconds)
+    simulation.operator.begin(task)
+
+
+def _come_back(simulation: "Simulation", _fault: Fault, _servers: list[ServerId]) -> None:
+    """Every server that was removed starts again from its old disk, whether it knows of its removal or not."""
+    members = {member for configuration in simulation.atlas.possible() for member in configuration.members}
+    for server_id in simulation.ids:
+        server = simulation.servers[server_id]
+        if server_id not in members and server_id not in simulation.lost and server.process is None:
+            simulation.strikes.hit("members.came_back")
+            server.start()
+
+
+def _transfer(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    simulation.operator.begin(_tasks(simulation, fault).transfer(servers[0]))
+
+
+def _nobody(_draw: Draw) -> Drawn:
+    return (), 0.0
+
+
+def _several(draw: Draw) -> Drawn:
+    """One or two to be removed and as many added; or as many as there are."""
+    most = draw.servers if draw.rng.random() < 0.1 else 2
+    leaving = draw.some(most)
+    return leaving, float(draw.rng.choice((0, 1, 2, len(leaving))))
+
+
+ADDING: Final = frozenset({"add_learner", "add_voter", "replace", "joint"})
+"""Kinds that may bring servers into the cluster."""
+
+KINDS: Final[dict[str, Kind]] = {
+    "add_learner": Kind(_add, _nobody, most=3),
+    "add_voter": Kind(_add, _nobody, most=3),
+    "promote": Kind(_promote, _nobody, most=3),
+    "remove": Kind(_remove, lambda draw: ((draw.rng.randint(1, draw.servers + 2),), 0.0), most=3, needs_several=True),
+    "remove_leader": Kind(_remove, lambda _draw: ((0,), 0.0), most=2, needs_several=True),
+    "replace": Kind(_replace, lambda draw: (draw.one(), float(draw.rng.random() < 0.5)), most=3, needs_several=True),
+    "joint": Kind(_joint, _several, most=2),
+    "come_back": Kind(_come_back, _nobody, most=3, needs_several=True),
+    "transfer": Kind(_transfer, lambda draw: ((draw.rng.randint(1, draw.servers + 1),), 0.0), most=10),
+}

@@ -43,7 +43,9 @@ def survivor_disk(*, is_new: bool = False, members: dict[str, frozenset[int]] | 
         configuration = Configuration(**members, addresses=opened.recovered.base.configuration.addresses)
         opened.wal.append(entries=[Entry(4, 5, EntryKind.CONFIGURATION, msgspec.msgpack.encode(configuration))])
     opened.close()
-    if not is_new and disk.exists(DIRECTORY / NEW):
+    if is_new:
+        disk.open(DIRECTORY / NEW, create=True).close()
+    elif disk.exists(DIRECTORY / NEW):
         disk.remove(DIRECTORY / NEW)
     disk.settle()
     return disk
@@ -66,7 +68,7 @@ def test_the_survivor_is_the_only_voter_of_another_cluster() -> None:
     origin = recover(disk)
     assert load_identity(disk, DIRECTORY).cluster_id == NEW_ID
     opened = open_storage(config(NEW_ID), disk, 1)
-    assert not opened.is_new, "else it would wait for a leader that can never be"
+    assert not disk.exists(DIRECTORY / NEW), "else it would wait for a leader that can never be"
     assert opened.recovered.hard_state == HardState(6, 3)
     assert opened.recovered.entries[:-1] == ENTRIES
     assert (opened.recovered.entries[-1].index, opened.recovered.entries[-1].term) == (4, 6)
@@ -122,7 +124,7 @@ def _check_either(disk: CrashingDisk) -> int:
     else:
         assert (found.hard_state, len(found.entries)) == (HardState(6, 3), 4)
         assert in_force(opened).members == {3}
-        assert not opened.is_new
+        assert not disk.exists(DIRECTORY / NEW)
     opened.close()
     return cluster_id
 

@@ -6,6 +6,7 @@ import msgspec
 from tests.diagram.conftest import OpenPage
 
 from oarlock.diagram.sentences import sentence
+from oarlock.diagram.whynot import why_not
 from oarlock.trace.loaded import Trace
 from oarlock.trace.provenance import why
 from oarlock.trace.state import states_at
@@ -57,6 +58,25 @@ def test_reasons_are_the_same(open_page: OpenPage, run: Trace) -> None:
         ], (event_id, variable)
         assert collapsed == [[each.server, each.variable, each.event_id] for each in wanted.collapsed]
         assert unresolved == [[each.variable, each.event_id] for each in wanted.unresolved]
+
+
+def test_what_was_missing_is_the_same(open_page: OpenPage, run: Trace) -> None:
+    """Asked at many moments why nobody leads, or an index is not committed, page and Python name the same."""
+    page = open_page()
+    asked = [
+        (question, at) for at in range(0, len(run), 53) for question in ("leader", "index 3 committed", "9", "400")
+    ]
+    found = page.evaluate(
+        """async (asked) => {
+          const { whyNot } = await import("oarlock/whynot.js");
+          return asked.map(([question, at]) => whyNot(oarlock.run, oarlock.extras, question, at));
+        }""",
+        asked,
+    )
+    for (question, at), answer in zip(asked, found, strict=True):
+        wanted = why_not(run, question, at)
+        missing = [{"sentence": each.sentence, "id": each.event_id} for each in wanted.missing]
+        assert answer == {"sentence": wanted.sentence, "missing": missing}, (question, at)
 
 
 def test_states_are_the_same(open_page: OpenPage, run: Trace) -> None:

@@ -6,6 +6,7 @@ import { LogMatrix } from "oarlock/matrix.js";
 import { SpaceTime } from "oarlock/spacetime.js";
 import { EventTable } from "oarlock/table.js";
 import { TermTape } from "oarlock/tape.js";
+import { WhyNotView } from "oarlock/whynotview.js";
 import { WhyView } from "oarlock/whyview.js";
 
 /** @typedef {{id: string, name: string, where: "scene" | "tape" | "side",
@@ -18,6 +19,7 @@ export const VIEWS = [
   { id: "matrix", name: "Logs", where: "side", make: (element, store) => new LogMatrix(element, store) },
   { id: "card", name: "Figure 2", where: "side", make: (element, store, extras) => new Card(element, store, extras) },
   { id: "why", name: "Why", where: "side", make: (element, store, extras) => new WhyView(element, store, extras) },
+  { id: "whynot", name: "Why not", where: "side", make: (element, store, extras) => new WhyNotView(element, store, extras) },
   { id: "history", name: "Clients", where: "side", make: (element, store) => new ClientHistory(element, store) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
 ];

@@ -72,9 +72,7 @@ def main() -> None:
     for number in range(options.rounds):
         for traced in (False, True) if number % 2 == 0 else (True, False):
             rounds[traced].append(measure_round(traced, options.seconds, HERE / "build" / "data" / "trace"))
-    print(
-        "| work | clients | trace | ops/s | p50 ms | p99 ms | µs of processor an operation | trace bytes an operation |"
-    )
+    print("| work | clients | trace | ops/s | p50 ms | p99 ms | processor µs/op | trace bytes/op |")
     print("|-|-|-|-|-|-|-|-|")
     for cell in CELLS:
         for traced, each in rounds.items():

@@ -93,13 +93,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     name = flags.text("name")
     if not name or "=" in name or "," in name:
         raise FlagError(f"--name must not be empty or hold '=' or ',', as {name!r} does")
-    listen_peer = parse_urls(flags.text("listen-peer-urls"), "--listen-peer-urls")
-    listen_client = parse_urls(flags.text("listen-client-urls"), "--listen-client-urls")
-    check_can_bind(listen_peer, "--listen-peer-urls")
-    check_can_bind(listen_client, "--listen-client-urls")
-    metrics = flags.text("listen-metrics-urls")
-    listen_metrics = parse_urls(metrics, "--listen-metrics-urls") if metrics else ()
-    check_can_bind(listen_metrics, "--listen-metrics-urls")
+    listen_peer = _listen(flags, "listen-peer-urls")
+    listen_client = _listen(flags, "listen-client-urls")
     if "listen-client-urls" in flags.given and "advertise-client-urls" not in flags.given:
         raise FlagError("--advertise-client-urls is required when --listen-client-urls is set")
     advertise_peer = parse_urls(flags.text("initial-advertise-peer-urls"), "--initial-advertise-peer-urls")
@@ -115,7 +110,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         joins_existing=_cluster_state(flags) == "existing",
         listen_peer=listen_peer,
         listen_client=listen_client,
-        listen_metrics=listen_metrics,
+        listen_metrics=_listen(flags, "listen-metrics-urls") if flags.text("listen-metrics-urls") else (),
         advertise_client=parse_urls(flags.text("advertise-client-urls"), "--advertise-client-urls"),
         client_tls=_tls(
             "", listen_client, flags, ("cert-file", "key-file", "client-cert-auth", "trusted-ca-file"), warnings
@@ -170,6 +165,12 @@ def _members(flags: ParsedFlags, name: str, advertise_peer: tuple[Url, ...]) -> 
             if owners.setdefault(url.text, member.name) != member.name:
                 raise FlagError(f"--initial-cluster gives {url.text} to both {owners[url.text]} and {member.name}")
     return members
+
+
+def _listen(flags: ParsedFlags, name: str) -> tuple[Url, ...]:
+    urls = parse_urls(flags.text(name), f"--{name}")
+    check_can_bind(urls, f"--{name}")
+    return urls
 
 
 def _texts(urls: tuple[Url, ...]) -> str:

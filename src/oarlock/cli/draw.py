@@ -1,13 +1,25 @@
-"""`oarlock draw`: a run as a page that opens from disk."""
+"""`oarlock draw`: a run as a page that opens from disk, as a picture, or for other tools."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
+from oarlock.diagram.exports import mermaid, perfetto, shiviz
 from oarlock.diagram.page import page
-from oarlock.trace.reader import TraceError, open_trace
-from oarlock.trace.schema import Event, Header
+from oarlock.diagram.svg import svg
+from oarlock.trace.loaded import Trace, load
+from oarlock.trace.reader import TraceError
+
+_FORMATS: Final[dict[str, Callable[[Trace, str], str]]] = {
+    ".html": lambda trace, title: page(trace.header, trace.events, title=title),
+    ".svg": lambda trace, title: svg(trace, title=title),
+    ".mmd": lambda trace, _: mermaid(trace),
+    ".perfetto.json": lambda trace, _: perfetto(trace),
+    ".shiviz": lambda trace, _: shiviz(trace),
+}
+"""By the ending of the file's name."""
 
 
 def draw(arguments: Sequence[str]) -> int:
@@ -24,32 +36,36 @@ def draw(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a trace, as `--trace` writes it")
     parser.add_argument("--seed", type=int, metavar="N", help="simulate this seed instead, and draw that")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where to: run.html")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=f"where to; the ending says what: {', '.join(_FORMATS)}",
+    )
     parser.add_argument("--title", metavar="TEXT", help="heads the page")
     options = parser.parse_args(arguments)
     if (options.run is None) == (options.seed is None):
         parser.error("give either a trace or --seed")
-    if options.output.suffix != ".html":
-        parser.error(f"{options.output}: the name must end in .html")
+    draw_as = next((make for ending, make in _FORMATS.items() if options.output.name.endswith(ending)), None)
+    if draw_as is None:
+        parser.error(f"{options.output}: the name must end in one of {', '.join(_FORMATS)}")
     try:
-        header, events = _read(options.run) if options.seed is None else _simulated(options.seed)
+        trace = load(options.run) if options.seed is None else _simulated(options.seed)
+        header = trace.header
         title = options.title or (f"Seed {header.seed}" if header.seed is not None else header.run)
-        options.output.write_text(page(header, events, title=title), encoding="utf-8")
+        options.output.write_text(draw_as(trace, title), encoding="utf-8")
     except (TraceError, OSError) as error:
         print(f"oarlock draw: {error}", file=sys.stderr)
         return 2
-    print(f"{options.output}: {len(events):,} events")
+    print(f"{options.output}: {len(trace):,} events")
     return 0
 
 
-def _read(path: Path) -> tuple[Header, list[Event]]:
-    with open_trace(path) as reader:
-        return reader.header, list(reader)
-
-
-def _simulated(seed: int) -> tuple[Header, list[Event]]:
+def _simulated(seed: int) -> Trace:
     from oarlock.sim.generate import generate  # noqa: PLC0415 - a trace is drawn without the simulator
     from oarlock.sim.run import record_schedule  # noqa: PLC0415
 
     _, trace = record_schedule(generate(seed))
-    return trace.header, trace.events
+    return trace

@@ -21,6 +21,7 @@ commands:
   shrink   reduce a failing simulation to what is needed
   check    judge a history of clients
   draw     a run as a page: who sent what, what committed, and why
+  trace    read a recorded run: show, why, why-not, diff, check
   zoo      known bugs, hunted until a check catches them
   version  print the version
 
@@ -79,6 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from oarlock.cli.draw import draw  # noqa: PLC0415
 
             return draw(rest)
+        case "trace":
+            from oarlock.cli.trace import trace  # noqa: PLC0415
+
+            return trace(rest)
         case "zoo":
             from oarlock.cli.zoo import zoo  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ class Telling(NamedTuple):
 
 TELLINGS: Final[dict[str, Telling]] = {
     "P-1": Telling(
-        "put its term, vote and log on disk before {message} could leave",
+        "has to put its term, vote and log on disk before {message} may leave",
         "A server that forgets a vote or an entry in a crash could vote twice in a term, or lose what it acknowledged.",
     ),
     "V-1": Telling(
@@ -81,7 +81,7 @@ TELLINGS: Final[dict[str, Telling]] = {
         "Timeouts are random, so that mostly one server campaigns alone.",
     ),
     "C-1": Telling(
-        "became a candidate of term {term}", "A term has at most one leader, and it begins with an election."
+        "became a candidate, leaving term {term}", "A term has at most one leader, and it begins with an election."
     ),
     "C-1a": Telling("raised its term to {term}", "A vote counts in one term alone, so each campaign needs a new one."),
     "C-1b": Telling("voted for itself, {candidate}", "It counts as its one vote of this term, and is on disk first."),

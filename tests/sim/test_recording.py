@@ -47,10 +47,8 @@ def test_changes_lead_from_state_to_state() -> None:
     assert compared
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_every_message_has_two_ends(seed: int) -> None:
+def check_ends(trace: Trace) -> None:
     """What arrives was sent before, and what was sent arrives, is dropped for a cause, or is under way at the end."""
-    trace = _recorded(seed)[1]
     ends: Counter[str] = Counter()
     expected: Counter[str] = Counter()
     for position, event in enumerate(trace.events):
@@ -71,6 +69,24 @@ def test_every_message_has_two_ends(seed: int) -> None:
     last = trace.events[-1].t
     for message, count in expected.items():
         assert count == ends[message] or last - trace.events[trace.position(message)].t < 2_000_000
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_message_has_two_ends(seed: int) -> None:
+    """No message of a whole run is left without an end or a beginning."""
+    check_ends(_recorded(seed)[1])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_added_servers_are_recorded(value: float) -> None:
+    """A server that replaces another, on its machine or on a new one, has a lane, and all messages have ends."""
+    schedule = steady(Fault(at=1, kind="replace", servers=(1,), seconds=0.1, value=value), seconds=4.0)
+    report, trace = record_schedule(schedule)
+    assert report.ok
+    assert report.strikes["members.replace"]
+    assert run_schedule(schedule).trace_hash == report.trace_hash
+    assert len(trace.lanes.keys() - {WORLD}) == 4
+    check_ends(trace)
 
 
 def test_clients_are_told_where_it_took_effect() -> None:

@@ -82,7 +82,7 @@ class Simulation(Watcher):
         """The number of the fault that begins just now."""
 
     def _record(self, sink: Sink) -> Recording:
-        recording = Recording(self.schedule, self.scheduler, self.network, self.observer.applied, sink)
+        recording = Recording(self.scheduler, self.network, self.observer.applied, sink)
         for server_id, server in self.servers.items():
             server.recording = recording
             recording.add_host(server.host.name, server_id)

@@ -16,11 +16,12 @@ _SYN_RETRIES_S: Final = (1.0, 3.0, 7.0, 15.0)
 class Pipe:
     """One direction of a connection: what was put in comes out in order, each when it is due and the link is open."""
 
-    __slots__ = ("_last_due", "_link", "_network", "_queue", "_source", "_token", "target", "unread_bytes")
+    __slots__ = ("_last_due", "_link", "_mail", "_network", "_queue", "_source", "_token", "target", "unread_bytes")
 
     def __init__(self, network: Network, link: Link, source: "SimTransport") -> None:
         self._network = network
         self._link = link
+        self._mail = link.mail
         self._source = source
         self.target: SimTransport
         self._queue: deque[tuple[float, int, Callable[..., None], tuple[object, ...]]] = deque()
@@ -32,8 +33,8 @@ class Pipe:
 
     def send(self, data: bytes) -> None:
         """Bytes, after all sent before."""
-        if self._link.mail is not None:
-            self._link.mail.written(self, data)
+        if self._mail is not None:
+            self._mail.written(self, data)
         for piece in self._link.pieces(data):
             self.unread_bytes += len(piece)
             self._put(len(piece), self._arrive, piece)
@@ -107,7 +108,7 @@ class Pipe:
     def lose(self) -> None:
         """Nobody will read what is in it."""
         link, source = self._link, self._source
-        if link.mail is None:
+        if self._mail is None:
             return
         if link.is_blocked:
             cause = "partition"
@@ -115,7 +116,7 @@ class Pipe:
             cause = "dst_down"
         else:
             cause = "reset" if source.host.loop is source.loop else "stale_epoch"
-        link.mail.broken(self, cause)
+        self._mail.broken(self, cause)
 
     def _nobody_there(self) -> None:
         """The other side has no such connection: its kernel says so, if it has power."""

@@ -88,7 +88,6 @@ class Recording:
     """The recorders of a run.
 
     Args:
-        schedule: Of the run.
         scheduler: Tells the time.
         network: Whose links are watched.
         applied: What was applied at each index, as it becomes known.
@@ -97,7 +96,6 @@ class Recording:
 
     def __init__(
         self,
-        schedule: Schedule,
         scheduler: Scheduler,
         network: "Network",
         applied: Mapping[Index, bytes | None],
@@ -111,7 +109,6 @@ class Recording:
         self.living: dict[ServerId, SimRecorder] = {}
         """Of the processes that run and have recovered."""
         self._network = network
-        self._ids = range(1, schedule.settings.servers + 1)
         self._hosts: dict[str, ServerId] = {}
         self._mail: dict[tuple[ServerId, ServerId], LinkMail] = {}
         self._cut: list[tuple[ServerId, ServerId]] = []
@@ -145,9 +142,9 @@ class Recording:
             recorder.crashed(**particulars)
         else:
             self.world.emit(Kind.CRASH, x={"server": server_name(server.server_id), "recovered": False, **particulars})
-        for to in self._ids:
-            if to != server.server_id:
-                self.mail(server.server_id, to).sender_ended()
+        for (source, _), mail in self._mail.items():
+            if source == server.server_id:
+                mail.sender_ended()
 
     # -- the network ---------------------------------------------------------------------------------------------------
 

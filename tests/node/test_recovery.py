@@ -149,15 +149,15 @@ def test_first_start_killed_at_any_point(tmp_path: Path) -> None:
     )
     disk = PosixDisk()
     for missing in (["identity"], ["identity", "boot"]):
-        opened = open_storage(config, disk, 1)
+        opened = open_storage(config, disk, 1, 5)
         assert opened.recovered.base.configuration.voters == {1}
         opened.close()
         for name in missing:
             (tmp_path / "a" / name).unlink(missing_ok=True)
-    opened = open_storage(config, disk, 1)
+    opened = open_storage(config, disk, 1, 5)
     opened.wal.append_many([Batch(HardState(3, 1), [Entry(1, 3, EntryKind.NOOP, b"")])])
     opened.close()
-    again = open_storage(config, disk, 1)
+    again = open_storage(config, disk, 1, 5)
     assert again.recovered.hard_state == HardState(3, 1)
     assert again.recovered.base == SnapshotMetadata(configuration=config.initial_configuration())
     again.close()

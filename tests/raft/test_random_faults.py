@@ -19,7 +19,7 @@ NOT_REACHED = {
     "SP-5": "as SP-1",
     "CL-Q6": "above the core",
     "NS-1": "no disk is replaced in these runs",
-    "NS-2": "as NS-1",
+    "NS-3": "as NS-1",
     "DL-1": "no disk loses what it synced in these runs",
     "CL-Q7": "above the core",
 }
@@ -52,6 +52,7 @@ def run_with_faults(seed: int, *, rounds: int = 200) -> Cluster:
         max_uncommitted_bytes=rng.choice((10, 1 << 20)),
         max_pending_reads=rng.choice((2, 4096)),
         snapshot_retry_ms=200,
+        disk_ids=seed % 2 == 1,
         **settings,
     )
     for _ in range(rounds):

@@ -38,11 +38,11 @@ def test_identity_is_created_once() -> None:
     """A new directory takes the identity it is given, durably, and keeps it."""
     disk = new_disk()
     assert load_identity(disk, DIRECTORY) is None
-    assert load_or_create_identity(disk, DIRECTORY, 0xAB, 7) == Identity(0xAB, 7, 1)
+    assert load_or_create_identity(disk, DIRECTORY, 0xAB, 7) == Identity(0xAB, 7, 2)
     survivor = disk.after_power_loss(lambda options: 0)
-    assert load_identity(survivor, DIRECTORY) == Identity(0xAB, 7, 1)
+    assert load_identity(survivor, DIRECTORY) == Identity(0xAB, 7, 2)
     survivor.operations.clear()
-    assert load_or_create_identity(survivor, DIRECTORY, 0xAB, 7) == Identity(0xAB, 7, 1)
+    assert load_or_create_identity(survivor, DIRECTORY, 0xAB, 7) == Identity(0xAB, 7, 2)
     assert [name for name, _ in survivor.operations] == ["open"]
 
 
@@ -61,7 +61,7 @@ def test_newer_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = new_disk()
     load_or_create_identity(disk, DIRECTORY, 0xAB, 7)
     monkeypatch.setattr(identity_module, "FORMAT_VERSION", 0)
-    with pytest.raises(NewerFormat, match="/data/node has format 1; this version knows up to 0"):
+    with pytest.raises(NewerFormat, match="/data/node has format 2; this version knows up to 0"):
         load_or_create_identity(disk, DIRECTORY, 0xAB, 7)
 
 
@@ -89,7 +89,7 @@ def test_file_is_readable() -> None:
     content = json.loads(bytes(disk.content(FILE)))
     assert content["cluster_id"] == "00000000000000ab"
     assert content["server_id"] == "0000000000000007"
-    assert content["format_version"] == 1
+    assert content["format_version"] == 2
 
 
 def test_crash_at_every_operation() -> None:

@@ -30,6 +30,7 @@ class Cluster:
         *,
         faults: bool = False,
         configuration: Configuration | None = None,
+        disk_ids: bool = False,
         **settings: object,
     ) -> None:
         self.rng = random.Random(seed)
@@ -43,6 +44,7 @@ class Cluster:
                 Disk(base, HardState(), [], ()),
                 seed=seed,
                 asynchronous=faults,
+                disk_id=100 * server_id if disk_ids else 0,
             )
             for server_id in sorted(configuration.members)
         }

@@ -22,7 +22,17 @@ from oarlock.raft.messages import (
 )
 from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Outgoing, ReadState, Ready, SnapshotChunk, SnapshotChunkRequest
-from oarlock.raft.types import Configuration, Entry, EntryKind, HardState, Index, ServerId, SnapshotMetadata, Term
+from oarlock.raft.types import (
+    Configuration,
+    DiskId,
+    Entry,
+    EntryKind,
+    HardState,
+    Index,
+    ServerId,
+    SnapshotMetadata,
+    Term,
+)
 
 CHUNK = 64
 """Bytes of a snapshot in one message."""
@@ -103,12 +113,14 @@ class Server:
     """A core and what carries out its effects."""
 
     def __init__(
-        self, config: RaftConfig, disk: Disk, *, seed: int = 0, asynchronous: bool = False, is_new: bool = False
+        self, config: RaftConfig, disk: Disk, *, seed: int = 0, asynchronous: bool = False, disk_id: DiskId = 0
     ) -> None:
         self.config = config
         self.disk = disk
-        self.is_new = is_new
-        """As a file beside the log would say: the disk began empty, and has not caught up."""
+        self.disk_id = disk_id
+        """As a file beside the log would say; 0 if disks are not told apart."""
+        self.first_base = disk.base
+        """What an empty disk begins with."""
         self.rng = random.Random(seed * 1_000_003 + config.server_id)
         self.asynchronous = asynchronous
         """Whether disk and machine are moved on by `complete_write` and `apply_next` alone."""
@@ -138,7 +150,7 @@ class Server:
             hard_state=self.disk.hard_state,
             log=Log(self.disk.base, self.disk.entries),
             applied_index=len(self.machine),
-            is_new=self.is_new,
+            disk_id=self.disk_id,
             tracer=lambda rule, operands: self.fired.append((rule, operands)),
             check_invariants=True,
         )
@@ -148,9 +160,8 @@ class Server:
 
     def wipe(self, now: float) -> None:
         """Begin a life on an empty disk, as the server of the same id."""
-        first = SnapshotMetadata(0, 0, self.disk.base.configuration)
-        self.disk = Disk(first, HardState(), (), ())
-        self.is_new = True
+        self.disk = Disk(self.first_base, HardState(), [], ())
+        self.disk_id += 1
         self.start(now)
 
     # -- what tests look at --------------------------------------------------------------------------------------
@@ -371,7 +382,7 @@ def server(
     applied: Index | None = None,
     configuration: Configuration | None = None,
     asynchronous: bool = False,
-    is_new: bool = False,
+    disk_id: DiskId = 0,
     **settings: object,
 ) -> Server:
     """A server that starts with this term, vote and log (terms of the entries after `base`), and has applied so much."""
@@ -385,7 +396,7 @@ def server(
     disk = Disk(metadata, HardState(max(term, last_term), vote), entries, tuple(machine))
     if base_index:
         disk.snapshots[metadata] = tuple(machine[:base_index])
-    return Server(RaftConfig(server_id=server_id, **settings), disk, asynchronous=asynchronous, is_new=is_new)
+    return Server(RaftConfig(server_id=server_id, **settings), disk, asynchronous=asynchronous, disk_id=disk_id)
 
 
 def leader(*args: object, **state: object) -> Server:
@@ -420,7 +431,12 @@ def accepted(leader: Server, source: ServerId, match_index: Index, **fields: obj
 
 
 def refused(
-    leader: Server, source: ServerId, prev_log_index: Index, conflict_term: Term, conflict_index: Index
+    leader: Server,
+    source: ServerId,
+    prev_log_index: Index,
+    conflict_term: Term,
+    conflict_index: Index,
+    disk_id: DiskId = 0,
 ) -> AppendEntriesReply:
     """A follower's mismatch, in answer to the newest request."""
     return AppendEntriesReply(
@@ -431,6 +447,7 @@ def refused(
         prev_log_index=prev_log_index,
         conflict_term=conflict_term,
         conflict_index=conflict_index,
+        disk_id=disk_id,
     )
 
 

@@ -9,7 +9,7 @@ from oarlock.zoo.core.scenes import SCENES
 SEEDS = range(1, 13)
 NOT_FIRED = {"CL-Q6", "CL-Q7", "SP-1", "SP-2", "SP-3", "SP-4", "SP-5"}
 """Above the core, and properties."""
-ONLY_IN_SCENES = {"NS-1", "NS-2", "DL-1"}
+ONLY_IN_SCENES = {"NS-1", "NS-2", "NS-3", "DL-1"}
 RARE = 5
 """Rules that so few seeds may miss."""
 

@@ -5,7 +5,7 @@ from typing import Final
 from oarlock.check.mirror import Chain, Mirror, Mirrors, Tail
 from oarlock.check.observed import LEADER, Digest, Observed
 from oarlock.check.verdict import Violation
-from oarlock.raft.types import Configuration, Index, ServerId, Term
+from oarlock.raft.types import Configuration, DiskId, Index, ServerId, Term
 
 MAX_HASHES: Final = 65_536
 """How many indices' state hashes are kept; the oldest go first."""
@@ -23,14 +23,15 @@ class Commitment:
         self._committed_in: list[tuple[Term, Tail]] = []
         """Terms of leaders that committed, each with the last entry; indices rise."""
         self._leader_tails: dict[Term, Tail] = {}
-        self._lost: dict[ServerId, list[Tail]] = {}
+        self._lost: dict[ServerId, list[tuple[DiskId, Tail]]] = {}
         """What was on disks before they were damaged on purpose: it counted when it was acknowledged."""
         self._hashes: dict[Index, tuple[Digest, ServerId]] = {}
 
     def lose_disk(self, old: Mirror) -> None:
         """A server's disk was damaged on purpose."""
+        lost = self._lost.setdefault(old.seen.server_id, [])
         if (tail := old.durable_tail()) is not None:
-            self._lost.setdefault(old.seen.server_id, []).append(tail)
+            lost.append((old.seen.disk_id, tail))
 
     def forget(self, index: Index) -> None:
         """Drop what every server has purged."""
@@ -57,7 +58,7 @@ class Commitment:
         earlier = dict(before.match_index) if before is not None and is_same_leader else {}
         for server_id, match in now.match_index:
             old = earlier.get(server_id, 0)
-            if match < old:
+            if match < old and server_id not in self._lost:
                 sentence = f"lowered match_index of server {server_id} from {old} to {match}"
                 found.append(_violation(now, "monotone match_index", sentence, match))
             other = self._mirrors.get(server_id)
@@ -157,16 +158,22 @@ class Commitment:
     ) -> tuple[frozenset[ServerId], frozenset[ServerId]] | None:
         """The voters of a half of which no majority has the entry on disk, and those that have."""
         for voters in (configuration.voters, configuration.voters_outgoing):
-            holders = frozenset(server_id for server_id in sorted(voters) if self._is_durable_on(server_id, tail))
+            holders = frozenset(
+                server_id for server_id in sorted(voters) if self._is_durable_on(server_id, tail, configuration)
+            )
             if voters and 2 * len(holders) <= len(voters):
                 return voters, holders
         return None
 
-    def _is_durable_on(self, server_id: ServerId, tail: Tail) -> bool:
+    def _is_durable_on(self, server_id: ServerId, tail: Tail, configuration: Configuration) -> bool:
+        """Whether the entry is, or was, on a disk of the server that the configuration admits."""
         mirror = self._mirrors.get(server_id)
-        if mirror is not None and mirror.holds_durably(*tail):
+        if mirror is not None and configuration.counts(server_id, mirror.seen.disk_id) and mirror.holds_durably(*tail):
             return True
-        return any(self._chain.contains(lost, *tail) for lost in self._lost.get(server_id, ()))
+        return any(
+            configuration.counts(server_id, disk_id) and self._chain.contains(lost, *tail)
+            for disk_id, lost in self._lost.get(server_id, ())
+        )
 
     # -- the state machine ---------------------------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 from itertools import pairwise
 
+import msgspec
+
 from oarlock.check.mirror import Mirror
 from oarlock.check.observed import Observed
 from oarlock.check.verdict import Violation
-from oarlock.raft.types import Configuration, Index
+from oarlock.raft.types import NO_DISK, Configuration, Index
 
 
 def check_configuration(mirror: Mirror, now: Observed, found: list[Violation]) -> None:
@@ -20,7 +22,12 @@ def check_configuration(mirror: Mirror, now: Observed, found: list[Violation]) -
 
 def check_change(mirror: Mirror, committed: Index, now: Observed, found: list[Violation]) -> None:
     """At most one change is under way, and majorities before and after it have a server in common."""
-    pending = [index for index, _ in mirror.configurations[1:] if index > max(committed, now.commit_index)]
+    known = max(committed, now.commit_index)
+    pending = [
+        index
+        for (_, old), (index, new) in pairwise(mirror.configurations)
+        if index > known and not is_admission(old, new)
+    ]
     if len(pending) > 1:
         sentence = f"has changes of configuration under way at the indices {pending}"
         found.append(_violation(now, "one change at a time", sentence, pending[-1]))
@@ -32,13 +39,29 @@ def check_change(mirror: Mirror, committed: Index, now: Observed, found: list[Vi
             found.append(_violation(now, "majorities overlap", sentence, index))
 
 
-def is_safe_change(old: Configuration, new: Configuration) -> bool:
-    """Whether a change is one that Raft allows: of one voter, into a joint configuration, or out of it.
+def is_admission(old: Configuration, new: Configuration) -> bool:
+    """Whether nothing is changed but that disks are named where none was: the quorums are what they were."""
+    return msgspec.structs.replace(new, disks=old.disks) == old and set(old.disks) <= set(new.disks)
 
-    A server that joined has no configuration of its own before the first that its log gives it.
+
+def is_safe_change(old: Configuration, new: Configuration) -> bool:
+    """Whether a change is one that Raft allows: of one voter, or one's disk, into a joint configuration, or out of it.
+
+    Of a voter that has another disk the old one's word must end before the new one's begins. A server that joined has
+    no configuration of its own before the first that its log gives it.
     """
-    if not old.voters:
+    if not old.voters or is_admission(old, new):
         return True
+    renamed = [
+        (disk_id, new.disk_of(voter))
+        for voter, disk_id in old.disks
+        if voter in new.all_voters and new.disk_of(voter) != disk_id
+    ]
+    if renamed:
+        is_one_step = len(renamed) == 1 and NO_DISK in renamed[0] and None not in renamed[0]
+        return (
+            is_one_step and not old.is_joint and (old.voters, old.voters_outgoing) == (new.voters, new.voters_outgoing)
+        )
     if old.is_joint:
         # Learners-to-be may be added on the way; the voters of both halves stay until it is left.
         return new.voters == old.voters and new.voters_outgoing in (frozenset(), old.voters_outgoing)

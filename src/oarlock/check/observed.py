@@ -6,7 +6,7 @@ not looked at, and what depends on it is not checked.
 
 import msgspec
 
-from oarlock.raft.types import Configuration, HardState, Index, ServerId, SnapshotMetadata, Term
+from oarlock.raft.types import Configuration, DiskId, HardState, Index, ServerId, SnapshotMetadata, Term
 
 Digest = bytes | int | str
 """Stands for contents: equal contents have equal digests. The contents themselves will do."""
@@ -46,6 +46,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """Rises with each start; the first observation of a life gives the log as it was recovered."""
     disk_is_intact: bool = True
     """Of the first observation of a life: False if the disk was damaged on purpose, and may have forgotten."""
+    disk_id: DiskId = 0
+    """Tells the disk from others that the server has had; 0 if disks are not told apart."""
 
     current_term: Term
     voted_for: ServerId | None = None

@@ -8,6 +8,7 @@ import msgspec
 from oarlock.check.observed import Digest, Observed, ObservedEntry
 from oarlock.raft.types import (
     Configuration,
+    DiskId,
     Entry,
     EntryKind,
     Index,
@@ -39,6 +40,7 @@ class CoreView(Protocol):
 
     current_term: Term
     voted_for: ServerId | None
+    disk_id: DiskId
     commit_index: Index
     last_applied: Index
     role: Any
@@ -85,6 +87,7 @@ class Observer:
         seen_elsewhere.setdefault("durable_index", log.durable_index)
         return Observed(
             server_id=server_id,
+            disk_id=core.disk_id,
             current_term=core.current_term,
             voted_for=core.voted_for,
             role=core.role.value,

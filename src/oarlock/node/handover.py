@@ -94,7 +94,7 @@ class Handover:
         ready = [
             (progress.match_index, server_id)
             for server_id, progress in state.leader.peers.items()
-            if server_id in state.configuration.voters and self._is_connected(server_id)
+            if server_id in state.configuration.voters and progress.counts and self._is_connected(server_id)
         ]
         return [server_id for _, server_id in sorted(ready, reverse=True)]
 

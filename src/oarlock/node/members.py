@@ -117,8 +117,11 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
                 addresses[server_id] = change.addresses
     if not voters:
         raise _refused(Refusal.LAST_VOTER, "a cluster needs a member that votes")
-    return Configuration(
-        voters=frozenset(voters), learners=frozenset(learners), addresses=_ordered(addresses, voters | learners)
+    return msgspec.structs.replace(
+        current,
+        voters=frozenset(voters),
+        learners=frozenset(learners),
+        addresses=_ordered(addresses, voters | learners),
     )
 
 
@@ -195,7 +198,12 @@ def check_health(
 
 def _is_active(leader: LeaderState, server_id: ServerId, since: float) -> bool:
     progress = leader.peers.get(server_id)
-    return progress is not None and progress.acknowledged_request_id > 0 and progress.last_heard >= since
+    return (
+        progress is not None
+        and progress.counts
+        and progress.acknowledged_request_id > 0
+        and progress.last_heard >= since
+    )
 
 
 def check_ready(state: RaftState, leader: LeaderState, changes: Sequence[Change]) -> None:

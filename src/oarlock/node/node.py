@@ -21,7 +21,7 @@ from oarlock.node.owner import Owner
 from oarlock.node.peers import Peers
 from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
-from oarlock.node.recovery import OpenedStorage, bring_together, mark_caught_up, mark_removed, open_storage
+from oarlock.node.recovery import OpenedStorage, bring_together, mark_removed, open_storage
 from oarlock.node.sender import Sender, TracedSender
 from oarlock.node.snapshots import Snapshots
 from oarlock.node.space import Space
@@ -42,6 +42,7 @@ __all__ = ["Executors", "Node", "NodeTransport", "OpenTrace", "OpenTransport"]
 
 logger = logging.getLogger(__name__)
 
+_DISK_ID_BITS: Final = 63
 _REMOVAL_GRACE_S: Final = 1.0
 """How long a removed server stays to answer whoever asked for that; etcd's."""
 
@@ -119,7 +120,12 @@ class Node:
         self._executors = executors = self._executors or Executors.threads()
         try:
             self._opened = opened = await loop.run_in_executor(
-                executors.wal, open_storage, self.config, self._disk, self._boot_epoch
+                executors.wal,
+                open_storage,
+                self.config,
+                self._disk,
+                self._boot_epoch,
+                self._rng.randrange(1, 1 << _DISK_ID_BITS),
             )
         except BaseException:
             if self._owns_executors:
@@ -155,8 +161,6 @@ class Node:
         self._reads = ReadBarriers(loop, config, self._rng, self.counters, kick.set)
         self._changes = Changes(loop, config, opened.boot_epoch, kick.set)
         self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters, trace)
-        if opened.is_new:
-            self._owner.on_caught_up = self._caught_up
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
         self._changes.is_connected = self.transport.is_connected
         sender = self._make_sender(trace)
@@ -203,7 +207,7 @@ class Node:
             hard_state=recovered.hard_state,
             log=Log(recovered.base, recovered.entries),
             applied_index=applied_index,
-            is_new=opened.is_new,
+            disk_id=opened.disk_id,
             tracer=self._tracer if trace is None else trace.rule_acted,
             check_invariants=self._check_invariants,
         )
@@ -228,16 +232,6 @@ class Node:
             self.config.data_dir,
         )
         self._spawn("removal", self._leave())
-
-    def _caught_up(self) -> None:
-        executors = self._executors
-        assert executors is not None  # noqa: S101 - set by start
-        marked = self._loop.run_in_executor(executors.wal, mark_caught_up, self.config, self._disk)
-        marked.add_done_callback(self._marked_caught_up)
-
-    def _marked_caught_up(self, marked: asyncio.Future[None]) -> None:
-        if not marked.cancelled() and (error := marked.exception()) is not None:
-            logger.warning("could not note that this server has caught up; it must do so again: %s", error)
 
     async def _leave(self) -> None:
         executors = self._executors

@@ -108,9 +108,6 @@ class Owner:
         self._leader: tuple[ServerId | None, Term] = (None, raft.state.current_term)
         self.refusal: NodeError | None = None
         """Why nothing is appended while this server leads; set for want of space."""
-        self.on_caught_up: Callable[[], None] | None = None
-        """Called once, when this server, new until then, holds on its disk what a leader had committed (NS-2)."""
-        self._caught_up_at: Index | None = None
         self.heartbeats = Ticker(loop, raft.heartbeat_deadline, self.tick)
         self.elections = Ticker(loop, raft.election_deadline, self.tick)
 
@@ -251,8 +248,6 @@ class Owner:
             while self._advance():
                 self._carry_out(raft.ready())
         self._note_leader()
-        if self.on_caught_up is not None and not raft.state.is_new:
-            self._note_caught_up(self.on_caught_up)
         self.heartbeats.look_again()
         self.elections.look_again()
 
@@ -359,14 +354,12 @@ class Owner:
                 "it is sent them anew",
                 server_id,
             )
-
-    def _note_caught_up(self, on_caught_up: Callable[[], None]) -> None:
-        state = self._raft.state
-        if self._caught_up_at is None:
-            self._caught_up_at = state.commit_index
-        if state.log.durable_index >= self._caught_up_at:
-            self.on_caught_up = None
-            on_caught_up()
+        for server_id in ready.other_disks:
+            logger.error(
+                "server %x is on another data directory than the one that counts: its disk was replaced, or two "
+                "servers run under its name; its word counts for nothing until it has caught up and is admitted anew",
+                server_id,
+            )
 
     def _note_leader(self) -> None:
         state = self._raft.state

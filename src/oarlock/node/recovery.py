@@ -16,8 +16,8 @@ import msgspec
 from oarlock.machine.interface import StateMachine, carry_out
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import RecoveryError, ServerRemoved
-from oarlock.node.quorum_loss import NEW, REMOVED, complete, tell
-from oarlock.raft.types import Index, SnapshotMetadata
+from oarlock.node.quorum_loss import REMOVED, complete, tell
+from oarlock.raft.types import DiskId, Index, SnapshotMetadata
 from oarlock.storage.disk import DirectoryLock, Disk, make_directory
 from oarlock.storage.identity import load_identity, load_or_create_identity
 from oarlock.storage.origin import load_origin
@@ -30,7 +30,7 @@ _BOOT: Final = "boot"
 _BOOT_BYTES: Final = 20
 _START_ANEW: Final = (
     "remove this server from the cluster and add it again, with an empty directory; if only the directory is removed, "
-    "the server joins anew, and has no say in elections until it has caught up with a leader"
+    "the server joins anew, and its word counts for nothing until it has caught up and the leader has admitted it again"
 )
 
 
@@ -42,8 +42,8 @@ class OpenedStorage(msgspec.Struct):
     recovered: Recovered
     snapshots: SnapshotStore
     boot_epoch: int
-    is_new: bool
-    """Whether the directory began empty, and its server has not caught up since: it may have forgotten what it held."""
+    disk_id: DiskId
+    """Tells this directory from every other that the server may have had."""
 
     def close(self) -> None:
         """Give everything back; blocking."""
@@ -52,13 +52,14 @@ class OpenedStorage(msgspec.Struct):
         self.lock.release()
 
 
-def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStorage:
+def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int, new_disk_id: DiskId = 0) -> OpenedStorage:
     """Open or create what lies under `config.data_dir`; blocking.
 
     Args:
         config: Names the directory, the cluster and the server.
         disk: The files.
         boot_epoch: At least this; raised above that of the boot before.
+        new_disk_id: What to call the directory if it has no disk id yet: random, never used before; 0 gives it none.
 
     Raises:
         ServerRemoved: This server was removed from the cluster.
@@ -70,21 +71,15 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStora
     lock = disk.lock_directory(directory)
     try:
         _refuse_removed(config, disk, directory)
-        known = load_identity(disk, directory) is not None
-        if not known:
-            _write_aside(disk, directory, NEW, b"%x" % config.server_id)
+        if load_identity(disk, directory) is None:
             _make_log(config, disk, directory)
-        load_or_create_identity(disk, directory, config.cluster_id, config.server_id)
+        identity = load_or_create_identity(disk, directory, config.cluster_id, config.server_id, new_disk_id)
         epoch = next_boot_epoch(disk, directory, boot_epoch)
         origin = load_origin(disk, directory, config.cluster_id)
         tell(origin)
         wal, recovered = _open_log(config, disk, directory, must_exist=True)
         try:
             recovered = complete(disk, directory, origin, wal, recovered)
-            is_new = disk.exists(directory / NEW)
-            if is_new and _has_begun_the_log(config, recovered):
-                mark_caught_up(config, disk)
-                is_new = False
             snapshots = SnapshotStore(disk, directory / "snapshots")
         except BaseException:
             wal.close()
@@ -92,7 +87,14 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int) -> OpenedStora
     except BaseException:
         lock.release()
         raise
-    return OpenedStorage(lock=lock, wal=wal, recovered=recovered, snapshots=snapshots, boot_epoch=epoch, is_new=is_new)
+    return OpenedStorage(
+        lock=lock,
+        wal=wal,
+        recovered=recovered,
+        snapshots=snapshots,
+        boot_epoch=epoch,
+        disk_id=identity.disk_id,
+    )
 
 
 def _open_log(config: NodeConfig, disk: Disk, directory: Path, *, must_exist: bool) -> tuple[WriteAheadLog, Recovered]:
@@ -116,22 +118,6 @@ def _make_log(config: NodeConfig, disk: Disk, directory: Path) -> None:
             wal.append(base=SnapshotMetadata(configuration=config.initial_configuration()))
     finally:
         wal.close()
-
-
-def _has_begun_the_log(config: NodeConfig, recovered: Recovered) -> bool:
-    """Whether this very disk holds a vote in the term in which the log begins: then it was there from the start.
-
-    Else, if all servers were killed just after their first election, none could vote for any other's log. One who
-    campaigns without asking first may vote for itself in that term later on.
-    """
-    state = recovered.hard_state
-    return (
-        recovered.base.last_included_index == 0
-        and len(recovered.entries) > 0
-        and recovered.entries[0].term == state.current_term
-        and state.voted_for is not None
-        and (config.pre_vote or state.voted_for != config.server_id)
-    )
 
 
 async def bring_together(
@@ -234,17 +220,6 @@ def mark_removed(config: NodeConfig, disk: Disk) -> None:
     """
     directory = Path(config.data_dir)
     _write_aside(disk, directory, REMOVED, b"%x" % config.server_id)
-
-
-def mark_caught_up(config: NodeConfig, disk: Disk) -> None:
-    """Note that the server holds what a leader had committed, so that it counts as any other; blocking.
-
-    Raises:
-        OSError: The disk failed; the server is then new once more after its next start.
-    """
-    directory = Path(config.data_dir)
-    disk.remove(directory / NEW)
-    disk.fsync_directory(directory)
 
 
 def next_boot_epoch(disk: Disk, directory: Path, at_least: int) -> int:

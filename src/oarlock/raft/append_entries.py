@@ -42,9 +42,6 @@ def on_append_entries(state: RaftState, message: AppendEntries) -> None:
     if commit_index > state.commit_index:
         state.fire("AE-5", message.leader_commit, last_new_index, state.commit_index)
         state.commit_to(commit_index)
-    if state.is_new and _has_caught_up(state, message, last_new_index):
-        state.fire("NS-2", state.commit_index, message.term)
-        state.is_new = False
     _accept(state, message, last_new_index)
 
 
@@ -73,19 +70,14 @@ def _first_missing(state: RaftState, entries: tuple[Entry, ...]) -> Index | None
     return None
 
 
-def _has_caught_up(state: RaftState, message: AppendEntries, last_new_index: Index) -> bool:
-    """Whether this server lacks nothing that it can have acknowledged on an earlier disk (NS-2)."""
-    if message.leader_commit <= last_new_index and state.log.term(state.commit_index) == message.term:
-        return True
-    # The log began in this term, and with this disk's vote: there was no earlier one.
-    log = state.log
-    has_begun = log.base_index == 0 and log.last_index > 0 and log.term(1) == message.term
-    return has_begun and state.voted_for == message.source
-
-
 def _accept(state: RaftState, message: AppendEntries, match_index: Index) -> None:
     reply = AppendEntriesReply(
-        state.server_id, state.current_term, message.request_id, success=True, match_index=match_index
+        state.server_id,
+        state.current_term,
+        message.request_id,
+        success=True,
+        match_index=match_index,
+        disk_id=state.disk_id,
     )
     state.send_when_true(message.source, reply, claimed_index=match_index)
 
@@ -107,5 +99,6 @@ def _refuse(state: RaftState, message: AppendEntries) -> None:
         prev_log_index=message.prev_log_index,
         conflict_term=conflict_term,
         conflict_index=conflict_index,
+        disk_id=state.disk_id,
     )
     state.send_when_true(message.source, reply)

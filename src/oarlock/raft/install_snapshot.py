@@ -4,6 +4,7 @@ The core decides; the bytes stay outside. A received chunk is handed to the runt
 a chunk to be sent is asked of the runtime, which reads it and sends it under the id given.
 """
 
+from oarlock.raft.disks import note_disk
 from oarlock.raft.messages import InstallSnapshot, InstallSnapshotReply
 from oarlock.raft.progress import Progress
 from oarlock.raft.ready import SnapshotChunk, SnapshotChunkRequest
@@ -100,7 +101,9 @@ def _reply(
     done: bool,
 ) -> None:
     index = metadata.last_included_index
-    reply = InstallSnapshotReply(state.server_id, state.current_term, request_id, index, next_offset, done)
+    reply = InstallSnapshotReply(
+        state.server_id, state.current_term, request_id, index, next_offset, done, state.disk_id
+    )
     state.send_when_true(to, reply, claimed_index=index if done else 0)
 
 
@@ -127,6 +130,8 @@ def request_chunk(state: RaftState, peer: ServerId, progress: Progress, snapshot
 def on_install_snapshot_reply(state: RaftState, leader: LeaderState, message: InstallSnapshotReply) -> None:
     """The follower wants the next chunk, or has the whole snapshot."""
     progress = leader.peers[message.source]
+    if message.disk_id != progress.disk_id:
+        note_disk(state, message.source, progress, message.disk_id)
     if progress.snapshot is None or message.request_id != progress.chunk_request_id:
         state.fire("RS-1", "InstallSnapshotReply", message.request_id)
         return

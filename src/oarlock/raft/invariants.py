@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from oarlock.raft.state import InvariantViolation, RaftState, Role
-from oarlock.raft.types import Index, ServerId, Term
+from oarlock.raft.types import DiskId, Index, ServerId, Term
 
 
 class Moment(NamedTuple):
@@ -15,7 +15,7 @@ class Moment(NamedTuple):
     last_applied: Index
     role: Role
     last_index: Index
-    match_index: list[tuple[ServerId, Index]]
+    match_index: list[tuple[ServerId, DiskId, Index]]
 
 
 def moment(state: RaftState) -> Moment:
@@ -28,7 +28,7 @@ def moment(state: RaftState) -> Moment:
         state.last_applied,
         state.role,
         state.log.last_index,
-        [(peer, progress.match_index) for peer, progress in leader.peers.items()] if leader is not None else [],
+        [(peer, each.disk_id, each.match_index) for peer, each in leader.peers.items()] if leader is not None else [],
     )
 
 
@@ -87,8 +87,9 @@ def _broken_by_step(state: RaftState, before: Moment) -> str | None:
     if same_term and before.role is Role.LEADER and state.role is Role.CANDIDATE:
         return "a leader does not campaign"
     if stayed_leader and state.leader is not None:
-        for peer, match_index in before.match_index:
+        for peer, disk_id, match_index in before.match_index:
             progress = state.leader.peers.get(peer)
-            if progress is not None and progress.match_index < match_index and peer not in state.lost_data:
-                return "match_index never falls, unless data were lost"
+            fell = progress is not None and progress.match_index < match_index and progress.disk_id == disk_id
+            if fell and peer not in state.lost_data:
+                return "match_index never falls, unless data were lost or the disk is another"
     return None

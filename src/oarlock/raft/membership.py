@@ -8,7 +8,7 @@ import msgspec
 from oarlock.raft.roles import become_follower
 from oarlock.raft.state import LeaderState, MembershipRefused, NotLeader, RaftState
 from oarlock.raft.transfer import hand_over
-from oarlock.raft.types import Configuration, Entry, EntryKind, Index, Term
+from oarlock.raft.types import Configuration, Index, ServerId, Term
 
 
 def change_membership(state: RaftState, target: Configuration) -> tuple[Index, Term]:
@@ -30,10 +30,16 @@ def change_membership(state: RaftState, target: Configuration) -> tuple[Index, T
     if state.configuration_index > state.commit_index or current.is_joint:
         state.fire("MC-4", state.configuration_index, state.commit_index)
         raise MembershipRefused("another change of members is under way; try again when it is done")
+    outgoing: frozenset[ServerId] = frozenset()
     if len(current.voters ^ target.voters) > 1:
-        return _append(state, msgspec.structs.replace(target, voters_outgoing=current.voters))
-    state.fire("MC-5", sorted(current.voters ^ target.voters))
-    return _append(state, target)
+        outgoing = current.voters
+    else:
+        state.fire("MC-5", sorted(current.voters ^ target.voters))
+    # What learners answer from is known: those who get a vote are admitted with it (NS-2).
+    disks = {peer: progress.disk_id for peer, progress in leader.peers.items() if progress.disk_id and progress.counts}
+    changed = msgspec.structs.replace(target, voters_outgoing=outgoing, disks=current.disks)
+    entry = state.append_configuration(changed.with_disks(disks))
+    return entry.index, entry.term
 
 
 def _refuse_if_impossible(state: RaftState, target: Configuration) -> None:
@@ -48,19 +54,12 @@ def _refuse_if_impossible(state: RaftState, target: Configuration) -> None:
         raise MembershipRefused("these are the members already")
 
 
-def _append(state: RaftState, configuration: Configuration) -> tuple[Index, Term]:
-    entry = Entry(
-        state.log.last_index + 1, state.current_term, EntryKind.CONFIGURATION, msgspec.msgpack.encode(configuration)
-    )
-    state.append_to_log([entry])
-    return entry.index, entry.term
-
-
 def follow_commit(state: RaftState) -> None:
     """The configuration in force is committed: leave joint consensus (MC-6)."""
     if state.configuration_index <= state.commit_index and state.configuration.is_joint:
         state.fire("MC-6", state.configuration_index)
-        _append(state, msgspec.structs.replace(state.configuration, voters_outgoing=frozenset()))
+        left = msgspec.structs.replace(state.configuration, voters_outgoing=frozenset())
+        state.append_configuration(left.with_disks({}))
 
 
 def leave_if_removed(state: RaftState, leader: LeaderState) -> None:
@@ -69,7 +68,7 @@ def leave_if_removed(state: RaftState, leader: LeaderState) -> None:
     if state.configuration_index > state.commit_index or state.server_id in configuration.all_voters:
         return
     state.fire("MC-7", state.configuration_index)
-    successors = sorted(configuration.voters & leader.peers.keys())
+    successors = [peer for peer in sorted(configuration.voters & leader.peers.keys()) if leader.peers[peer].counts]
     best = max(successors, key=lambda peer: leader.peers[peer].match_index, default=None)
     if best is not None:
         hand_over(state, best)

@@ -2,12 +2,13 @@
 
 Every message names its term, and every reply repeats the `request_id` of its request, so that a late,
 duplicated or reordered reply can be told from an awaited one (Structure Advice). Request ids rise with every
-message that a server sends in one life, and start at a random point in each.
+message that a server sends in one life, and start at a random point in each. A reply that the sender's word hangs on
+also names the disk that it speaks for (NS-1).
 """
 
 import msgspec
 
-from oarlock.raft.types import Entry, Index, ServerId, SnapshotMetadata, Term
+from oarlock.raft.types import DiskId, Entry, Index, ServerId, SnapshotMetadata, Term
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag_field="type", gc=False):
@@ -31,6 +32,7 @@ class RequestVoteReply(Message, frozen=True, tag=2, gc=False):
     """A vote, or its refusal."""
 
     vote_granted: bool
+    disk_id: DiskId = 0
 
 
 class PreVote(Message, frozen=True, tag=3, gc=False):
@@ -44,6 +46,7 @@ class PreVoteReply(Message, frozen=True, tag=4, gc=False):
     """Answers a `PreVote`; `term` is the campaigned term when granted, the voter's own when not."""
 
     vote_granted: bool
+    disk_id: DiskId = 0
 
 
 class AppendEntries(Message, frozen=True, tag=5, gc=False):
@@ -67,6 +70,7 @@ class AppendEntriesReply(Message, frozen=True, tag=6, gc=False):
     prev_log_index: Index = 0
     conflict_term: Term = 0
     conflict_index: Index = 0
+    disk_id: DiskId = 0
 
 
 class InstallSnapshot(Message, frozen=True, tag=7, gc=False):
@@ -84,6 +88,7 @@ class InstallSnapshotReply(Message, frozen=True, tag=8, gc=False):
     last_included_index: Index
     next_offset: int
     done: bool
+    disk_id: DiskId = 0
 
 
 class ReadIndex(Message, frozen=True, tag=9, gc=False):

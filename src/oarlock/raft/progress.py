@@ -7,7 +7,7 @@ under a window), or sent a *snapshot*. This module owns the moves between the th
 from collections import deque
 from enum import Enum
 
-from oarlock.raft.types import Index, SnapshotMetadata
+from oarlock.raft.types import DiskId, Index, SnapshotMetadata
 
 
 class Mode(Enum):
@@ -65,6 +65,10 @@ class Progress:
         "awaited_index",
         "chunk_request_id",
         "chunk_sent_at",
+        "counts",
+        "disk_goal",
+        "disk_id",
+        "disk_since",
         "inflight",
         "known_at_request_id",
         "last_heard",
@@ -74,6 +78,7 @@ class Progress:
         "next_index",
         "probe_outstanding",
         "probe_sent_at",
+        "reported_at",
         "sent_commit",
         "snapshot",
         "snapshot_offset",
@@ -97,6 +102,16 @@ class Progress:
         self.last_heard = now
         self.leaving_since: float | None = None
         """When this server, removed from the configuration, was first seen to be so (MC-9)."""
+        self.disk_id: DiskId = 0
+        """The disk that the follower answers from, or is to answer from; 0 where that is not known."""
+        self.counts = True
+        """Whether its word counts: the configuration admits that disk, or any (NS-1)."""
+        self.disk_since = now
+        """Since when it has answered from no other disk."""
+        self.disk_goal: Index = 0
+        """What was committed then."""
+        self.reported_at = float("-inf")
+        """When it was last reported that the disk is another."""
         self.snapshot: SnapshotMetadata | None = None
         self.snapshot_offset = 0
         self.chunk_request_id = 0
@@ -164,6 +179,13 @@ class Progress:
         self.probe_outstanding = False
         self.inflight.clear()
         self.snapshot = None
+
+    def forget_all(self) -> None:
+        """The follower is on another disk (NS-1): nothing that it said before is this disk's word."""
+        next_index = self.match_index or self.next_index
+        self.forget_match()
+        self.next_index = next_index
+        self.acknowledged_request_id = 0
 
     def lower_next(self, next_index: Index) -> None:
         """The logs differ before next_index: probe at `next_index`, but never at or below match_index (BT-2)."""

@@ -51,7 +51,7 @@ from oarlock.raft.request_vote import on_election_timeout, on_pre_vote, on_reque
 from oarlock.raft.roles import become_follower
 from oarlock.raft.state import DiskWrite, RaftState, Tracer
 from oarlock.raft.transfer import on_timeout_now, transfer_leadership
-from oarlock.raft.types import Configuration, Entry, HardState, Index, ServerId, SnapshotMetadata, Term
+from oarlock.raft.types import Configuration, DiskId, Entry, HardState, Index, ServerId, SnapshotMetadata, Term
 
 _HANDLERS: dict[type[Message], Callable[[RaftState, Any], None]] = {
     AppendEntries: on_append_entries,
@@ -79,8 +79,8 @@ class Raft:
         hard_state: Term and vote as the disk had them.
         log: The log as the disk had it.
         applied_index: How far the state machine's own durable state had come.
-        is_new: This server's disk began empty and has not yet caught up with a leader: it may have voted and
-            acknowledged in an earlier life that it cannot remember (NS-1). `state.is_new` says when that is over.
+        disk_id: Of the disk that all this was read from; every disk that the server ever has needs its own (NS-1).
+            0 if disks are not told apart.
         tracer: Called for every rule that acts; None costs next to nothing.
         check_invariants: Check every state and step; for tests and simulation.
 
@@ -97,7 +97,7 @@ class Raft:
         hard_state: HardState,
         log: Log,
         applied_index: Index,
-        is_new: bool = False,
+        disk_id: DiskId = 0,
         tracer: Tracer | None = None,
         check_invariants: bool = False,
     ) -> None:
@@ -106,7 +106,7 @@ class Raft:
                 f"the state machine stands at index {applied_index}, but the log holds {log.base_index} to "
                 f"{log.last_index}"
             )
-        self.state = RaftState(config, rng, now, hard_state, log, applied_index, tracer, is_new)
+        self.state = RaftState(config, rng, now, hard_state, log, applied_index, tracer, disk_id)
         self._ready_number = 0
         self._has_news = False
         self._check_invariants = check_invariants
@@ -329,10 +329,12 @@ class Raft:
             snapshot_wanted=state.snapshot_wanted,
             compact_to=state.compact_to,
             lost_data=state.lost_data,
+            other_disks=state.other_disks,
             lost_leadership=state.lost_leadership,
         )
         state.messages, state.messages_after_persist = [], []
-        state.reads, state.chunk_requests, state.chunks, state.lost_data = [], [], [], []
+        state.reads, state.chunk_requests, state.chunks = [], [], []
+        state.lost_data, state.other_disks = [], []
         state.snapshot_to_install, state.compact_to = None, None
         state.discard_log = state.snapshot_wanted = state.lost_leadership = False
         state.first_unsaved = state.log.last_index + 1

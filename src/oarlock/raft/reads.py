@@ -90,7 +90,7 @@ def begin_waiting_reads(state: RaftState, leader: LeaderState) -> None:
 def _confirmed_request_id(state: RaftState, leader: LeaderState) -> int:
     """The newest request id such that a quorum followed this leader when it was sent."""
     acknowledged: dict[ServerId, int] = {
-        peer: progress.acknowledged_request_id for peer, progress in leader.peers.items()
+        peer: progress.acknowledged_request_id for peer, progress in leader.peers.items() if progress.counts
     }
     acknowledged[state.server_id] = state.request_counter
     return agreed_value(state.configuration, acknowledged)

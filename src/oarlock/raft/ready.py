@@ -74,6 +74,8 @@ class Ready(msgspec.Struct):
     """The log's new base after `Raft.compact`; entries up to it may be deleted from disk."""
     lost_data: list[ServerId]
     """Followers that deny entries they had acknowledged: their disks lost data (DL-1). To be logged as errors."""
+    other_disks: list[ServerId]
+    """Followers that answer from another disk than before, or than the one admitted (NS-1). To be logged as errors."""
     lost_leadership: bool
     """This server was leader and is no more: proposals not yet applied have an unknown outcome."""
 

@@ -4,6 +4,7 @@ Nothing is sent where it is decided. What each follower should be sent follows f
 once per `Ready`: so all commands proposed in one turn travel together.
 """
 
+from oarlock.raft.disks import note_disk, replace_disks
 from oarlock.raft.install_snapshot import begin_snapshot, request_chunk
 from oarlock.raft.membership import follow_commit, leave_if_removed
 from oarlock.raft.messages import AppendEntries, AppendEntriesReply
@@ -70,7 +71,9 @@ def _follow_configuration(state: RaftState, leader: LeaderState) -> None:
         return
     leader.followed_configuration = state.configuration
     for member in state.others:
-        leader.peers.setdefault(member, new_progress(state)).leaving_since = None
+        if member not in leader.peers:
+            leader.peers[member] = new_progress(state, member)
+        leader.peers[member].leaving_since = None
     for peer in sorted(leader.peers.keys() - state.configuration.members):
         progress = leader.peers[peer]
         if progress.leaving_since is None:
@@ -150,6 +153,8 @@ def on_append_entries_reply(state: RaftState, leader: LeaderState, message: Appe
         return False
     commit_index = state.commit_index
     progress = leader.peers[message.source]
+    if message.disk_id != progress.disk_id:
+        note_disk(state, message.source, progress, message.disk_id)
     progress.last_heard = state.now
     if message.request_id > progress.acknowledged_request_id:
         progress.acknowledged_request_id = message.request_id
@@ -217,7 +222,7 @@ def _on_mismatch(state: RaftState, progress: Progress, message: AppendEntriesRep
 
 def advance_commit_index(state: RaftState, leader: LeaderState) -> None:
     """Commit what a quorum holds durably, this server's own disk included, if it is of the current term (L-4)."""
-    match_index = {peer: progress.match_index for peer, progress in leader.peers.items()}
+    match_index = {peer: progress.match_index for peer, progress in leader.peers.items() if progress.counts}
     match_index[state.server_id] = state.log.durable_index
     if state.configuration.is_joint:
         state.fire("MC-2", "commit")
@@ -229,9 +234,6 @@ def advance_commit_index(state: RaftState, leader: LeaderState) -> None:
     committed = state.log.slice(state.commit_index + 1, index)
     leader.uncommitted_bytes -= sum(len(entry.data) for entry in committed)
     state.commit_to(index)
-    if state.is_new:
-        state.fire("NS-2", index, state.current_term)
-        state.is_new = False
     leader.news_deadline = min(leader.news_deadline, state.now + state.config.commit_news_delay_ms / 1000)
     if leader.reads_before_commit:
         begin_waiting_reads(state, leader)
@@ -242,6 +244,7 @@ def on_leader_tick(state: RaftState, leader: LeaderState) -> None:
     """Heartbeats when due (L-1); step down without a majority (CQ-1)."""
     if state.now >= leader.last_heartbeat + state.config.heartbeat_interval:
         leader.heartbeat_due = True
+        replace_disks(state, leader)
     if state.now >= leader.news_deadline:
         state.fire("FC-5", state.commit_index)
         leader.news_due = True
@@ -253,7 +256,7 @@ def on_leader_tick(state: RaftState, leader: LeaderState) -> None:
     heard = {
         peer
         for peer, progress in leader.peers.items()
-        if state.now - progress.last_heard <= state.config.election_timeout
+        if progress.counts and state.now - progress.last_heard <= state.config.election_timeout
     }
     if not has_quorum(state.configuration, heard | {state.server_id}):
         state.fire("CQ-1", len(heard))

@@ -4,7 +4,7 @@ from oarlock.raft.messages import PreVote, PreVoteReply, RequestVote, RequestVot
 from oarlock.raft.quorum import VoteResult, vote_result
 from oarlock.raft.roles import become_candidate, become_follower, become_leader, become_pre_candidate
 from oarlock.raft.state import CandidateState, RaftState, Role
-from oarlock.raft.types import Index, ServerId
+from oarlock.raft.types import DiskId, ServerId
 
 
 def on_election_timeout(state: RaftState) -> None:
@@ -14,11 +14,12 @@ def on_election_timeout(state: RaftState) -> None:
         state.fire("MC-8", state.configuration_index)
         state.reset_election_timer()
         return
-    if (
-        state.disk_is_stalled
-        or state.snapshot_to_install is not None
-        or _may_have_forgotten(state, state.log.last_index)
-    ):
+    if not state.has_word:
+        # Not even its own vote would count; all whose words do can elect one of themselves.
+        state.fire("NS-1", state.server_id, state.disk_id, state.configuration.disk_of(state.server_id))
+        state.reset_election_timer()
+        return
+    if state.disk_is_stalled or state.snapshot_to_install is not None:
         state.reset_election_timer()
         return
     state.fire("C-4" if state.role is Role.CANDIDATE else "F-2", state.now - state.last_contact)
@@ -36,7 +37,7 @@ def pre_campaign(state: RaftState) -> None:
     for peer in state.others:
         request = PreVote(state.server_id, term, candidate.request_id, state.log.last_index, state.log.last_term)
         state.send_after_persist(peer, request)
-    _count_vote(state, candidate, state.server_id, granted=True)
+    _count_vote(state, candidate, state.server_id, state.disk_id, granted=True)
 
 
 def campaign(state: RaftState, *, disrupt_leader: bool = False) -> None:
@@ -54,7 +55,7 @@ def campaign(state: RaftState, *, disrupt_leader: bool = False) -> None:
             disrupt_leader,
         )
         state.send_after_persist(peer, request)
-    _count_vote(state, candidate, state.server_id, granted=True)
+    _count_vote(state, candidate, state.server_id, state.disk_id, granted=True)
 
 
 def on_pre_vote(state: RaftState, message: PreVote) -> None:
@@ -69,7 +70,6 @@ def on_pre_vote(state: RaftState, message: PreVote) -> None:
         message.term > state.current_term
         and state.log.is_up_to_date(message.last_log_index, message.last_log_term)
         and (is_own_leader or not state.has_live_leader)
-        and not _may_have_forgotten(state, message.last_log_index)
     )
     state.fire(
         "PV-2",
@@ -81,7 +81,8 @@ def on_pre_vote(state: RaftState, message: PreVote) -> None:
         granted,
     )
     term = message.term if granted else state.current_term
-    state.send_when_true(message.source, PreVoteReply(state.server_id, term, message.request_id, granted))
+    reply = PreVoteReply(state.server_id, term, message.request_id, granted, state.disk_id)
+    state.send_when_true(message.source, reply)
 
 
 def on_request_vote(state: RaftState, message: RequestVote) -> None:
@@ -91,10 +92,8 @@ def on_request_vote(state: RaftState, message: RequestVote) -> None:
         granted = False
     else:
         state.fire("F-1", message.source)
-        granted = (
-            not _may_have_forgotten(state, message.last_log_index)
-            and state.voted_for in (None, message.source)
-            and state.log.is_up_to_date(message.last_log_index, message.last_log_term)
+        granted = state.voted_for in (None, message.source) and state.log.is_up_to_date(
+            message.last_log_index, message.last_log_term
         )
         state.fire(
             "RV-2",
@@ -106,22 +105,8 @@ def on_request_vote(state: RaftState, message: RequestVote) -> None:
     if granted:
         state.voted_for = message.source
         state.reset_election_timer()
-    reply = RequestVoteReply(state.server_id, state.current_term, message.request_id, granted)
+    reply = RequestVoteReply(state.server_id, state.current_term, message.request_id, granted, state.disk_id)
     state.send_when_true(message.source, reply)
-
-
-def _may_have_forgotten(state: RaftState, last_log_index: Index) -> bool:
-    """Whether this server may not vote for a log that ends there, since it may have acknowledged a longer one (NS-1).
-
-    All logs are empty when a cluster begins; a log that is not can lack what this disk held before it was replaced.
-    Of a server alone nobody else has anything.
-    """
-    if state.configuration.all_voters == {state.server_id}:
-        return False
-    if state.is_new and last_log_index > 0:
-        state.fire("NS-1", last_log_index)
-        return True
-    return False
 
 
 def on_vote_reply(state: RaftState, message: RequestVoteReply | PreVoteReply) -> None:
@@ -131,11 +116,18 @@ def on_vote_reply(state: RaftState, message: RequestVoteReply | PreVoteReply) ->
     if state.role is not asking or candidate is None or message.request_id != candidate.request_id:
         state.fire("RS-1", type(message).__name__, message.request_id)
         return
-    _count_vote(state, candidate, message.source, granted=message.vote_granted)
+    _count_vote(state, candidate, message.source, message.disk_id, granted=message.vote_granted)
 
 
-def _count_vote(state: RaftState, candidate: CandidateState, voter: ServerId, *, granted: bool) -> None:
+def _count_vote(
+    state: RaftState, candidate: CandidateState, voter: ServerId, disk_id: DiskId, *, granted: bool
+) -> None:
+    if not state.configuration.counts(voter, disk_id):
+        # On its admitted disk the voter may have acknowledged what this log lacks, or voted for another.
+        state.fire("NS-1", voter, disk_id, state.configuration.disk_of(voter))
+        return
     candidate.votes.setdefault(voter, granted)
+    candidate.disks.setdefault(voter, disk_id)
     if state.configuration.is_joint:
         state.fire("MC-2", "vote")
     match vote_result(state.configuration, candidate.votes):

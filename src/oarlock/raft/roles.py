@@ -3,11 +3,12 @@
 The documentation's state diagram is drawn from `TRANSITIONS`.
 """
 
+from oarlock.raft.disks import admit
 from oarlock.raft.messages import ReadIndexReply
 from oarlock.raft.progress import Inflight, Progress
 from oarlock.raft.ready import ReadState
 from oarlock.raft.state import CandidateState, InvariantViolation, LeaderState, RaftState, Role
-from oarlock.raft.types import Entry, EntryKind, ServerId, Term
+from oarlock.raft.types import NO_DISK, DiskId, Entry, EntryKind, ServerId, Term
 
 TRANSITIONS: dict[tuple[Role, Role], str] = {
     (Role.FOLLOWER, Role.FOLLOWER): "learns of a newer term",
@@ -93,21 +94,26 @@ def become_candidate(state: RaftState) -> CandidateState:
 
 def become_leader(state: RaftState) -> None:
     """Take the lead: fresh next_index and match_index (VL-1), and a no-op to open the term (NO-1)."""
+    disks = state.candidate.disks if state.candidate is not None else {}
     _become(state, Role.LEADER)
     state.leader_id = state.server_id
     leader = LeaderState(state.next_request_id(), state.now)
     state.leader = leader
     state.fire("VL-1", state.log.last_index + 1)
     for peer in state.others:
-        leader.peers[peer] = new_progress(state)
+        leader.peers[peer] = new_progress(state, peer, disks.get(peer, 0))
     leader.uncommitted_bytes = sum(
         len(entry.data) for entry in state.log.slice(state.commit_index + 1, state.log.last_index)
     )
     state.fire("NO-1", state.log.last_index + 1)
     state.append_to_log([Entry(state.log.last_index + 1, state.current_term, EntryKind.NOOP, b"")])
+    admit(state, disks)
 
 
-def new_progress(state: RaftState) -> Progress:
-    """A follower of which nothing is known yet."""
+def new_progress(state: RaftState, peer: ServerId, disk_id: DiskId = 0) -> Progress:
+    """A follower of which nothing is known yet, but perhaps the disk that it voted from."""
     inflight = Inflight(state.config.max_inflight_messages, state.config.max_inflight_bytes)
-    return Progress(state.log.last_index + 1, inflight, state.now)
+    progress = Progress(state.log.last_index + 1, inflight, state.now)
+    progress.disk_id = state.configuration.disk_of(peer) or disk_id
+    progress.counts = progress.disk_id != NO_DISK
+    return progress

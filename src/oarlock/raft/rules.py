@@ -150,10 +150,17 @@ _EXTENSIONS = {
         Figure.SECTION_5_3,
         "The leader skips the conflicting term whole, never to match_index or below.",
     ),
-    "NS-1": (Figure.PRACTICE, "A server on a new disk votes for no log, until it has all that a leader has committed."),
+    "NS-1": (
+        Figure.PRACTICE,
+        "A server's vote, acknowledgement or confirmation counts only from the disk that the configuration admits.",
+    ),
     "NS-2": (
         Figure.PRACTICE,
-        "It then counts as any other: an entry of the leader's own term, committed, is in its log.",
+        "A leader admits the disk from which a voter is first heard: from then on its log says which one counts.",
+    ),
+    "NS-3": (
+        Figure.DISSERTATION_4,
+        "Another disk is admitted in two changes of configuration: the old one's word ends, then the new one's begins.",
     ),
     "DL-1": (
         Figure.PRACTICE,

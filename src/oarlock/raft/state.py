@@ -18,6 +18,7 @@ from oarlock.raft.progress import Progress
 from oarlock.raft.ready import Outgoing, ReadState, SnapshotChunk, SnapshotChunkRequest
 from oarlock.raft.types import (
     Configuration,
+    DiskId,
     Entry,
     EntryKind,
     HardState,
@@ -67,11 +68,13 @@ class MembershipRefused(RaftError):
 class CandidateState:
     """Votes received, while a candidate or pre-candidate. All its requests carry one id."""
 
-    __slots__ = ("request_id", "votes")
+    __slots__ = ("disks", "request_id", "votes")
 
     def __init__(self, request_id: int) -> None:
         self.request_id = request_id
         self.votes: dict[ServerId, bool] = {}
+        self.disks: dict[ServerId, DiskId] = {}
+        """From which disk each was given."""
 
 
 class PendingRead(msgspec.Struct, gc=False):
@@ -153,7 +156,7 @@ class RaftState:
         log: Log,
         applied_index: Index,
         tracer: Tracer | None,
-        is_new: bool = False,
+        disk_id: DiskId = 0,
     ) -> None:
         self.config = config
         self.rng = rng
@@ -162,9 +165,8 @@ class RaftState:
         # Persistent state on all servers (P-1).
         self.current_term: Term = hard_state.current_term
         self.voted_for: ServerId | None = hard_state.voted_for
-        self.is_new = is_new
-        """Whether this disk began empty and has not caught up yet: what it acknowledged before, if it lived before, it
-        has forgotten (NS-1)."""
+        self.disk_id = disk_id
+        """Tells the disk that all this is on from others that this server may have had, or will have (NS-1)."""
         self.log = log
         # Volatile state on all servers (V-1): what was applied survived with the machine, so it is committed.
         self.fire("V-1", log.base_index, applied_index)
@@ -210,6 +212,7 @@ class RaftState:
         self.compact_to: SnapshotMetadata | None = None
         self.lost_leadership = False
         self.lost_data: list[ServerId] = []
+        self.other_disks: list[ServerId] = []
         self.first_unsaved: Index = self.log.last_index + 1
         """Entries from here on are not yet in any `Ready`."""
         self.saved_hard_state = hard_state
@@ -245,6 +248,20 @@ class RaftState:
     def is_voter(self) -> bool:
         """Whether this server counts in elections."""
         return self.server_id in self.configuration.all_voters
+
+    @property
+    def has_word(self) -> bool:
+        """Whether what this server says counts, from this disk (NS-1)."""
+        return self.configuration.counts(self.server_id, self.disk_id)
+
+    @property
+    def may_change_configuration(self) -> bool:
+        """Whether a leader may begin a change: its term has committed (MC-3), and no other is under way (MC-4)."""
+        return (
+            self.log.term(self.commit_index) == self.current_term
+            and self.configuration_index <= self.commit_index
+            and not self.configuration.is_joint
+        )
 
     @property
     def others(self) -> list[ServerId]:
@@ -333,6 +350,15 @@ class RaftState:
         """Append entries that follow the last one."""
         self.log.append(entries)
         self._track_configurations(entries)
+
+    def append_configuration(self, configuration: Configuration) -> Entry:
+        """Append a configuration, which is in force from now on (MC-1); of a leader alone."""
+        data = msgspec.msgpack.encode(configuration)
+        entry = Entry(self.log.last_index + 1, self.current_term, EntryKind.CONFIGURATION, data)
+        self.append_to_log([entry])
+        if self.leader is not None:
+            self.leader.uncommitted_bytes += len(data)
+        return entry
 
     def _track_configurations(self, entries: list[Entry]) -> None:
         """A configuration is in force from the moment it is in the log (MC-1)."""

@@ -28,7 +28,8 @@ def transfer_leadership(state: RaftState, to: ServerId) -> None:
 def continue_transfer(state: RaftState, leader: LeaderState) -> None:
     """Once the successor has the whole log, let it campaign; again at every sign of life, as that may be lost."""
     to = leader.transfer_to
-    if to is not None and to in leader.peers and leader.peers[to].match_index == state.log.last_index:
+    progress = leader.peers.get(to) if to is not None else None
+    if to is not None and progress is not None and progress.counts and progress.match_index == state.log.last_index:
         hand_over(state, to)
 
 
@@ -47,7 +48,7 @@ def give_up_late_transfer(state: RaftState, leader: LeaderState) -> None:
 
 def on_timeout_now(state: RaftState, message: TimeoutNow) -> None:
     """The current leader wants this server to succeed it: campaign without asking first (LT-3)."""
-    if message.term < state.current_term or state.role is not Role.FOLLOWER or not state.is_voter:
+    if message.term < state.current_term or state.role is not Role.FOLLOWER or not (state.is_voter and state.has_word):
         state.fire("RS-1", "TimeoutNow", message.term)
         return
     state.fire("LT-3", message.source)

@@ -152,6 +152,7 @@ class Observer:
             server_id=server.server_id,
             incarnation=server.incarnation,
             disk_is_intact=server.is_disk_intact,
+            disk_id=state.disk_id,
             current_term=state.current_term,
             voted_for=state.voted_for,
             role=state.role.value,

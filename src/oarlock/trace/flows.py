@@ -111,8 +111,9 @@ FLOWS: Final[dict[str, Flow]] = {
     "FC-3": _flow("peer bytes"),
     "FC-4": _flow("reads"),
     "FC-5": _flow("commit_index", "commit"),
-    "NS-1": _flow("last_log_index", "last"),
-    "NS-2": _flow("commit_index term", "commit m.term"),
+    "NS-1": _flow("source disk_id admitted", "conf m.disk_id"),
+    "NS-2": _flow("index servers", "role conf m.disk_id", _LOG),
+    "NS-3": _flow("peer disk_id", "role commit conf match.{0}", _LOG),
     "DL-1": _flow("source prev_log_index match_index", "m.prev_log_index match.{0}", "next match mode"),
     "NO-1": _flow("index", "role term", _LOG),
     "RS-1": _flow("message detail", "m.request_id"),
@@ -160,18 +161,19 @@ CLAIMLESS: Final = frozenset({"PreVote", "PreVoteReply"})
 
 MESSAGES: Final[dict[str, MessageFlow]] = {
     "RequestVote": _message(_CAMPAIGN, term="term role", last_log_index="last"),
-    "RequestVoteReply": _message("RV-1 RV-2 ALL-2 CQ-2", vote_granted="vote"),
+    "RequestVoteReply": _message("RV-1 RV-2 ALL-2 CQ-2", vote_granted="vote", disk_id=""),
     "PreVote": _message("F-2 C-4 PV-1", term="term", last_log_index="last"),
-    "PreVoteReply": _message("PV-2 PV-4 PV-5"),
+    "PreVoteReply": _message("PV-2 PV-4 PV-5", disk_id=""),
     "AppendEntries": _message(
         "L-1 L-3", term="term role", prev_log_index="prefix.{prev_log_index}", entries="log.{entries}",
         leader_commit="commit",
     ),
     "AppendEntriesReply": _message(
-        "AE-1 AE-2 AE-3 AE-4 BT-1 F-1 ALL-2 CQ-3", match_index="log.{match_index} durable", conflict_index="last"
+        "AE-1 AE-2 AE-3 AE-4 BT-1 F-1 ALL-2 CQ-3", match_index="log.{match_index} durable", conflict_index="last",
+        disk_id="",
     ),
     "InstallSnapshot": _message("IS-0", term="term role", metadata="snapshot"),
-    "InstallSnapshotReply": _message("IS-1 IS-4 IS-5 IS-6 IS-7 IS-8"),
+    "InstallSnapshotReply": _message("IS-1 IS-4 IS-5 IS-6 IS-7 IS-8", disk_id=""),
     "ReadIndex": _message("RI-1"),
     "ReadIndexReply": _message("", read_index="commit"),
     "TimeoutNow": _message("LT-1 LT-2 L-3a MC-7", term="term role"),

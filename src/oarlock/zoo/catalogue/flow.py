@@ -160,8 +160,8 @@ TRANSFER = (
         edits=(
             Edit(
                 "raft.transfer",
-                "to in leader.peers and leader.peers[to].match_index == state.log.last_index:",
-                "to in leader.peers:",
+                "progress.counts and progress.match_index == state.log.last_index:",
+                "progress.counts:",
             ),
         ),
     ),

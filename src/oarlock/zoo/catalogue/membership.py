@@ -113,7 +113,7 @@ MEMBERSHIP = (
         edits=(
             Edit(
                 "raft.membership",
-                "        _append(state, msgspec.structs.replace(state.configuration, voters_outgoing=frozenset()))\n",
+                "        state.append_configuration(left.with_disks({}))\n",
                 "        return\n",
             ),
         ),
@@ -175,26 +175,65 @@ MEMBERSHIP = (
     ),
 )
 
-NEW_DISKS = (
+DISKS = (
     Mutant(
-        id="votes-on-a-new-disk",
+        id="any-disk-elects",
         breaks=("NS-1",),
-        bug="A server whose disk was replaced votes as if it had never acknowledged anything.",
+        bug="A candidate counts votes from whatever disk, also one that has forgotten what it acknowledged.",
         harm="safety",
         edits=(
             Edit(
                 "raft.request_vote",
-                "if state.is_new and last_log_index > 0:",
-                "if state.is_new and last_log_index < 0:",
+                "    if not state.configuration.counts(voter, disk_id):",
+                "    if not state.configuration.counts(voter, disk_id) and disk_id < 0:",
             ),
         ),
     ),
     Mutant(
-        id="new-for-ever",
+        id="any-disk-commits",
+        breaks=("NS-1",),
+        bug="A leader counts acknowledgements from whatever disk, also one that has forgotten a newer leader.",
+        harm="safety",
+        edits=(
+            Edit(
+                "raft.replication",
+                "for peer, progress in leader.peers.items() if progress.counts}\n    match_index[",
+                "for peer, progress in leader.peers.items()}\n    match_index[",
+            ),
+        ),
+    ),
+    Mutant(
+        id="admits-no-disk",
         breaks=("NS-2",),
+        bug="No log says which disk counts, so any does, for ever.",
+        harm="safety",
+        edits=(Edit("raft.disks", "    if unnamed:\n", "    if unnamed and not configuration.voters:\n"),),
+    ),
+    Mutant(
+        id="replaces-a-disk-at-once",
+        breaks=("NS-3",),
+        bug="A new disk is admitted in the place of the old one by one entry, which it may itself help to commit.",
+        harm="safety",
+        edits=(
+            Edit(
+                "raft.disks",
+                "is_withdrawn = state.configuration.disk_of(peer) == NO_DISK",
+                "is_withdrawn = state.configuration.disk_of(peer) != progress.disk_id",
+            ),
+        ),
+    ),
+    Mutant(
+        id="replaced-for-ever",
+        breaks=("NS-3",),
         bug="A server on a new disk never counts again.",
         harm="liveness",
-        edits=(Edit("raft.append_entries", "        state.is_new = False\n", "        state.is_new = True\n"),),
+        edits=(
+            Edit(
+                "raft.disks",
+                "        if not progress.counts and _may_replace(",
+                "        if progress.counts and _may_replace(",
+            ),
+        ),
     ),
     Mutant(
         id="lost-data-is-a-late-reply",
@@ -211,5 +250,5 @@ NEW_DISKS = (
     ),
 )
 
-MEMBERS = (*MEMBERSHIP, *NEW_DISKS)
-"""Mutants of the rules on membership and new disks."""
+MEMBERS = (*MEMBERSHIP, *DISKS)
+"""Mutants of the rules on membership and disks."""

@@ -185,8 +185,8 @@ FOLLOWERS_AND_CANDIDATES = (
         edits=(
             Edit(
                 "raft.request_vote",
-                "_count_vote(state, candidate, message.source, granted=message.vote_granted)",
-                "_count_vote(state, candidate, message.source, granted=True)",
+                "_count_vote(state, candidate, message.source, message.disk_id, granted=message.vote_granted)",
+                "_count_vote(state, candidate, message.source, message.disk_id, granted=True)",
             ),
         ),
     ),

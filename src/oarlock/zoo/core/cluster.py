@@ -33,6 +33,7 @@ class Cluster:
         faults: Whether things go wrong by themselves.
         own: Settings that one server has different.
         ignored: Properties that the run breaks on purpose.
+        disk_ids: Whether disks are told apart.
         settings: Of every server's `RaftConfig`.
     """
 
@@ -44,6 +45,7 @@ class Cluster:
         faults: bool = False,
         own: dict[ServerId, dict[str, object]] | None = None,
         ignored: tuple[str, ...] = (),
+        disk_ids: bool = False,
         **settings: object,
     ) -> None:
         self.rng = random.Random(f"zoo/{seed}")  # noqa: S311
@@ -57,7 +59,7 @@ class Cluster:
         for server_id in sorted(members.members):
             config = RaftConfig(server_id=server_id, **{**settings, **(own or {}).get(server_id, {})})  # type: ignore[arg-type]
             rng = random.Random(f"zoo/{seed}/{server_id}")  # noqa: S311
-            self.servers[server_id] = Server(config, base, rng)
+            self.servers[server_id] = Server(config, base, rng, 100 * server_id if disk_ids else 0)
         self.down: set[ServerId] = set()
         self.cut: set[tuple[ServerId, ServerId]] = set()
         self.drop: Drop = lambda source, to, message: False  # noqa: ARG005

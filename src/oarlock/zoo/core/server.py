@@ -13,7 +13,7 @@ from oarlock.raft.messages import InstallSnapshot
 from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Outgoing, ReadState, Ready, SnapshotChunk, SnapshotChunkRequest
 from oarlock.raft.state import RaftState
-from oarlock.raft.types import Entry, HardState, Index, ServerId, SnapshotMetadata
+from oarlock.raft.types import DiskId, Entry, HardState, Index, ServerId, SnapshotMetadata
 from oarlock.zoo.core.broken import Broken, require
 
 CHUNK_BYTES = 64
@@ -82,15 +82,17 @@ class Disk:
 class Server:
     """A core, and what carries out its effects."""
 
-    def __init__(self, config: RaftConfig, base: SnapshotMetadata, rng: random.Random) -> None:
+    def __init__(self, config: RaftConfig, base: SnapshotMetadata, rng: random.Random, disk_id: DiskId = 0) -> None:
         self.id: ServerId = config.server_id
         self.config = config
         self.first_base = base
         self.disk = Disk(base)
         self.rng = rng
         self.lives = 0
+        self.disk_id = disk_id
+        """Tells its disk from others that it has had; 0 if disks are not told apart."""
         self.is_wiped = False
-        """Whether the disk was replaced by an empty one."""
+        """Whether the disk has lost all that it held."""
         self.failing_chunks = 0
         self.rules: dict[str, int] = {}
         """How often each rule acted."""
@@ -118,14 +120,19 @@ class Server:
             log=Log(self.disk.base, self.disk.entries),
             applied_index=len(self.machine),
             tracer=self._count,
-            is_new=self.is_wiped,
+            disk_id=self.disk_id,
         )
         newest = self.disk.newest_snapshot()
         if newest is not None:
             self.raft.snapshot_taken(newest)
 
-    def wipe(self) -> None:
-        """Replace the disk by an empty one, for the next start."""
+    def replace_disk(self) -> None:
+        """Begin the next start on another disk, which is empty."""
+        self.lose_data()
+        self.disk_id += 1
+
+    def lose_data(self) -> None:
+        """Have the disk forget all it holds but which disk it is, for the next start."""
         self.disk = Disk(self.first_base)
         self.is_wiped = True
 

@@ -3,6 +3,7 @@
 from oarlock.raft.messages import AppendEntries
 from oarlock.raft.types import Configuration
 from oarlock.zoo.core.broken import require
+from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.scenes.stage import (
     AT_ONCE_S,
     SOON_S,
@@ -130,45 +131,75 @@ def two_leaders_change_members(seed: int) -> None:
     converge(cluster)
 
 
-def a_disk_is_replaced(seed: int) -> None:
-    """A server on a new disk helps nobody to lead who lacks what it had acknowledged, and counts again in the end."""
-    cluster = make(3, seed)
+def _all_admitted(cluster: Cluster) -> None:
+    """Have server 1 lead, and every disk admitted by every log."""
     elect(cluster, 1)
     converge(cluster)
+    cluster.run_for(0.1)
+    converge(cluster)
+
+
+def a_disk_is_replaced(seed: int) -> None:
+    """A server on a new disk helps nobody to lead who lacks what it had acknowledged, and counts again in the end."""
+    cluster = make(3, seed, disk_ids=True)
+    _all_admitted(cluster)
     cluster.isolate(3)
     cluster.propose()
     cluster.run_for(0.02)
     cluster.crash(2)
-    cluster[2].wipe()
+    cluster[2].replace_disk()
     cluster.isolate(1)
     cluster.restart(2)
     cluster.run_for(SOON_S)
     cluster.heal()
     converge(cluster)
+    cluster.run_for(SOON_S)
     cluster.propose()
     converge(cluster)
     cluster.crash(1)
     someone_leads(cluster)
 
 
-def a_disk_is_replaced_in_a_blink(seed: int) -> None:
-    """A server that comes back with a new disk is given all that it had, by a leader that did not see it go."""
-    cluster = make(3, seed, ignored=("monotone match_index",))
+def a_disk_forgets(seed: int) -> None:
+    """A server whose disk lost all that it had is given it again, by a leader that did not see it go."""
+    cluster = make(3, seed)
     elect(cluster, 1)
     converge(cluster)
     for _ in range(5):
         cluster.propose()
     converge(cluster)
     cluster.crash(2)
-    cluster[2].wipe()
+    cluster[2].lose_data()
     cluster.restart(2)
     cluster.propose()
     converge(cluster)
 
 
+def a_deposed_leader_meets_a_new_disk(seed: int) -> None:
+    """A leader that does not know of its successor commits nothing with the help of a server that has forgotten it."""
+    cluster = make(3, seed, disk_ids=True, pre_vote=False, check_quorum=False)
+    _all_admitted(cluster)
+    cluster.isolate(1)
+    lead(cluster, cluster[2])
+    cluster.propose()
+    cluster.run_for(0.1)
+    cluster.crash(3)
+    cluster[3].replace_disk()
+    cluster.partition({1, 3}, {2})
+    cluster.restart(3)
+    for _ in range(20):
+        cluster[1].raft.propose([b"lost"])
+        cluster.carry_out(cluster[1])
+        cluster.run_for(0.1)
+    cluster.heal()
+    cluster.run_for(SOON_S)
+    converge(cluster)
+
+
 MEMBERSHIP = (
     a_disk_is_replaced,
-    a_disk_is_replaced_in_a_blink,
+    a_disk_forgets,
+    a_deposed_leader_meets_a_new_disk,
     a_removed_server_campaigns,
     a_learner_is_left_alone,
     a_removed_server_is_told,

@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
 
 from oarlock import __version__
 
@@ -28,6 +30,13 @@ commands:
 `oarlock COMMAND --help` says more."""
 
 
+COMMANDS: Final = (
+    *("serve", "up", "status", "recover", "restore"),
+    *("sim", "hunt", "shrink", "check", "draw", "trace", "zoo"),
+)
+"""Each is a module here, with a function of its name."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -39,64 +48,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (given[0], given[1:]) if given else ("help", [])
-    match command:
-        case "serve":
-            from oarlock.cli.serve import serve  # noqa: PLC0415 - each command loads only what it needs
-
-            return serve(rest, os.environ)
-        case "up":
-            from oarlock.cli.up import up  # noqa: PLC0415
-
-            return up(rest)
-        case "status":
-            from oarlock.cli.status import status  # noqa: PLC0415
-
-            return status(rest)
-        case "recover":
-            from oarlock.cli.recover import recover  # noqa: PLC0415
-
-            return recover(rest)
-        case "restore":
-            from oarlock.cli.restore import restore  # noqa: PLC0415
-
-            return restore(rest)
-        case "sim":
-            from oarlock.cli.sim import sim  # noqa: PLC0415
-
-            return sim(rest)
-        case "hunt":
-            from oarlock.cli.hunt import hunt  # noqa: PLC0415
-
-            return hunt(rest)
-        case "shrink":
-            from oarlock.cli.shrink import shrink  # noqa: PLC0415
-
-            return shrink(rest)
-        case "check":
-            from oarlock.cli.check import check  # noqa: PLC0415
-
-            return check(rest)
-        case "draw":
-            from oarlock.cli.draw import draw  # noqa: PLC0415
-
-            return draw(rest)
-        case "trace":
-            from oarlock.cli.trace import trace  # noqa: PLC0415
-
-            return trace(rest)
-        case "zoo":
-            from oarlock.cli.zoo import zoo  # noqa: PLC0415
-
-            return zoo(rest)
-        case "version" | "--version" | "-version":
-            print(f"oarlock {__version__}")
+    if command in COMMANDS:
+        try:
+            return run_command(command, rest)
+        except BrokenPipeError:
+            # Whoever read our output, such as `head`, has seen enough; nothing more may be written, at the end either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        case "help" | "--help" | "-h":
-            print(HELP)
-            return 0
-        case _:
-            print(f"oarlock: unknown command {command!r}; `oarlock --help` lists all", file=sys.stderr)
-            return 2
+    if command in ("version", "--version", "-version"):
+        print(f"oarlock {__version__}")
+        return 0
+    if command in ("help", "--help", "-h"):
+        print(HELP)
+        return 0
+    print(f"oarlock: unknown command {command!r}; `oarlock --help` lists all", file=sys.stderr)
+    return 2
+
+
+def run_command(command: str, arguments: Sequence[str]) -> int:
+    """Run one of `COMMANDS`, of which each loads only what it needs."""
+    run = getattr(import_module(f"oarlock.cli.{command}"), command)
+    status: int = run(arguments, os.environ) if command == "serve" else run(arguments)
+    sys.stdout.flush()
+    return status
 
 
 if __name__ == "__main__":

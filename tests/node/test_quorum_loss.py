@@ -9,9 +9,9 @@ from tests.storage.crashing_disk import Crash, CrashingDisk
 
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import RecoveryError
-from oarlock.node.quorum_loss import NEW, REMOVED, alone, examine, recover_alone
+from oarlock.node.quorum_loss import REMOVED, alone, examine, recover_alone
 from oarlock.node.recovery import OpenedStorage, open_storage
-from oarlock.raft.types import Configuration, Entry, EntryKind, HardState
+from oarlock.raft.types import NO_DISK, Configuration, Entry, EntryKind, HardState
 from oarlock.storage.errors import CorruptIdentity, WrongIdentity
 from oarlock.storage.identity import load_identity
 from oarlock.storage.origin import GivenUp, Recovered, Restored, load_origin, write_origin
@@ -33,7 +33,7 @@ def config(cluster_id: int = OLD, **settings: object) -> NodeConfig:
     )
 
 
-def survivor_disk(*, is_new: bool = False, members: dict[str, frozenset[int]] | None = None) -> CrashingDisk:
+def survivor_disk(*, members: dict[str, frozenset[int]] | None = None) -> CrashingDisk:
     """The disk of server 3, stopped, with some log."""
     disk = CrashingDisk()
     disk.mkdir(Path("/data"))
@@ -43,10 +43,6 @@ def survivor_disk(*, is_new: bool = False, members: dict[str, frozenset[int]] | 
         configuration = Configuration(**members, addresses=opened.recovered.base.configuration.addresses)
         opened.wal.append(entries=[Entry(4, 5, EntryKind.CONFIGURATION, msgspec.msgpack.encode(configuration))])
     opened.close()
-    if is_new:
-        disk.open(DIRECTORY / NEW, create=True).close()
-    elif disk.exists(DIRECTORY / NEW):
-        disk.remove(DIRECTORY / NEW)
     disk.settle()
     return disk
 
@@ -64,11 +60,10 @@ def in_force(opened: OpenedStorage) -> Configuration:
 
 def test_the_survivor_is_the_only_voter_of_another_cluster() -> None:
     """Its log is kept whole, an entry of a term of its own follows, and the directory tells what was done."""
-    disk = survivor_disk(is_new=True)
+    disk = survivor_disk()
     origin = recover(disk)
     assert load_identity(disk, DIRECTORY).cluster_id == NEW_ID
     opened = open_storage(config(NEW_ID), disk, 1)
-    assert not disk.exists(DIRECTORY / NEW), "else it would wait for a leader that can never be"
     assert opened.recovered.hard_state == HardState(6, 3)
     assert opened.recovered.entries[:-1] == ENTRIES
     assert (opened.recovered.entries[-1].index, opened.recovered.entries[-1].term) == (4, 6)
@@ -87,7 +82,7 @@ def test_the_survivor_is_the_only_voter_of_another_cluster() -> None:
 def test_a_crash_leaves_the_old_state_or_the_new() -> None:
     """Power fails at any operation, in any way: the directory starts as it was, or recovered; and can be recovered."""
     rng = random.Random(1)
-    before = survivor_disk(is_new=True)
+    before = survivor_disk()
     states: set[int] = set()
     finished = False
     crash_at = 0
@@ -114,17 +109,15 @@ def test_a_crash_leaves_the_old_state_or_the_new() -> None:
 def _check_either(disk: CrashingDisk) -> int:
     """Start from a directory, old or new, and give its cluster's id."""
     cluster_id = load_identity(disk, DIRECTORY).cluster_id
-    was_new = disk.exists(DIRECTORY / NEW)
     opened = open_storage(config(cluster_id), disk, 1)
     found = opened.recovered
     assert found.entries[:3] == ENTRIES
     if cluster_id == OLD:
-        assert (found.hard_state, len(found.entries), was_new) == (HardState(5, 1), 3, True)
+        assert (found.hard_state, len(found.entries)) == (HardState(5, 1), 3)
         assert in_force(opened).voters == {1, 2, 3}
     else:
         assert (found.hard_state, len(found.entries)) == (HardState(6, 3), 4)
         assert in_force(opened).members == {3}
-        assert not disk.exists(DIRECTORY / NEW)
     opened.close()
     return cluster_id
 
@@ -164,6 +157,24 @@ def test_a_joint_configuration_and_a_learner() -> None:
         opened.close()
 
 
+def test_a_replaced_disk_is_told_of_and_counts_from_then_on() -> None:
+    """A survivor whose log admits another disk may lack much; recovered, its word counts, else it would wait for ever."""
+    disk = survivor_disk()
+    assert not examine(disk, DIRECTORY).may_have_forgotten
+    opened = open_storage(config(), disk, 1, 99)
+    assert opened.disk_id == 99
+    other = Configuration(voters=frozenset({1, 2, 3}), disks=((1, 7), (3, 98)))
+    opened.wal.append(entries=[Entry(4, 5, EntryKind.CONFIGURATION, msgspec.msgpack.encode(other))])
+    opened.close()
+    assert examine(disk, DIRECTORY).may_have_forgotten
+    recover(disk)
+    opened = open_storage(config(NEW_ID), disk, 1)
+    assert opened.disk_id == 99, "it is the same directory"
+    assert in_force(opened).counts(3, 99)
+    opened.close()
+    assert not examine(disk, DIRECTORY).may_have_forgotten
+
+
 def test_what_is_not_known_to_be_committed() -> None:
     """Entries behind what the data hold are named one by one."""
     survivor = examine(survivor_disk(), DIRECTORY)
@@ -197,6 +208,7 @@ def test_nothing_to_go_on_with() -> None:
 def test_alone_keeps_nothing_of_the_old_cluster_but_addresses() -> None:
     """No vote, no half of a joint configuration, no disk that would have to speak first."""
     before = Configuration(
+        disks=((1, 7), (2, NO_DISK)),
         voters=frozenset({1, 2}),
         voters_outgoing=frozenset({2, 3}),
         learners=frozenset({4}),

@@ -223,7 +223,7 @@ def _plan(survivor: Survivor, directory: Path, backup_dir: str | None, now: date
         revision=revision,
         keys=keys,
         had_vote=server_id in survivor.configuration.all_voters,
-        may_have_forgotten=survivor.is_new,
+        may_have_forgotten=survivor.may_have_forgotten,
         uncertain_count=len(uncertain),
         uncertain=tuple(
             UncertainEntry(entry.index, entry.term, _KINDS[entry.kind], len(entry.data))

@@ -27,8 +27,6 @@ from oarlock.storage.wal import WriteAheadLog
 
 logger = logging.getLogger(__name__)
 
-NEW: Final = "new"
-"""The file that says that the directory began empty, and its server has not caught up since."""
 REMOVED: Final = "removed"
 """The file that says that the server was removed from its cluster."""
 
@@ -42,8 +40,6 @@ class Survivor(msgspec.Struct, frozen=True):
     entries: Sequence[Entry]
     configuration: Configuration
     """In force at the log's end, committed or not."""
-    is_new: bool
-    """Whether it may hold less than it once acknowledged: its directory began empty, and it has not caught up since."""
     unfinished: Recovered | None
     """A recovery that was cut short, and has already taken effect: the next start, or the next recovery, ends it."""
 
@@ -61,6 +57,11 @@ class Survivor(msgspec.Struct, frozen=True):
     def is_alone(self) -> bool:
         """Whether it is the only voter already, with nobody to give up."""
         return self.configuration.members == {self.identity.server_id}
+
+    @property
+    def may_have_forgotten(self) -> bool:
+        """Whether its disk was replaced, and it has not been admitted again since: it may lack what it acknowledged."""
+        return not self.configuration.counts(self.identity.server_id, self.identity.disk_id)
 
     def given_up(self) -> tuple[GivenUp, ...]:
         """The other members."""
@@ -110,7 +111,6 @@ def examine(disk: Disk, directory: Path, wal_dir: Path | None = None) -> Survivo
         base=found.bounds.base,
         entries=found.entries,
         configuration=configuration,
-        is_new=disk.exists(directory / NEW),
         unfinished=origin if isinstance(origin, Recovered) and origin.index > found.bounds.last_index else None,
     )
 
@@ -150,33 +150,25 @@ def recover_alone(
     log_directory = wal_dir or directory / "wal"
     wal, found = WriteAheadLog.open(disk, log_directory, log_id=origin.server_id, must_exist=True)
     try:
-        complete(disk, directory, origin, wal, found)
+        complete(origin, wal, found)
     finally:
         wal.close()
     return origin
 
 
-def complete(
-    disk: Disk, directory: Path, origin: Recovered | Restored | None, wal: WriteAheadLog, found: FoundLog
-) -> FoundLog:
+def complete(origin: Recovered | Restored | None, wal: WriteAheadLog, found: FoundLog) -> FoundLog:
     """Do what a recovery that was cut short left to be done; what the log then holds.
 
     Args:
-        disk: The files.
-        directory: The data directory, locked.
-        origin: What `load_origin` says of it.
+        origin: What `load_origin` says of the directory, which is locked.
         wal: The log.
         found: What it held when it was opened.
 
     Raises:
-        StorageError, OSError: The disk refuses.
+        StorageError: The disk refuses.
     """
     if not isinstance(origin, Recovered) or wal.last_index >= origin.index:
         return found
-    # This server's word counts from now on whatever its disk once forgot; else it could wait for nobody for ever.
-    if disk.exists(directory / NEW):
-        disk.remove(directory / NEW)
-        disk.fsync_directory(directory)
     hard_state = HardState(origin.term, origin.server_id)  # as if all had elected it
     configuration = alone(_in_force(found.base, found.entries), origin.server_id)
     entry = Entry(origin.index, origin.term, EntryKind.CONFIGURATION, msgspec.msgpack.encode(configuration))
@@ -185,7 +177,10 @@ def complete(
 
 
 def alone(configuration: Configuration, server_id: ServerId) -> Configuration:
-    """The configuration of a cluster whose only member is a server; the others count as removed, and keep their ids."""
+    """The configuration of a cluster whose only member is a server; the others count as removed, and keep their ids.
+
+    It names no disk: this server's word counts whatever it once forgot, else it could wait for nobody for ever (NS-1).
+    """
     others = tuple(known for known in configuration.addresses if known[0] != server_id)
     own = tuple(known for known in configuration.addresses if known[0] == server_id)
     return Configuration(voters=frozenset({server_id}), addresses=own + others)

@@ -79,7 +79,7 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int, new_disk_id: D
         tell(origin)
         wal, recovered = _open_log(config, disk, directory, must_exist=True)
         try:
-            recovered = complete(disk, directory, origin, wal, recovered)
+            recovered = complete(origin, wal, recovered)
             snapshots = SnapshotStore(disk, directory / "snapshots")
         except BaseException:
             wal.close()

@@ -9,7 +9,7 @@ from oarlock.check.log_replay import Placed, replay_log
 from oarlock.check.verdict import Verdict, Violation
 from oarlock.etcd.requests import Kind
 from oarlock.machine.exactly_once import HEADER_BYTES, read_envelope
-from oarlock.raft.types import Index
+from oarlock.raft.types import Index, ServerId
 from oarlock.sim.clients import FAILED, OK, Request
 from oarlock.sim.machine import command_id
 from oarlock.sim.operations import READS, model_input, model_output
@@ -42,7 +42,7 @@ def judge(
         committed_at: When each index was first committed.
     """
     judgement = Judgement()
-    log = {index: _command(data) for index, data in applied.items()}
+    log = _executed(applied)
     placed: list[Placed] = []
     stale: list[Placed] = []
     for request in requests:
@@ -68,12 +68,29 @@ def judge(
     return judgement
 
 
-def _command(data: bytes | None) -> int | None:
-    """Whose command an entry is, as far as the model knows such commands."""
-    if data is None or data[HEADER_BYTES] not in _IN_MODEL:
-        return None
-    envelope = read_envelope(data)
-    return command_id(envelope.origin, envelope.epoch, envelope.sequence)
+def _executed(applied: Mapping[Index, bytes | None]) -> dict[Index, int | None]:
+    """Whose command each entry is, as far as the model knows such commands; None for what has no effect.
+
+    Late copies have none: of a boot before its server's present one, or of a sequence that was given up.
+    """
+    log: dict[Index, int | None] = {}
+    newest: dict[ServerId, tuple[int, int]] = {}
+    """By origin: its boot's epoch, and the sequence below which all is given up."""
+    for index in sorted(applied):
+        data = applied[index]
+        log[index] = None
+        if data is None:
+            continue
+        envelope = read_envelope(data)
+        epoch, floor = newest.get(envelope.origin, (-1, 0))
+        if envelope.epoch == epoch and envelope.sequence < floor:
+            continue
+        if envelope.epoch >= epoch:
+            floor = max(floor, envelope.floor) if envelope.epoch == epoch else envelope.floor
+            newest[envelope.origin] = envelope.epoch, floor
+            if data[HEADER_BYTES] in _IN_MODEL:
+                log[index] = command_id(envelope.origin, envelope.epoch, envelope.sequence)
+    return log
 
 
 def _operation(request: Request) -> Operation:

@@ -167,7 +167,7 @@ def test_frames_are_lost_and_doubled_one_by_one() -> None:
 
 def test_commit_is_explained_briefly() -> None:
     """`why` of a commit is a short chain, in a run of any length, and holds the election and the proposal."""
-    trace = _recorded(3)[1]
+    trace = _recorded(1)[1]
     commits = [event for event in trace.events if "L-4" in event.r]
     explanations = [why(trace, event.id, "commit") for event in commits]
     sizes = sorted(map(len, explanations))

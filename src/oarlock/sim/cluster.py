@@ -57,7 +57,7 @@ class Simulation(Watcher):
         links = LinkSettings(delay_s=settings.link_delay_s, jitter_s=settings.link_jitter_s, tail=settings.link_tail)
         self.network = Network(self.scheduler, links, self._seed, self.strikes)
         breaks_assumptions = any(fault.kind in BREAK_ASSUMPTIONS for fault in schedule.faults)
-        self.observer = Observer(self.scheduler, self.trace, OF_DURABILITY if breaks_assumptions else ())
+        self.observer = Observer(self.scheduler, self.trace, self.strikes, OF_DURABILITY if breaks_assumptions else ())
         self.observer.on_leader = self._led
         self.fleet = Fleet(settings, self._seed, self.network, self.strikes, self)
         self.servers = self.fleet.servers

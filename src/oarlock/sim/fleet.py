@@ -2,9 +2,13 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+from msgspec import field, structs
+
 from oarlock.node.config import NodeConfig
+from oarlock.raft.config import RaftConfig
 from oarlock.raft.types import ServerId
 from oarlock.sim.clock import Clock
 from oarlock.sim.disk import SimDisk
@@ -80,7 +84,7 @@ class Fleet:
             self.servers[former].kill(power=True)
             self.retired[former] = None
         url = peer_url(number)
-        config = self._config(server_id, {server_id: url}, joins=True)
+        config = self._config(number, server_id, {server_id: url}, joins=True)
         return self._make(number, server_id, config, contacts)
 
     def number_at(self, urls: Sequence[str]) -> int:
@@ -94,12 +98,14 @@ class Fleet:
 
     # -- how each is set up ------------------------------------------------------------------------------------------
 
-    def _planned(self, server_id: ServerId) -> NodeConfig:
-        return self._config(server_id, {each: peer_url(each) for each in range(1, self._settings.servers + 1)})
+    def _planned(self, number: int) -> NodeConfig:
+        return self._config(number, number, {each: peer_url(each) for each in range(1, self._settings.servers + 1)})
 
-    def _config(self, server_id: ServerId, urls: dict[ServerId, str], *, joins: bool = False) -> NodeConfig:
+    def _config(
+        self, number: int, server_id: ServerId, urls: dict[ServerId, str], *, joins: bool = False
+    ) -> NodeConfig:
         settings = self._settings
-        return NodeConfig(
+        config = SimConfig(
             cluster_id=CLUSTER_ID,
             server_id=server_id,
             data_dir="/data",
@@ -118,7 +124,17 @@ class Fleet:
             snapshot_chunk_bytes=settings.snapshot_chunk_bytes,
             segment_bytes=settings.segment_bytes,
             flush_interval_ms=settings.flush_interval_ms,
+            lease_reads=settings.lease_reads,
+            max_clock_drift=settings.max_clock_drift,
+            core=self._knobs(number, "raft."),
         )
+        return structs.replace(config, **self._knobs(number, ""))
+
+    def _knobs(self, number: int, prefix: str) -> dict[str, int]:
+        """What was turned, of the settings whose names begin so; those of the node have no prefix."""
+        knobs = {**self._settings.knobs, **self._settings.server_knobs.get(number, {})}
+        named = {name.rpartition("."): value for name, value in knobs.items()}
+        return {name: value for (room, dot, name), value in named.items() if room + dot == prefix}
 
     def _make(self, number: int, server_id: ServerId, config: NodeConfig, contacts: Sequence[str]) -> Server:
         settings = self._settings
@@ -134,18 +150,34 @@ class Fleet:
             durable=durable,
             clock=Clock(self._network.scheduler.now, rng.random() * 1e6),
             speed=DiskSpeed(mean_s=settings.disk_mean_s),
-            options=TransportOptions(
-                connect_timeout_ms=4 * settings.election_timeout_ms,
-                handshake_timeout_ms=4 * settings.election_timeout_ms,
-                backoff_max_ms=settings.election_timeout_ms,
-                ping_interval_ms=settings.election_timeout_ms,
-            ),
+            options=self._options(number),
             rng=rng,
             watcher=self._watcher,
         )
         self.servers[server_id] = server
         self._numbers[number] = server_id
         return server
+
+    def _options(self, number: int) -> TransportOptions:
+        timeout_ms = self._settings.election_timeout_ms
+        options = TransportOptions(
+            connect_timeout_ms=4 * timeout_ms,
+            handshake_timeout_ms=4 * timeout_ms,
+            backoff_max_ms=timeout_ms,
+            ping_interval_ms=timeout_ms,
+        )
+        return replace(options, **self._knobs(number, "transport."))
+
+
+class SimConfig(NodeConfig, frozen=True, kw_only=True):
+    """A node's settings, with those of the core that production leaves as they are."""
+
+    core: dict[str, int] = field(default_factory=dict)
+    """By their names in `RaftConfig`."""
+
+    def raft(self) -> RaftConfig:
+        """See `NodeConfig.raft`."""
+        return structs.replace(super().raft(), **self.core)
 
 
 def host_name(number: int) -> str:

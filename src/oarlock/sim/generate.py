@@ -1,7 +1,9 @@
 """A schedule from a seed: the size of the cluster, its settings, which faults there are, and what clients ask."""
 
 import random
-from typing import Final
+from typing import Any, Final
+
+from msgspec import structs
 
 from oarlock.sim.faults import ADDING, KINDS, Draw
 from oarlock.sim.schedule import ClientOperation, Fault, Mode, Schedule, Settings
@@ -20,15 +22,42 @@ _MIX: Final = (
 )
 
 
+KNOBS: Final[dict[str, tuple[int, ...]]] = {
+    "max_pending_proposals": (2, 8),
+    "max_pending_bytes": (4096,),
+    "max_pending_reads": (1, 8),
+    "max_command_bytes": (600,),
+    "max_uncommitted_bytes": (1500, 10_000),
+    "flush_entries": (1, 20),
+    "raft.commit_news_delay_ms": (1, 100),
+    "raft.max_inflight_messages": (1, 2, 8),
+    "raft.max_inflight_bytes": (500, 5000),
+    "raft.max_message_bytes": (200, 2000),
+    "raft.max_pending_reads": (1, 4),
+    "raft.snapshot_retry_ms": (300, 1000),
+    "transport.queue_messages": (2, 16),
+    "transport.queue_bytes": (1000, 20_000),
+    "transport.bulk_queue_messages": (1,),
+    "transport.bulk_queue_bytes": (300,),
+    "transport.write_buffer_bytes": (500,),
+}
+"""Settings whose limits production hardly ever reaches, with values that runs do."""
+
+
 def generate(seed: int) -> Schedule:
     """Make a run's schedule; the same for the same seed, on every machine."""
     rng = random.Random(f"oarlock/schedule/{seed}")  # noqa: S311
     settings = _settings(rng)
+    faults = _faults(rng, settings)
+    has_laggards = settings.servers > 1 and rng.random() < 0.4
+    if has_laggards:
+        settings = structs.replace(settings, snapshot_count=10, snapshot_tail=rng.choice((0, 3)))
+        faults += _laggards(rng, settings)
     return Schedule(
         seed=seed,
         settings=settings,
-        faults=tuple(sorted(_faults(rng, settings), key=lambda fault: fault.at)),
-        operations=tuple(_operations(rng, settings)),
+        faults=tuple(sorted(faults, key=lambda fault: fault.at)),
+        operations=tuple(_operations(rng, settings, is_busy=has_laggards)),
     )
 
 
@@ -36,7 +65,7 @@ def _settings(rng: random.Random) -> Settings:
     servers = rng.choices((1, 3, 5, 7), (5, 60, 30, 5))[0]
     election_timeout_ms = rng.choice((150, 300, 300, 1000))
     delay_s = rng.choice((0.0002, 0.0005, 0.002, election_timeout_ms / 60_000))
-    return Settings(
+    settings = Settings(
         servers=servers,
         clients=rng.randint(1, 8),
         duration_s=rng.choices((2.0, 4.0, 8.0, 15.0), (35, 40, 20, 5))[0] * (election_timeout_ms / 300) ** 0.5,
@@ -46,8 +75,8 @@ def _settings(rng: random.Random) -> Settings:
         pre_vote=rng.random() < 0.8,
         check_quorum=rng.random() < 0.85,
         proposal_timeout_ms=rng.choice((1000, 3000)) + 4 * election_timeout_ms,
-        snapshot_count=rng.choice((10, 30, 100, 1000)),
-        snapshot_tail=rng.choice((0, 3, 20)),
+        snapshot_count=rng.choice((10, 10, 30, 30, 100, 1000)),
+        snapshot_tail=rng.choice((0, 0, 3, 20)),
         snapshot_chunk_bytes=rng.choice((256, 1024, 65_536)),
         segment_bytes=rng.choice((4 << 10, 8 << 10, 16 << 10, 64 << 10)),
         flush_interval_ms=rng.choice((5, 50, 200)),
@@ -57,17 +86,38 @@ def _settings(rng: random.Random) -> Settings:
         disk_mean_s=rng.choice((0.0002, 0.001, 0.01)),
         heal=rng.choices(("all", "majority"), (70, 30))[0],
         mode=rng.choices(_MODES, (80, 10, 10 if servers > 1 else 0))[0],
+        **_knobs(rng, servers, election_timeout_ms),
     )
+    return structs.replace(settings, check_quorum=True) if settings.lease_reads else settings
 
 
-def _operations(rng: random.Random, settings: Settings) -> list[ClientOperation]:
+def _knobs(rng: random.Random, servers: int, election_timeout_ms: int) -> dict[str, Any]:
+    """Settings that are mostly left alone: leases, limits, and what differs from server to server."""
+    turned = rng.choice((0.0, 0.0, 0.1, 0.4))
+    knobs = {name: rng.choice(values) for name, values in KNOBS.items() if rng.random() < turned}
+    lease_reads = rng.random() < 0.2
+    server_knobs: dict[int, dict[str, int]] = {}
+    if rng.random() < 0.25:
+        for number in range(1, servers + 3):
+            own = {name: rng.choice(values) for name, values in KNOBS.items() if rng.random() < 0.05}
+            own["pre_vote"] = rng.random() < 0.7
+            own["snapshot_count"] = rng.choice((10, 30, 1000))
+            if not lease_reads:
+                # A lease stands on everybody's refusing votes for the same time.
+                own["check_quorum"] = rng.random() < 0.8
+                own["election_timeout_ms"] = election_timeout_ms * rng.choice((4, 4, 5, 6)) // 4
+            server_knobs[number] = own
+    return {"lease_reads": lease_reads, "knobs": knobs, "server_knobs": server_knobs}
+
+
+def _operations(rng: random.Random, settings: Settings, *, is_busy: bool) -> list[ClientOperation]:
     kinds = [kind for kind, _ in _MIX]
     # Swarm: some runs are all writes, others all of one key.
     weights = [weight * rng.choice((0, 1, 1, 2)) for _, weight in _MIX]
     if not sum(weights[:2]):
         weights[0] = 1
     keys = rng.choice((1, 3, 10))
-    rate = rng.choice((5, 20, 60)) * min(1.0, 20 / settings.duration_s)
+    rate = rng.choice((40, 60) if is_busy else (5, 20, 60)) * min(1.0, 20 / settings.duration_s)
     count = min(600, int(rate * settings.duration_s))
     moments = sorted(rng.random() * settings.duration_s for _ in range(count))
     return [
@@ -92,6 +142,8 @@ def _faults(rng: random.Random, settings: Settings) -> list[Fault]:
     kinds = [name for name, kind in KINDS.items() if kind.is_drawn and rng.random() < chance]
     if settings.servers == 1:
         kinds = [name for name in kinds if not KINDS[name].needs_several]
+    if settings.lease_reads:
+        kinds = [name for name in kinds if not KINDS[name].bends_time]
     if ADDING & set(kinds):
         draw.added = 2
     faults = []
@@ -104,3 +156,16 @@ def _faults(rng: random.Random, settings: Settings) -> list[Fault]:
             at = round(rng.random() * settings.duration_s, 6)
             faults.append(Fault(at=at, kind=name, servers=servers, seconds=draw.time(), value=value))
     return faults
+
+
+def _laggards(rng: random.Random, settings: Settings) -> list[Fault]:
+    """Servers away for so long that they have to be sent a snapshot, as those are taken often."""
+    return [
+        Fault(
+            at=round(rng.random() * settings.duration_s * 0.4, 6),
+            kind=rng.choice(("isolate", "kill", "power")),
+            servers=(rng.randint(1, settings.servers),),
+            seconds=round(settings.duration_s * (0.3 + 0.3 * rng.random()), 6),
+        )
+        for _ in range(rng.randint(1, 3))
+    ]

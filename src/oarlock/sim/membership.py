@@ -20,7 +20,7 @@ from oarlock.etcd.services.cluster import added_member_id
 from oarlock.node.errors import ChangeRefused, NodeError
 from oarlock.node.members import Change, ChangeKind
 from oarlock.raft.types import ServerId
-from oarlock.sim.calls import FAILED, OK, UNKNOWN
+from oarlock.sim.calls import FAILED, OK, UNKNOWN, Answer
 from oarlock.sim.fleet import peer_url
 from oarlock.sim.operator import Operator, Part, Step, Task
 from oarlock.sim.process import EPOCH_S, Process
@@ -28,8 +28,11 @@ from oarlock.sim.process import EPOCH_S, Process
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
-_TRIES: Final = 6
+_TRIES: Final = 8
 _PAUSE_S: Final = 0.4
+
+_REFUSALS: Final = (errors.UNHEALTHY.message, errors.MEMBER_NOT_ENOUGH_STARTED.message)
+"""Of what could cost the cluster its majority."""
 
 
 class Membership:
@@ -48,22 +51,23 @@ class Membership:
 
     # -- by etcd's API -----------------------------------------------------------------------------------------------
 
-    def add(self, number: int | None, *, learner: bool, delay_s: float) -> Task:
+    def add(self, number: int | None, *, learner: bool, delay_s: float, promote: bool = False) -> Task:
         """Have a server added, and start it a while later.
 
         Args:
             number: Of its machine; None does nothing.
             learner: Whether it is to have no vote.
             delay_s: How long the new member is missing.
+            promote: Whether a learner is given a vote, as soon as it may have one.
         """
         if number is None:
             return
         url = peer_url(number)
         request = MemberAddRequest(peerURLs=[url], isLearner=learner)
-        answer = yield self._ask("/etcdserverpb.Cluster/MemberAdd", request.SerializeToString())
+        answer = yield from self._ask_until_taken("/etcdserverpb.Cluster/MemberAdd", request.SerializeToString())
         if answer.outcome == OK:
             server_id: ServerId | None = MemberAddResponse.FromString(answer.data).member.ID
-        elif answer.outcome == UNKNOWN and errors.UNHEALTHY.message not in answer.error:
+        elif answer.outcome == UNKNOWN and not _is_refusal(answer):
             server_id = yield from self._id_of(url)
         else:
             server_id = None
@@ -73,6 +77,8 @@ class Membership:
         self._strikes.hit("members.add_learner" if learner else "members.add_voter")
         yield delay_s
         self._simulation.add_server(server_id, number)
+        if learner and promote:
+            yield from self.promote(server_id)
 
     def remove(self, server_id: ServerId) -> Part[bool]:
         """Have a server removed; gives whether it is gone for certain."""
@@ -80,11 +86,10 @@ class Membership:
         is_leader = self._leads(server_id)
         if not atlas.may_leave([server_id]):
             return False
-        answer = yield self._ask(
-            "/etcdserverpb.Cluster/MemberRemove", MemberRemoveRequest(ID=server_id).SerializeToString()
-        )
+        data = MemberRemoveRequest(ID=server_id).SerializeToString()
+        answer = yield from self._ask_until_taken("/etcdserverpb.Cluster/MemberRemove", data)
         is_gone = answer.outcome == OK
-        if answer.outcome == UNKNOWN and errors.UNHEALTHY.message not in answer.error:
+        if answer.outcome == UNKNOWN and not _is_refusal(answer):
             members = yield from self._members()
             is_gone = members is not None and all(server_id != member.ID for member in members)
             if not is_gone:
@@ -113,7 +118,7 @@ class Membership:
         fleet = self._simulation.fleet
         number = self._simulation.servers[server_id].number if same_machine else fleet.reserve()
         self._strikes.hit("members.replace")
-        yield from self.add(number, learner=self._rng.random() < 0.5, delay_s=delay_s)
+        yield from self.add(number, learner=self._rng.random() < 0.5, delay_s=delay_s, promote=True)
 
     def promote(self, server_id: ServerId | None) -> Task:
         """Give a learner a vote, as soon as the cluster lets it have one.
@@ -137,14 +142,18 @@ class Membership:
 
     def transfer(self, to: ServerId) -> Task:
         """Have another server lead, whoever that is: a laggard, one that cannot be reached, a learner, a stranger."""
-        leader = self._simulation.leader()
-        asked = leader.server_id if leader is not None else self._operator.somebody(self._rng)
         data = MoveLeaderRequest(targetID=to).SerializeToString()
-        answer = yield self._operator.ask(asked, "/etcdserverpb.Maintenance/MoveLeader", data)
-        if answer.outcome == OK:
-            self._strikes.hit("leader.transferred" if asked != to else "leader.kept")
-        else:
+        for _ in range(_TRIES):
+            leader = self._simulation.leader()
+            asked = leader.server_id if leader is not None else self._operator.somebody(self._rng)
+            answer = yield self._operator.ask(asked, "/etcdserverpb.Maintenance/MoveLeader", data)
+            if answer.outcome == OK:
+                self._strikes.hit("leader.transferred" if asked != to else "leader.kept")
+                return
             self._strikes.hit("leader.not_transferred")
+            if errors.NOT_LEADER.message not in answer.error or self._operator.is_resting:
+                return
+            yield _PAUSE_S
 
     # -- by the node's own -------------------------------------------------------------------------------------------
 
@@ -194,6 +203,17 @@ class Membership:
     def _ask(self, path: str, data: bytes) -> Step:
         return self._operator.ask(self._operator.somebody(self._rng), path, data)
 
+    def _ask_until_taken(self, path: str, data: bytes) -> Part[Answer]:
+        """Ask somebody, and again a little later while the cluster is not well enough for it."""
+        answer = yield self._ask(path, data)
+        for _ in range(_TRIES):
+            if answer.outcome == OK or not _is_refusal(answer) or self._operator.is_resting:
+                break
+            self._strikes.hit("members.refused")
+            yield _PAUSE_S
+            answer = yield self._ask(path, data)
+        return answer
+
     def _members(self) -> Part[list[Member] | None]:
         """The members, by a linearizable answer; None if there is none."""
         data = MemberListRequest(linearizable=True).SerializeToString()
@@ -217,3 +237,8 @@ class Membership:
     def _leads(self, server_id: ServerId) -> bool:
         leader = self._simulation.leader()
         return leader is not None and leader.server_id == server_id
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether the cluster was not well enough for what was asked."""
+    return any(message in answer.error for message in _REFUSALS)

@@ -14,6 +14,7 @@ from oarlock.raft.types import Configuration, EntryKind, HardState, Index, Serve
 from oarlock.sim import inside
 from oarlock.sim.process import Process, Server
 from oarlock.sim.scheduler import Scheduler
+from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
 
 _NOT_APPLIED: Final = "not applied"
@@ -41,6 +42,7 @@ class _Life:
         "durable_version",
         "last_index",
         "last_term",
+        "lease_until",
         "matches",
         "process",
         "role",
@@ -58,6 +60,7 @@ class _Life:
         self.applied: Index = 0
         self.matches: list[Index] = []
         self.durable_version = -1
+        self.lease_until: float | None = None
 
     def is_as_it_was(self, applied: Index, matches: list[Index], durable_version: int) -> bool:
         """Whether nothing has changed since `note`; looked at after every iteration of every loop."""
@@ -75,6 +78,7 @@ class _Life:
             and self.last_term == log.last_term
             and self.base_index == log.base_index
             and not self.process.promises
+            and (not state.config.lease_reads or self.lease_until == _lease(state))
         )
 
     def note(self, applied: Index, matches: list[Index], durable_version: int) -> None:
@@ -85,6 +89,7 @@ class _Life:
         self.current_term, self.voted_for, self.role = state.current_term, state.voted_for, state.role
         self.commit_index = state.commit_index
         self.last_index, self.last_term, self.base_index = log.last_index, log.last_term, log.base_index
+        self.lease_until = _lease(state)
 
 
 class Observer:
@@ -93,12 +98,14 @@ class Observer:
     Args:
         scheduler: Tells the time.
         trace: Gets a digest of every state.
+        strikes: Where to count.
         ignored: Properties that the run breaks on purpose.
     """
 
-    def __init__(self, scheduler: Scheduler, trace: Trace, ignored: tuple[str, ...] = ()) -> None:
+    def __init__(self, scheduler: Scheduler, trace: Trace, strikes: Strikes, ignored: tuple[str, ...] = ()) -> None:
         self._scheduler = scheduler
         self._trace = trace
+        self._strikes = strikes
         self.monitor = Monitor(ignored)
         self._lives: dict[ServerId, _Life] = {}
         self.committed_at: dict[Index, float] = {}
@@ -169,8 +176,11 @@ class Observer:
             state_hash=hashes[-1] if hashes else None,
             promises=promises,
             at=self._scheduler.now,
+            lease_until=server.clock.true_time(life.lease_until) if life.lease_until is not None else None,
         )
         hashes.clear()
+        if life.lease_until is not None:
+            self._strikes.hit("lease.held")
         self._note(server, state, seen)
         found = self.monitor.observe(seen)
         if found:
@@ -250,6 +260,12 @@ class Observer:
         given.extend((index, data) for index, data in recorded[position:])
         recorded.clear()
         return tuple(given)
+
+
+def _lease(state: RaftState) -> float | None:
+    """Until when, by its own clock, a leader answers reads by its lease alone."""
+    leader = state.leader
+    return leader.lease_until if leader is not None and leader.lease_until > state.now else None
 
 
 def _may_lead_again(state: RaftState, on_disk: HardState) -> bool:

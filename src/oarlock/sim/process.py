@@ -120,7 +120,7 @@ class Server:
         self.durable = durable
         self.clock = clock
         self.speed = speed
-        self._options = options
+        self.options = options
         self._rng = rng
         self._watcher = watcher
         self.incarnation = 0
@@ -152,7 +152,7 @@ class Server:
             self.incarnation += 1
             self.refusal = None
             self.host.is_powered = True
-            self.process = Process(self, random.Random(self._rng.getrandbits(64)), self._options, self._watcher)  # noqa: S311
+            self.process = Process(self, random.Random(self._rng.getrandbits(64)), self.options, self._watcher)  # noqa: S311
             self.disk.on_power_loss = self.process.power_lost
             self.process.begin()
 

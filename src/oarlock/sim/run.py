@@ -5,7 +5,7 @@ import gc
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
@@ -157,13 +157,13 @@ def _settle(simulation: Simulation) -> None:
     if not scheduler.run_until(scheduler.now + limit_s, lambda: _leader_of(simulation, core) is not None):
         states = ", ".join(_describe(simulation.servers[each]) for each in simulation.ids)
         raise _broken("leader after healing", f"no leader {limit_s:g} s after healing of {core}: {states}")
-    members = _configuration(simulation, core).members
-    core = [server_id for server_id in core if server_id in members]
+    members = _configuration(simulation, core)
+    core = [server_id for server_id in core if server_id in members.members]
     if not scheduler.run_until(scheduler.now + _CATCH_UP_S, lambda: _are_up(simulation, core)):
         states = ", ".join(_describe(simulation.servers[each]) for each in simulation.ids)
         raise _broken("everybody is up after healing", f"{_CATCH_UP_S:g} s after it: {states}")
     core = [server_id for server_id in core if server_id not in simulation.lost]
-    _serve_all(simulation, core)
+    _serve_all(simulation, core, members.learners)
     if not scheduler.run_until(scheduler.now + _CATCH_UP_S, lambda: _have_caught_up(simulation, core)):
         states = ", ".join(_describe(simulation.servers[server_id]) for server_id in core)
         raise _broken("laggards catch up", f"{_CATCH_UP_S:g} s after the last request: {states}")
@@ -183,12 +183,13 @@ def _finish_changes(simulation: Simulation) -> None:
         raise _broken("changes of members end", f"{simulation.operator.under_way} tasks go on: {states}")
 
 
-def _serve_all(simulation: Simulation, core: list[int]) -> None:
-    """Every request has an end, and every server writes and reads: a laggard perhaps only when it has caught up."""
+def _serve_all(simulation: Simulation, core: list[int], learners: Collection[int]) -> None:
+    """Every request has an end, and every server writes and reads: a laggard perhaps only when it has caught up.
+
+    A learner answers only what its own state tells.
+    """
     scheduler, clients = simulation.scheduler, simulation.clients
     deadline = scheduler.now + 3 * simulation.schedule.settings.proposal_timeout_ms / 1000 + _CATCH_UP_S
-    learners = _configuration(simulation, core).learners
-    # A learner answers only what its own state tells.
     wanted = [
         (server_id, kind)
         for server_id in core
@@ -242,7 +243,7 @@ def _core(simulation: Simulation) -> list[int]:
 
 def _configuration(simulation: Simulation, core: list[int]) -> Configuration:
     """The members by the leader's configuration, which nobody changes any more."""
-    leader = _leader_of(simulation, core) or simulation.leader()
+    leader = _leader_of(simulation, core)
     assert leader is not None  # noqa: S101 - awaited before
     assert leader.process is not None  # noqa: S101 - it leads
     return leader.process.node.configuration

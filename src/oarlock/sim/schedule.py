@@ -37,6 +37,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     heal: Literal["all", "majority"] = "all"
     """Whom the healing reaches: everybody, or only a majority drawn from the seed."""
     mode: Mode = "available"
+    lease_reads: bool = False
+    """Whether leaders answer reads by their lease; clocks then differ by no more than `max_clock_drift`."""
+    max_clock_drift: float = 0.1
+    knobs: dict[str, int] = {}
+    """Any other setting for every server, by its name: of `NodeConfig` as it is, of `RaftConfig` after "raft.", of
+    `TransportOptions` after "transport."."""
+    server_knobs: dict[int, dict[str, int]] = {}
+    """The same for single servers, by number; counts before what all have."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

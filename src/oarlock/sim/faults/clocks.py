@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from oarlock.raft.types import ServerId
-from oarlock.sim.faults.kind import Kind
+from oarlock.sim.faults.kind import Draw, Drawn, Kind
 from oarlock.sim.process import Server
 from oarlock.sim.schedule import Fault
 
@@ -33,7 +33,14 @@ def _jump(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> No
         server.process.loop.clock_changed()
 
 
+def _rate(draw: Draw) -> Drawn:
+    """A speed; under leases within half of what is declared, so that two clocks differ by no more than all of it."""
+    drift = draw.clock_drift
+    rates = (0.0, 0.5, 0.9, 1.1, 2.0) if drift is None else (1 - drift / 2, 1 + drift / 2)
+    return draw.one(), draw.rng.choice(rates)
+
+
 KINDS: Final[dict[str, Kind]] = {
-    "drift": Kind(_drift, lambda draw: (draw.one(), draw.rng.choice((0.0, 0.5, 0.9, 1.1, 2.0)))),
-    "jump": Kind(_jump, lambda draw: (draw.one(), draw.rng.choice((0.1, 1.0, 30.0)))),
+    "drift": Kind(_drift, _rate),
+    "jump": Kind(_jump, lambda draw: (draw.one(), draw.rng.choice((0.1, 1.0, 30.0))), bends_time=True),
 }

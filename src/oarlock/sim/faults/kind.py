@@ -21,6 +21,8 @@ class Draw:
         self.servers = settings.servers
         self.election_s = settings.election_timeout_ms / 1000
         self.duration_s = settings.duration_s
+        self.clock_drift = settings.max_clock_drift if settings.lease_reads else None
+        """By what fraction the clocks of two servers may differ in speed; None for any."""
         self.added = 0
         """How many of the servers that may be added faults are to strike too."""
 
@@ -62,6 +64,8 @@ class Kind(msgspec.Struct, frozen=True):
     """Whether seeds draw it."""
     needs_several: bool = False
     """Whether it means nothing to a cluster of one."""
+    bends_time: bool = False
+    """Whether it has clocks differ in speed by more than leases allow for."""
 
 
 def anyone(draw: Draw) -> Drawn:

@@ -19,7 +19,10 @@ def _tasks(simulation: "Simulation", fault: Fault) -> Membership:
 
 def _add(simulation: "Simulation", fault: Fault, _servers: list[ServerId]) -> None:
     number = simulation.fleet.reserve()
-    task = _tasks(simulation, fault).add(number, learner=fault.kind == "add_learner", delay_s=fault.seconds)
+    is_learner = fault.kind == "add_learner"
+    task = _tasks(simulation, fault).add(
+        number, learner=is_learner, delay_s=fault.seconds, promote=is_learner and fault.value > 0
+    )
     simulation.operator.begin(task)
 
 
@@ -71,7 +74,7 @@ ADDING: Final = frozenset({"add_learner", "add_voter", "replace", "joint"})
 """Kinds that may bring servers into the cluster."""
 
 KINDS: Final[dict[str, Kind]] = {
-    "add_learner": Kind(_add, _nobody, most=3),
+    "add_learner": Kind(_add, lambda draw: ((), float(draw.rng.random() < 0.6)), most=3),
     "add_voter": Kind(_add, _nobody, most=3),
     "promote": Kind(_promote, _nobody, most=3),
     "remove": Kind(_remove, lambda draw: ((draw.rng.randint(1, draw.servers + 2),), 0.0), most=3, needs_several=True),

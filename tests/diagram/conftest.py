@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.system_programs import require
 
 from oarlock.diagram.page import page as page_of
@@ -13,6 +13,8 @@ from oarlock.sim.run import record_schedule
 from oarlock.trace.loaded import Trace
 
 SEED = 7
+PATIENCE_MS = 30_000
+"""How long a busy machine may take for what is done at once on an idle one."""
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -49,6 +51,8 @@ def page_file(run: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+expect.set_options(timeout=PATIENCE_MS)
+
 OpenPage = Callable[..., Page]
 
 
@@ -60,6 +64,7 @@ def open_page(browser: Browser, page_file: Path) -> Iterator[OpenPage]:
 
     def opened(fragment: str = "", *, path: Path = page_file, width: int = 1400, height: int = 860) -> Page:
         page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE_MS)
         pages.append(page)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

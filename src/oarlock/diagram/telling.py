@@ -234,6 +234,19 @@ TELLINGS: Final[dict[str, Telling]] = {
         "steps back to index {next_index} for {peer}, not below its match index {match_index}",
         "What is known to match is not asked again.",
     ),
+    "NS-1": Telling(
+        "did not count the word of {source}: it speaks from disk {disk_id}, and {admitted?disk {admitted}|no disk} is "
+        "admitted",
+        "A server on another disk has forgotten what it promised: its vote could elect a leader that lacks entries.",
+    ),
+    "NS-2": Telling(
+        "admitted the disks of {servers}, first heard, in the log at {index}",
+        "From then on the log says which disk's word counts, so a later one is told apart.",
+    ),
+    "NS-3": Telling(
+        "took a step to let the word of {peer} count from another disk, {disk_id}",
+        "First no disk of it counts, then the new one: quorums before and after share a server that remembers.",
+    ),
     "DL-1": Telling(
         "found that {source} denies index {prev_log_index}, having acknowledged {match_index}: its disk has lost data",
         "Raft assumes disks that keep what they acknowledged. It is served anew, and the operator is told loudly.",

@@ -11,7 +11,7 @@ from oarlock.raft.types import ServerId, Term
 from oarlock.sim import inside
 from oarlock.sim.atlas import Atlas
 from oarlock.sim.clients import Clients
-from oarlock.sim.faults import BREAK_ASSUMPTIONS, members, strike
+from oarlock.sim.faults import FORGET, members, strike
 from oarlock.sim.fleet import Fleet
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
@@ -32,7 +32,7 @@ OF_DURABILITY: Final = (
     "nothing promised before it is durable",
     "durability",
 )
-"""What cannot hold once a disk lies or forgets."""
+"""What cannot hold once a disk forgets what it held, and is the same disk still."""
 
 _RESTART_S: Final = 0.5
 """How soon a process that failed is started again by whoever looks after it."""
@@ -56,8 +56,8 @@ class Simulation(Watcher):
         self._seed = f"oarlock/{schedule.seed}"
         links = LinkSettings(delay_s=settings.link_delay_s, jitter_s=settings.link_jitter_s, tail=settings.link_tail)
         self.network = Network(self.scheduler, links, self._seed, self.strikes)
-        breaks_assumptions = any(fault.kind in BREAK_ASSUMPTIONS for fault in schedule.faults)
-        self.observer = Observer(self.scheduler, self.trace, self.strikes, OF_DURABILITY if breaks_assumptions else ())
+        forgets = any(fault.kind in FORGET for fault in schedule.faults)
+        self.observer = Observer(self.scheduler, self.trace, self.strikes, OF_DURABILITY if forgets else ())
         self.observer.on_leader = self._led
         self.fleet = Fleet(settings, self._seed, self.network, self.strikes, self)
         self.servers = self.fleet.servers

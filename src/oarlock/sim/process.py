@@ -237,6 +237,8 @@ class Process:
             open_machine=self._open_machine,
             listen=[(server.host.name, PEER_PORT)],
             executors=Executors(wal=wal, machine=machine, snapshots=snapshots),
+            # As production takes the clock's, so that a server on an empty disk is not taken for its former self.
+            boot_epoch=1 + round(self._scheduler.now * 1000),
             on_fatal=self._fatal,
             on_removed=self._removed,
             open_trace=partial(server.recording.begin, server, self) if server.recording is not None else None,

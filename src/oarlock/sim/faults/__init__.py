@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from oarlock.sim.faults import clocks, disks, members, network, processes
-from oarlock.sim.faults.disks import BREAK_ASSUMPTIONS
+from oarlock.sim.faults.disks import BREAK_ASSUMPTIONS, FORGET
 from oarlock.sim.faults.kind import Draw, Kind
 from oarlock.sim.faults.members import ADDING
 from oarlock.sim.schedule import Fault
@@ -11,7 +11,7 @@ from oarlock.sim.schedule import Fault
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
-__all__ = ["ADDING", "BREAK_ASSUMPTIONS", "KINDS", "Draw", "Kind", "strike"]
+__all__ = ["ADDING", "BREAK_ASSUMPTIONS", "FORGET", "KINDS", "Draw", "Kind", "strike"]
 
 KINDS: Final[dict[str, Kind]] = {**network.KINDS, **processes.KINDS, **disks.KINDS, **clocks.KINDS, **members.KINDS}
 """What each kind of fault does."""

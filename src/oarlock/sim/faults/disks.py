@@ -93,6 +93,9 @@ BREAK_ASSUMPTIONS: Final = ("lie", "wipe", "old_disk")
 """Faults that Raft does not claim to survive: what is asked is that their harm stays with the server concerned, in a
 cluster that is otherwise well. No seed draws them."""
 
+FORGET: Final = ("lie", "old_disk")
+"""Those after which a disk that is the same as far as anybody can tell has forgotten what it had promised."""
+
 KINDS: Final[dict[str, Kind]] = {
     "eio_write": Kind(_disk_errors, anyone),
     "eio_sync": Kind(_disk_errors, anyone),

@@ -10,14 +10,20 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
+# The long campaign: interrupted or not, the next `make hunt` of the same source goes on where it stopped.
+SEEDS ?= 1..1000000
+CAMPAIGN ?= campaigns/hunt.jsonl
+
 .DEFAULT_GOAL := help
-.PHONY: help up install test verify fix bench bench-quick proto clean
+.PHONY: help up install test verify fix hunt hunt-engines bench bench-quick proto clean
 
 help:
 	@echo "make up           start a three-server cluster on this machine (UP_ARGS='...' is passed on)"
 	@echo "make test         install what tests need, check the floors, run the tests (PYTEST_ARGS='...')"
 	@echo "make verify       ruff, format, mypy, floors and tests; changes no file"
 	@echo "make fix          let ruff repair and format the code"
+	@echo "make hunt         simulate a million seeds, and go on where the last time stopped (SEEDS=A..B, HUNT_ARGS='...')"
+	@echo "make hunt-engines test hunts on a Ray cluster too; installs Ray, about 240 MB"
 	@echo "make bench        compare with etcd and PySyncObj, about 15 minutes (BENCH_ARGS='...')"
 	@echo "make bench-quick  the same in about 3 minutes, with more noise"
 	@echo "make proto        generate the protobuf modules again"
@@ -31,7 +37,7 @@ install: $(STAMPS)/run
 test: $(STAMPS)/test
 	$(BIN)/lint-imports
 	@status=0; \
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster" $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster and not engines" $(PYTEST_ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -m cluster $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
@@ -44,6 +50,12 @@ verify: $(STAMPS)/lint
 fix: $(STAMPS)/lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+hunt: $(STAMPS)/hunt
+	$(BIN)/oarlock hunt --seeds $(SEEDS) --keep-going --record $(CAMPAIGN) --resume $(HUNT_ARGS)
+
+hunt-engines: $(STAMPS)/test $(STAMPS)/ray
+	$(BIN)/python -m pytest -m engines tests/sim
 
 bench: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
@@ -67,7 +79,7 @@ $(STAMPS)/run: pyproject.toml | $(BIN)/python
 	$(PIP_INSTALL) --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/test $(STAMPS)/bench $(STAMPS)/proto: pyproject.toml | $(BIN)/python
+$(STAMPS)/test $(STAMPS)/bench $(STAMPS)/hunt $(STAMPS)/proto $(STAMPS)/ray: pyproject.toml | $(BIN)/python
 	$(PIP_INSTALL) --editable ".[$(@F)]"
 	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/run
 

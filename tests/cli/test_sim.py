@@ -39,7 +39,7 @@ def test_sim_refuses_what_is_no_schedule(tmp_path: Path, capsys: pytest.CaptureF
 def test_hunt_and_shrink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A hunt ends with the seed, the property and the commands; what is reduced replays from its file."""
     assert main(["hunt", "--seeds", "0..1", "--jobs", "1", "--quiet"]) == 0
-    assert "every property held in every run" in capsys.readouterr().out
+    assert "every property held in all 2 runs" in capsys.readouterr().out
     assert main(["shrink", "5", "--quiet"]) == 1
     monkeypatch.setattr(RaftState, "send_after_persist", _promise_too_early)
     assert main(["hunt", "--seeds", "3..9", "--jobs", "1"]) == 1

@@ -15,7 +15,6 @@ from oarlock.mvcc.store import Store
 from oarlock.node.reads import ReadBarriers
 from oarlock.raft.state import RaftState
 from oarlock.sim import Fault, generate, read_schedule, run_schedule, run_seed, write_schedule
-from oarlock.sim.hunt import HuntError, hunt
 from oarlock.sim.schedule import ClientOperation, ScheduleError
 from oarlock.sim.shrink import NotFailing, shrink
 
@@ -130,7 +129,7 @@ def test_machine_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not report.ok
 
 
-# -- files, hunting --------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------------------------
 
 
 def test_schedule_survives_its_file(tmp_path: Path) -> None:
@@ -159,21 +158,3 @@ def test_shrinking_needs_a_failure() -> None:
     """A run that breaks nothing cannot be reduced."""
     with pytest.raises(NotFailing):
         shrink(steady(seconds=1.0))
-
-
-def test_hunt_stops_at_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seeds are run in order until one breaks a property; with `keep_going`, all of them."""
-    assert hunt(range(3), jobs=1).seeds == 3
-    monkeypatch.setattr(RaftState, "send_after_persist", _promise_too_early)
-    tally = hunt(range(20), jobs=1)
-    assert len(tally.failed) == 1
-    assert tally.seeds < 20
-    assert hunt(range(tally.seeds + 1), jobs=1, keep_going=True).seeds == tally.seeds + 1
-
-
-def test_hunt_over_processes() -> None:
-    """The workers of joblib give what one process gives; an engine that it does not know is refused."""
-    pytest.importorskip("joblib")
-    assert hunt(range(4), jobs=2).strikes == hunt(range(4), jobs=1).strikes
-    with pytest.raises(HuntError, match="nosuch"):
-        hunt(range(2), jobs=2, engine="nosuch")

@@ -1,5 +1,6 @@
 """Text for people: colours where they are welcome, tables, and names of signals."""
 
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,14 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows with their columns aligned; two spaces between."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def columns(cells: Sequence[str]) -> list[str]:
+    """Short texts below and beside each other, column by column, as many columns as the terminal has room for."""
+    width = max(map(len, cells), default=0) + 2
+    beside = max(1, (shutil.get_terminal_size().columns - 2) // width)
+    below = -(-len(cells) // beside)
+    return ["  " + "".join(cell.ljust(width) for cell in cells[row::below]).rstrip() for row in range(below)]
 
 
 def how_it_ended(status: int) -> str:

@@ -1,5 +1,6 @@
 """A simulated cluster going through a schedule: faults and operations, healing, and what must hold at every moment."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -73,6 +74,8 @@ class Simulation(Watcher):
         self.clients.avoided = lambda server_id: server_id in self.lost or server_id in self.dismissed
         self.operator = Operator(self, timeout_s)
         self.is_healed = False
+        self.rules: Counter[str] = Counter()
+        """How often each rule of the core acted."""
         self.callbacks = 0
         """How many callbacks the loops have called."""
         self._undo: dict[int, tuple[Callable[[], object], int]] = {}
@@ -289,6 +292,10 @@ class Simulation(Watcher):
         """
         sentence = f"server {server.server_id}: a callback raised {error!r}"
         raise PropertyBroken(Violation("no callback raises", sentence, server.server_id)) from error
+
+    def acted(self, rule: str, operands: tuple[object, ...]) -> None:  # noqa: ARG002
+        """See `Watcher.acted`."""
+        self.rules[rule] += 1
 
     def _led(self, server: Server, term: Term) -> None:
         self.trace.event(self.scheduler.now, "leader", server=server.server_id, term=term)

@@ -1,5 +1,6 @@
 """A schedule from a seed: the size of the cluster, its settings, which faults there are, and what clients ask."""
 
+import math
 import random
 from typing import Any, Final
 
@@ -67,8 +68,8 @@ def _settings(rng: random.Random) -> Settings:
     delay_s = rng.choice((0.0002, 0.0005, 0.002, election_timeout_ms / 60_000))
     settings = Settings(
         servers=servers,
-        clients=rng.randint(1, 8),
-        duration_s=rng.choices((2.0, 4.0, 8.0, 15.0), (35, 40, 20, 5))[0] * (election_timeout_ms / 300) ** 0.5,
+        clients=rng.randint(2, 8),
+        duration_s=_duration_s(rng, servers, election_timeout_ms),
         election_timeout_ms=election_timeout_ms,
         heartbeat_interval_ms=election_timeout_ms // rng.choice((5, 10, 10)),
         max_learners=rng.choice((1, 1, 2)),
@@ -110,6 +111,15 @@ def _knobs(rng: random.Random, servers: int, election_timeout_ms: int) -> dict[s
     return {"lease_reads": lease_reads, "knobs": knobs, "server_knobs": server_knobs}
 
 
+def _duration_s(rng: random.Random, servers: int, election_timeout_ms: int) -> float:
+    """Mostly a few election timeouts: a run that costs less lets more runs be made, and those differ more.
+
+    What a second of a run costs rises with the servers and falls with their timeouts.
+    """
+    weight = math.sqrt(election_timeout_ms / 300 * 3 / max(3, servers))
+    return round(rng.choices((1.2, 2.5, 5.0, 10.0), (30, 40, 25, 5))[0] * weight, 3)
+
+
 def _operations(rng: random.Random, settings: Settings, *, is_busy: bool) -> list[ClientOperation]:
     kinds = [kind for kind, _ in _MIX]
     # Swarm: some runs are all writes, others all of one key.
@@ -117,7 +127,7 @@ def _operations(rng: random.Random, settings: Settings, *, is_busy: bool) -> lis
     if not sum(weights[:2]):
         weights[0] = 1
     keys = rng.choice((1, 3, 10))
-    rate = rng.choice((40, 60) if is_busy else (5, 20, 60)) * min(1.0, 20 / settings.duration_s)
+    rate = rng.choice((40, 100) if is_busy else (10, 30, 100)) * min(1.0, 20 / settings.duration_s)
     count = min(600, int(rate * settings.duration_s))
     moments = sorted(rng.random() * settings.duration_s for _ in range(count))
     return [

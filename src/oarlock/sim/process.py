@@ -74,6 +74,9 @@ class Watcher:
     def defect(self, server: "Server", error: BaseException) -> None:
         """A callback raised what it should not have."""
 
+    def acted(self, rule: str, operands: tuple[object, ...]) -> None:
+        """A rule of some core has acted."""
+
 
 class Server:
     """A machine of the cluster.
@@ -242,6 +245,7 @@ class Process:
             on_fatal=self._fatal,
             on_removed=self._removed,
             open_trace=partial(server.recording.begin, server, self) if server.recording is not None else None,
+            tracer=self._watcher.acted,
             check_invariants=True,
         )
 

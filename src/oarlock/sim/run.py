@@ -21,6 +21,7 @@ from oarlock.sim.process import Server
 from oarlock.sim.recording import header_of
 from oarlock.sim.safety import settle_safely
 from oarlock.sim.schedule import ClientOperation, Schedule
+from oarlock.sim.scheduler import Endless
 from oarlock.sim.verdict import Judgement, judge
 from oarlock.trace.loaded import Trace as RecordedTrace
 from oarlock.trace.schema import Event, Sink
@@ -50,6 +51,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     snapshots_installed: int
     strikes: dict[str, int]
     """How often each fault did something."""
+    rules: dict[str, int]
+    """How often each rule of the core acted."""
     simulated_s: float
     events: int
     """Deliveries of the scheduler: iterations, timers, arrivals, ends of blocking work, faults."""
@@ -134,10 +137,16 @@ def _judgement(simulation: Simulation) -> Judgement:
             _settle(simulation)
         return judge(simulation.clients.requests, simulation.observer.applied, simulation.observer.committed_at)
     except PropertyBroken as broken:
-        judgement = Judgement()
-        judgement.violations.append(broken.violation)
-        judgement.wgl_verdict = Verdict.UNKNOWN
-        return judgement
+        return _cut_short(broken.violation)
+    except Endless as endless:
+        return _cut_short(Violation("no busy loop", str(endless)))
+
+
+def _cut_short(violation: Violation) -> Judgement:
+    judgement = Judgement()
+    judgement.violations.append(violation)
+    judgement.wgl_verdict = Verdict.UNKNOWN
+    return judgement
 
 
 def _settle(simulation: Simulation) -> None:
@@ -333,6 +342,7 @@ def _report(simulation: Simulation, judgement: Judgement, began: float) -> Repor
             for process in (*server.graveyard, *([server.process] if server.process is not None else []))
         ),
         strikes=simulation.strikes.as_dict(),
+        rules=dict(sorted(simulation.rules.items())),
         simulated_s=simulation.scheduler.now,
         events=simulation.scheduler.events,
         callbacks=simulation.callbacks,

@@ -6,8 +6,13 @@ from typing import Final
 
 _Event = tuple[float, int, Callable[..., object], tuple[object, ...]]
 
+MOST_EVENTS: Final = 3_000_000
+"""Of a run; the busiest need a tenth of it."""
 _LOOK_EVERY: Final = 16
-_NEVER: Final = 1 << 62
+
+
+class Endless(Exception):
+    """Far too much happens: some callback calls itself for ever."""
 
 
 class Scheduler:
@@ -44,13 +49,17 @@ class Scheduler:
 
         Returns:
             Whether `done` held.
+
+        Raises:
+            Endless: The run has more events than any should need.
         """
         heap = self._heap
-        limit = _LOOK_EVERY if done is not None else _NEVER
         while heap and heap[0][0] <= deadline:
             if done is not None and done():
                 return True
-            left = limit
+            if self.events > MOST_EVENTS:
+                raise Endless(f"{self.events} events in {self.now:g} simulated seconds")
+            left = _LOOK_EVERY
             while left and heap and heap[0][0] <= deadline:
                 left -= 1
                 self.now, _, callback, args = heappop(heap)

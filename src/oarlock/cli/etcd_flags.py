@@ -149,6 +149,8 @@ _REFUSED: Final = (
 
 OWN: Final = (
     Flag("trace", "", "record all that Raft does here to this file, as raft-trace/1"),
+    Flag("dashboard-listen", "", "show what happens here to a browser at HOST:PORT, recording it; off by default"),
+    Flag("dashboard-allow-remote", False, "let --dashboard-listen be an address that others can reach", Kind.SWITCH),
     Flag("lease-reads", False, "a leader reads under its lease, without asking: trusts --max-clock-drift", Kind.SWITCH),
     Flag("max-clock-drift", 10, "percent by which the clocks of any two members may differ in speed", Kind.NUMBER),
 )

@@ -8,12 +8,15 @@ from typing import Final
 import msgspec
 
 from oarlock.cli.flags import FlagError
+from oarlock.etcd.services.cluster import member_id
+from oarlock.raft.types import ServerId
 
 MAX_SERVERS: Final = 9
 _PORTS_A_SERVER: Final = 10
-"""Clients' port, then peers'; the rest keeps the numbers readable: 2379, 2389, 2399."""
+"""Clients' port, then peers', then two for `--dashboard`; the rest keeps the numbers readable: 2379, 2389, 2399."""
 STOP_WITH_PARENT: Final = "OARLOCK_STOP_ON_EOF"
 """Environment variable that has a server stop when its standard input ends, so that none outlives `oarlock up`."""
+TOKEN: Final = "oarlock-up"  # noqa: S105 - no secret: it tells clusters apart
 _PLAN: Final = "cluster.json"
 
 
@@ -34,12 +37,32 @@ class LocalServer(msgspec.Struct, frozen=True):
         """Where the others find it."""
         return f"http://127.0.0.1:{self.peer_port}"
 
+    @property
+    def hidden_peer_port(self) -> int:
+        """Where it listens for the others when a proxy stands at its peer port: what it advertises stays the same."""
+        return self.peer_port + 1
+
+    @property
+    def dashboard_port(self) -> int:
+        """Where it tells `oarlock up --dashboard` what happens."""
+        return self.peer_port + 2
+
+    @property
+    def server_id(self) -> ServerId:
+        """Its id in a new cluster."""
+        return member_id([self.peer_url], TOKEN)
+
 
 class LocalCluster(msgspec.Struct, frozen=True):
     """What the data directory remembers: ids follow from names and ports, so they must stay."""
 
     servers: int
     port: int
+
+    @property
+    def dashboard_port(self) -> int:
+        """Where the page of all is, if no other port is asked for."""
+        return self.port + 5
 
     def members(self) -> list[LocalServer]:
         """All servers, in order."""
@@ -84,18 +107,22 @@ def remember(data_dir: Path, cluster: LocalCluster) -> None:
     (data_dir / _PLAN).write_bytes(msgspec.json.encode(cluster) + b"\n")
 
 
-def check_ports(cluster: LocalCluster, data_dir: Path) -> None:
+def check_ports(cluster: LocalCluster, data_dir: Path, *, dashboard: bool = False) -> None:
     """See that every port is free.
 
     Args:
         cluster: Its ports.
         data_dir: Where it lives; a cluster that has lived there before cannot move to other ports.
+        dashboard: Whether the ports for that are needed too.
 
     Raises:
         FlagError: One is not; the message names it.
     """
     for server in cluster.members():
-        for port, use in ((server.client_port, "clients"), (server.peer_port, "the other servers")):
+        needed = [(server.client_port, "clients"), (server.peer_port, "the other servers")]
+        if dashboard:
+            needed += [(server.hidden_peer_port, "--dashboard"), (server.dashboard_port, "--dashboard")]
+        for port, use in needed:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -110,8 +137,21 @@ def check_ports(cluster: LocalCluster, data_dir: Path) -> None:
                     raise FlagError(f"port {port}, which {server.name} needs for {use}: {reason}; {advice}") from None
 
 
-def command(cluster: LocalCluster, server: LocalServer, data_dir: Path, more: list[str]) -> list[str]:
-    """The command line of one server."""
+def command(
+    cluster: LocalCluster, server: LocalServer, data_dir: Path, more: list[str], *, dashboard: bool = False
+) -> list[str]:
+    """The command line of one server.
+
+    Args:
+        cluster: Its cluster.
+        server: Which.
+        data_dir: The cluster's.
+        more: Further flags.
+        dashboard: Whether it stands behind a proxy, and tells what happens.
+    """
+    listen_peer = f"http://127.0.0.1:{server.hidden_peer_port}" if dashboard else server.peer_url
+    if dashboard:
+        more = [*more, "--dashboard-listen", f"127.0.0.1:{server.dashboard_port}"]
     return [
         sys.executable,
         "-m",
@@ -126,13 +166,13 @@ def command(cluster: LocalCluster, server: LocalServer, data_dir: Path, more: li
         "--advertise-client-urls",
         server.client_url,
         "--listen-peer-urls",
-        server.peer_url,
+        listen_peer,
         "--initial-advertise-peer-urls",
         server.peer_url,
         "--initial-cluster",
         ",".join(f"{member.name}={member.peer_url}" for member in cluster.members()),
         "--initial-cluster-token",
-        "oarlock-up",
+        TOKEN,
         "--log-format",
         "json",
         *more,

@@ -26,6 +26,7 @@ from oarlock.cli.joining import JoinError, Place, description_of, find_place
 from oarlock.cli.local_cluster import STOP_WITH_PARENT
 from oarlock.cli.settings import ServeSettings, TlsFiles, read_settings
 from oarlock.cli.tracing import LiveTrace
+from oarlock.dashboard.server import ServerDashboard
 from oarlock.etcd.port import server_tls_context
 from oarlock.etcd.server import EtcdServer, ServerConfig, open_machine
 from oarlock.etcd.services.calls import Limits
@@ -90,6 +91,7 @@ async def _serve(settings: ServeSettings, *, stop_on_eof: bool) -> int:
     if stop_on_eof:
         loop.add_reader(sys.stdin.fileno(), _on_input, loop, stop)
     trace: LiveTrace | None = None
+    dashboard: ServerDashboard | None = None
     try:
         place = await find_place(settings, _peer_tls(settings.peer_tls))
         logger.info(
@@ -100,24 +102,42 @@ async def _serve(settings: ServeSettings, *, stop_on_eof: bool) -> int:
             place.cluster_id,
             settings.data_dir,
         )
-        if settings.trace:
+        if settings.trace or settings.dashboard is not None:
             trace = await loop.run_in_executor(None, LiveTrace, settings, place, loop)
         server = make_server(settings, place, loop, on_removed=stop.set, trace=trace)
+        if trace is not None and settings.dashboard is not None:
+            dashboard = await _open_dashboard(settings, settings.dashboard, trace, loop)
         await server.start()
     except (JoinError, NodeError, StorageError, MvccError, TlsError, OSError, ValueError) as error:
         logger.critical("cannot start: %s", describe(error))
-        if trace is not None:
-            await trace.close()
+        await _close(dashboard, trace)
         return FAILURE
     gc.collect()
     gc.freeze()  # what was recovered lives on: the collector need not look at it again
     logger.info("listening for clients on %s", ", ".join(url.bind_url for url in settings.listen_client))
     await stop.wait()
     await server.stop()
-    if trace is not None:
-        await trace.close()
+    await _close(dashboard, trace)
     logger.info("stopped")
     return 0
+
+
+async def _open_dashboard(
+    settings: ServeSettings, address: tuple[str, int], trace: LiveTrace, loop: asyncio.AbstractEventLoop
+) -> ServerDashboard:
+    """Open the port; what happens before somebody looks costs little."""
+    dashboard = ServerDashboard(loop, trace.header, settings.name)
+    trace.on_begun, trace.on_event = dashboard.watch, dashboard.publish
+    host, port = await dashboard.start(*address)
+    logger.info("dashboard on http://%s:%d/", f"[{host}]" if ":" in host else host, port)
+    return dashboard
+
+
+async def _close(dashboard: ServerDashboard | None, trace: LiveTrace | None) -> None:
+    if dashboard is not None:
+        await dashboard.close()
+    if trace is not None:
+        await trace.close()
 
 
 def _on_signal(number: int, stop: asyncio.Event) -> None:

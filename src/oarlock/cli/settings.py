@@ -1,5 +1,6 @@
 """What a server is to be, worked out from its flags: everything that can be wrong is found before anything starts."""
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -74,6 +75,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str
     trace: str
     """Where to record what this server does; empty: nowhere."""
+    dashboard: tuple[str, int] | None
+    """Where to show it."""
     warnings: tuple[str, ...]
     """To be logged, once the log is set up."""
 
@@ -141,6 +144,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         log_outputs=_log_outputs(flags),
         log_format=_log_format(flags),
         trace=_trace(flags),
+        dashboard=_dashboard(flags),
         warnings=tuple(warnings),
     )
 
@@ -285,3 +289,25 @@ def _trace(flags: ParsedFlags) -> str:
     if path and not Path(path).parent.is_dir():
         raise FlagError(f"--trace: there is no directory {Path(path).parent}")
     return path
+
+
+def _dashboard(flags: ParsedFlags) -> tuple[str, int] | None:
+    """Where the dashboard listens: where only this machine can ask, unless more is asked for by name."""
+    text = flags.text("dashboard-listen")
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        raise FlagError(f"--dashboard-listen must be HOST:PORT, such as 127.0.0.1:2382, not {text!r}") from None
+    if not 0 <= number < 1 << 16:
+        raise FlagError(f"--dashboard-listen: port {number} must lie between 0 and 65535")
+    if not address.is_loopback and not flags.switch("dashboard-allow-remote"):
+        raise FlagError(
+            f"--dashboard-listen {text}: whoever reaches that address could watch, without encryption or a password; "
+            f"give --dashboard-allow-remote if that is wanted"
+        )
+    return host, number

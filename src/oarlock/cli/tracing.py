@@ -1,16 +1,17 @@
-"""`--trace FILE`: records what one server does, beside it and never in its way."""
+"""`--trace FILE` and the dashboard: record what one server does, beside it and never in its way."""
 
 import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from oarlock.cli.joining import Place
 from oarlock.cli.settings import ServeSettings
 from oarlock.trace.recorder import Recorder
-from oarlock.trace.schema import VERSION, Header, server_name
+from oarlock.trace.schema import VERSION, Event, Header, Sink, server_name
 from oarlock.trace.writer import TraceWriter
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ _LAST_WORDS_S: Final = 1.0
 
 
 class LiveTrace:
-    """The trace of this process: its file, its thread, and the recorder of the one node in it."""
+    """The trace of this process: its file with its thread, if asked for, and the recorder of the one node in it."""
 
     def __init__(self, settings: ServeSettings, place: Place, loop: asyncio.AbstractEventLoop) -> None:
         """Begin the file; blocking.
@@ -30,10 +31,17 @@ class LiveTrace:
         """
         self._server_id = place.server_id
         self._loop = loop
+        self.header = header_of(settings, place)
+        self.on_begun: Callable[[Recorder], None] = lambda _: None
+        """Told of the recorder."""
+        self.on_event: Callable[[Event], None] | None = None
+        """Told of each event, beside the file."""
         self._executor = ThreadPoolExecutor(1, "oarlock-trace")
-        self._writer = TraceWriter(settings.trace, header_of(settings, place), self._executor.submit)
-        self._writer.on_failed = self._failed
-        self._writer.open()
+        self._writer: TraceWriter | None = None
+        if settings.trace:
+            self._writer = TraceWriter(settings.trace, self.header, self._executor.submit)
+            self._writer.on_failed = self._failed
+            self._writer.open()
 
     def begin(self, boot_epoch: int) -> Recorder:
         """The node has recovered; see `OpenTrace`."""
@@ -41,13 +49,27 @@ class LiveTrace:
         recorder = Recorder(
             self._server_id,
             boot_epoch,
-            self._writer,
+            self._sink(),
             time.monotonic,
             clock_offset_us=int((now - time.monotonic()) * 1e6),
             core_offset_us=int((now - self._loop.time()) * 1e6),
         )
-        self._writer.on_rotated = recorder.keyframe
+        if self._writer is not None:
+            self._writer.on_rotated = recorder.keyframe
+        self.on_begun(recorder)
         return recorder
+
+    def _sink(self) -> Sink:
+        writer, on_event = self._writer, self.on_event
+        if on_event is None and writer is not None:
+            return writer
+
+        def keep(event: Event) -> bool:
+            if on_event is not None:
+                on_event(event)
+            return writer is None or writer(event)
+
+        return keep
 
     @staticmethod
     def _failed(error: OSError) -> None:
@@ -60,7 +82,8 @@ class LiveTrace:
     def _close(self) -> None:
         self._executor.shutdown(wait=True)
         try:
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
         except OSError as error:
             self._failed(error)
 

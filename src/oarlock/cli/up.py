@@ -27,6 +27,7 @@ from oarlock.cli.local_cluster import (
     remember,
 )
 from oarlock.cli.terminal import how_it_ended, paint, table
+from oarlock.cli.up_dashboard import Outside
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
@@ -50,7 +51,7 @@ def up(arguments: Sequence[str]) -> int:
     data_dir = Path(options.data_dir)
     try:
         cluster = plan(data_dir, options.servers, options.port)
-        check_ports(cluster, data_dir)
+        check_ports(cluster, data_dir, dashboard=options.dashboard)
         remember(data_dir, cluster)
         if options.trace is not None:
             options.trace.mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,11 @@ def up(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"oarlock up: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    return asyncio.run(_Cluster(cluster, data_dir, options).run())
+    try:
+        return asyncio.run(_Cluster(cluster, data_dir, options).run())
+    except OSError as error:
+        print(f"oarlock up: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trace", type=Path, metavar="DIR", help="record what each server does to a file there, as raft-trace/1"
     )
+    parser.add_argument(
+        "--dashboard", action="store_true", help="serve a page that shows what happens, and can hurt and heal"
+    )
+    parser.add_argument(
+        "--dashboard-port", type=int, metavar="P", help="where that page is (default: the first server's port + 5)"
+    )
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     parser.add_argument("--verbose", action="store_true", help="show the servers' whole logs")
     return parser
@@ -94,15 +105,30 @@ class _Server:
         self.ready = asyncio.Event()
         self.leads = False
         self.last_error = ""
+        self.is_paused = False
+        self.stays_down = False
+        """Whether it was killed through the page, and is to be started by it too."""
+        self.is_hurried = False
+        """Whether it is to be started again at once."""
+        self.wanted = asyncio.Event()
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process."""
+        return self.process is not None and self.process.returncode is None
 
 
 class _Cluster:
-    """All of them."""
+    """All of them; the supervisor of the dashboard."""
 
     def __init__(self, cluster: LocalCluster, data_dir: Path, options: argparse.Namespace) -> None:
         self._cluster = cluster
         self._data_dir = data_dir
         self._trace_dir: Path | None = options.trace
+        self._has_dashboard: bool = options.dashboard
+        port: int | None = options.dashboard_port
+        self._dashboard_port = cluster.dashboard_port if port is None else port
+        self._outside = Outside(cluster, self._trace_dir)
         self._json: bool = options.json
         self._verbose: bool = options.verbose
         self._servers: list[_Server] = []
@@ -121,12 +147,15 @@ class _Cluster:
             for member in self._cluster.members():
                 log = stack.enter_context((self._data_dir / f"{member.name}.log").open("a"))
                 self._servers.append(_Server(member, log))
+            if self._has_dashboard:
+                self._dashboard_port = await self._outside.open(self, self._dashboard_port)
             keepers = [loop.create_task(self._keep(server)) for server in self._servers]
             welcome = loop.create_task(self._welcome())
             await self._stop.wait()
             welcome.cancel()
             await self._stop_all()
             await asyncio.gather(*keepers)
+            await self._outside.close()
         if not self._json and self._exit_status == 0:
             print(f"Stopped. The data are in {self._data_dir}; `oarlock up` goes on with them.")
         return self._exit_status
@@ -156,6 +185,13 @@ class _Cluster:
                 return
             pause = _FIRST_PAUSE_S if loop.time() - began > _STEADY_S else pause
             reason = how_it_ended(status)
+            self._ended(server, reason)
+            if server.stays_down:
+                await self._wait_for(server, None)
+                continue
+            if server.is_hurried:
+                server.is_hurried = False
+                continue
             why = f": {server.last_error}" if server.last_error and status > 0 else ""
             self._tell(
                 server,
@@ -165,16 +201,33 @@ class _Cluster:
                 reason=reason,
                 pause_s=pause,
             )
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), pause)
+            await self._wait_for(server, pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    async def _wait_for(self, server: _Server, pause_s: float | None) -> None:
+        """Until it is wanted again, or the pause is over, or everything stops."""
+        waits = [asyncio.ensure_future(each.wait()) for each in (self._stop, server.wanted)]
+        await asyncio.wait(waits, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
+
+    def _ended(self, server: _Server, reason: str) -> None:
+        server.wanted.clear()
+        server.is_paused = False
+        self._outside.ended(server.plan, reason)
 
     async def _run_once(self, server: _Server) -> int:
         server.ready.clear()
         server.leads = False
         server.last_error = ""
         server.process = await asyncio.create_subprocess_exec(
-            *command(self._cluster, server.plan, self._data_dir, self._trace_flags(server)),
+            *command(
+                self._cluster,
+                server.plan,
+                self._data_dir,
+                self._trace_flags(server),
+                dashboard=self._has_dashboard,
+            ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -183,6 +236,8 @@ class _Cluster:
             start_new_session=True,  # Ctrl-C is for this process; it then stops the servers in order
             limit=_LINE_BYTES,
         )
+        server.stays_down = False
+        self._outside.started(server.plan)
         if self._started:
             self._tell(server, "started", f"started again, pid {server.process.pid}", "dim", pid=server.process.pid)
         await self._follow_log(server, server.process)
@@ -190,6 +245,46 @@ class _Cluster:
 
     def _trace_flags(self, server: _Server) -> list[str]:
         return [] if self._trace_dir is None else ["--trace", str(self._trace_dir / f"{server.plan.name}.jsonl")]
+
+    # -- orders of the dashboard ---------------------------------------------------------------------------------
+
+    def state(self, name: str) -> str:
+        """How a server is: `running`, `paused`, `down` or `starting`."""
+        server = self._find(name)
+        if not server.runs:
+            return "down"
+        if server.is_paused:
+            return "paused"
+        return "running" if server.ready.is_set() else "starting"
+
+    def act(self, action: str, name: str) -> None:
+        """Kill, pause, resume or restart a server."""
+        server = self._find(name)
+        if action == "restart":
+            server.is_hurried = server.runs
+            server.wanted.set()
+            self._resume(server)
+            _signal(server, signal.SIGTERM)
+        elif action == "kill" and server.runs:
+            server.stays_down = True
+            server.is_hurried = False
+            _signal(server, signal.SIGKILL)
+        elif action == "pause" and server.runs and not server.is_paused:
+            server.is_paused = True
+            _signal(server, signal.SIGSTOP)
+            self._outside.paused(server.plan)
+        elif action == "resume":
+            self._resume(server)
+        self._tell(server, "order", f"{action}, by the dashboard", "yellow", action=action)
+
+    def _resume(self, server: _Server) -> None:
+        if server.is_paused:
+            server.is_paused = False
+            _signal(server, signal.SIGCONT)
+            self._outside.resumed(server.plan)
+
+    def _find(self, name: str) -> _Server:
+        return next(server for server in self._servers if server.plan.name == name)
 
     def _give_up(self, server: _Server, status: int) -> None:
         """It cannot even start: the others would be of little use."""
@@ -200,6 +295,7 @@ class _Cluster:
 
     async def _stop_all(self) -> None:
         for server in self._servers:
+            self._resume(server)
             _signal(server, signal.SIGTERM)
         running = [
             asyncio.ensure_future(server.process.wait())
@@ -231,6 +327,7 @@ class _Cluster:
     def _on_line(self, server: _Server, level: str, message: str) -> None:
         if message == "ready to serve client requests":
             server.ready.set()
+            self._outside.changed()
         if message.startswith("became leader"):
             for other in self._servers:
                 other.leads = other is server
@@ -254,7 +351,10 @@ class _Cluster:
         self._started = True
         if self._json:
             print(
-                json.dumps({"event": "ready", "data_dir": str(self._data_dir), "servers": self._as_data()}), flush=True
+                json.dumps(
+                    {"event": "ready", "data_dir": str(self._data_dir), "servers": self._as_data()} | self._page()
+                ),
+                flush=True,
             )
             return
         rows = []
@@ -269,7 +369,12 @@ class _Cluster:
         print(f"         etcdctl --endpoints={endpoints} get hello")
         if len(self._servers) > 2:
             print(f"  {paint('Hurt', 'bold')}   kill -9 {victim}    nothing is lost, and it is started again")
+        if self._has_dashboard:
+            print(f"  {paint('Watch', 'bold')}  {self._page()['dashboard']}")
         print(f"  {paint('Stop', 'bold')}   Ctrl-C    the data stay\n", flush=True)
+
+    def _page(self) -> dict[str, str]:
+        return {"dashboard": self._outside.address(self._dashboard_port)} if self._has_dashboard else {}
 
     def _as_data(self) -> list[dict[str, object]]:
         return [

@@ -84,6 +84,8 @@ class Clients:
         self.requests: list[Request] = []
         self.avoided: Callable[[ServerId], bool] = lambda _: False
         """Servers that clients have given up on: they turn to the next one."""
+        self.of_number: Callable[[int], ServerId] = fleet.of_number
+        """The server that a number in a schedule means."""
         self._waiting: dict[int, deque[Request]] = {}
         """By client; the first is under way."""
         self.pending = 0
@@ -134,8 +136,8 @@ class Clients:
         )
 
     def _directed(self, number: int) -> ServerId:
-        """The server of that number, or the next one that clients have not given up on."""
-        wanted = self._fleet.of_number(number)
+        """The server of that number, 0 the leader, or the next one that clients have not given up on."""
+        wanted = self.of_number(number)
         servers = self._fleet.ids
         start = servers.index(wanted)
         return next((each for each in (*servers[start:], *servers[:start]) if not self.avoided(each)), wanted)

@@ -71,6 +71,7 @@ class Simulation(Watcher):
         timeout_s = settings.proposal_timeout_ms / 1000 + 1.0
         self.clients = Clients(self.network, self.fleet, timeout_s, self.trace)
         self.clients.recording = self.recording
+        self.clients.of_number = self.of_number
         self.clients.avoided = lambda server_id: server_id in self.lost or server_id in self.dismissed
         self.operator = Operator(self, timeout_s)
         self.is_healed = False

@@ -54,11 +54,17 @@ def generate(seed: int) -> Schedule:
     if has_laggards:
         settings = structs.replace(settings, snapshot_count=10, snapshot_tail=rng.choice((0, 3)))
         faults += _laggards(rng, settings)
+    operations = _operations(rng, settings, is_busy=has_laggards)
+    if settings.servers > 1 and rng.random() < 0.3:
+        for _ in range(rng.randint(1, 3)):
+            cut, asked = _deposed(rng, settings)
+            faults.append(cut)
+            operations += asked
     return Schedule(
         seed=seed,
         settings=settings,
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
-        operations=tuple(_operations(rng, settings, is_busy=has_laggards)),
+        operations=tuple(sorted(operations, key=lambda operation: operation.at)),
     )
 
 
@@ -179,3 +185,22 @@ def _laggards(rng: random.Random, settings: Settings) -> list[Fault]:
         )
         for _ in range(rng.randint(1, 3))
     ]
+
+
+def _deposed(rng: random.Random, settings: Settings) -> tuple[Fault, list[ClientOperation]]:
+    """A leader cut off, and asked to write meanwhile: its log then differs from that of its successor."""
+    election_s = settings.election_timeout_ms / 1000
+    at = rng.random() * settings.duration_s * 0.8
+    seconds = election_s * rng.choice((2.0, 3.0, 6.0))
+    asked = [
+        ClientOperation(
+            at=round(at + election_s * rng.random(), 6),
+            client=settings.clients + 1 + number,
+            server=0,
+            kind="put",
+            key=f"k{rng.randint(1, 3)}",
+            value=f"deposed{number}",
+        )
+        for number in range(rng.randint(1, 6))
+    ]
+    return Fault(at=round(at, 6), kind="isolate", servers=(0,), seconds=round(seconds, 6)), asked

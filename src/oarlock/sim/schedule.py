@@ -69,6 +69,7 @@ class ClientOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     at: float
     client: int
     server: int
+    """Whom it is asked of; 0 for whoever leads at that moment."""
     kind: str
     """"put", "get", "serializable", "range", "delete", "delete_range", "cas", "txn", "compact"."""
     key: str = ""

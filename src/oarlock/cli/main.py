@@ -24,6 +24,7 @@ commands:
   check    judge a history of clients
   draw     a run as a page: who sent what, what committed, and why
   trace    read a recorded run: show, why, why-not, diff, check
+  explore  try all that can happen to a small cluster, and check every state
   zoo      known bugs, hunted until a check catches them
   version  print the version
 
@@ -32,7 +33,7 @@ commands:
 
 COMMANDS: Final = (
     *("serve", "up", "status", "recover", "restore"),
-    *("sim", "hunt", "shrink", "check", "draw", "trace", "zoo"),
+    *("sim", "hunt", "shrink", "check", "draw", "trace", "explore", "zoo"),
 )
 """Each is a module here, with a function of its name."""
 

@@ -1,0 +1,112 @@
+"""What is explored: a small cluster, and how much may happen to it."""
+
+from itertools import permutations
+from typing import Final
+
+import msgspec
+
+from oarlock.check.invariants import PROPERTIES
+from oarlock.raft.types import Configuration, ServerId, Term
+
+MOST_SERVERS: Final = 5
+MOST_TERMS: Final = 7
+"""Terms are packed in three bits."""
+
+Renaming = tuple[ServerId, ...]
+"""A permutation of the servers: what is at place i - 1 is the new name of server i."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an exploration goes; within these bounds everything that can happen is tried.
+
+    Raises:
+        ValueError: A bound is out of range; the message names it.
+    """
+
+    servers: int = 3
+    voters: int = 0
+    """How many of them vote at first, from 1 on; 0 for all."""
+    terms: int = 2
+    """Nobody campaigns for a later one."""
+    entries: int = 1
+    """Commands that clients propose. The entries with which leaders open their terms come on top."""
+    crashes: int = 0
+    changes: int = 0
+    """Changes of membership begun, each to any set of voters that differs in one server."""
+    snapshots: int = 0
+    """How often a server may take a snapshot and drop its log up to there."""
+    heartbeats: bool = True
+    """Whether leaders send heartbeats when nothing else is to be sent; the first, on winning, they always send."""
+    writes: int = 0
+    """How many writes a disk may have under way while its server goes on; 0 for disks that end a write at once."""
+    pre_vote: bool = False
+    check_quorum: bool = False
+    late: bool = False
+    """Whether leaders may take what they sent for lost, at any time."""
+    one_entry_messages: bool = False
+    """Whether each command travels in a message of its own."""
+    candidates: tuple[ServerId, ...] = ()
+    """Who alone may campaign for the terms 1, 2, ...; all may where none is named."""
+    ignored: tuple[str, ...] = ()
+    """Properties that are not checked."""
+    symmetry: bool = True
+    """Whether states that differ only in the servers' names count as one."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be explored."""
+        ranges = {
+            "servers": (1, MOST_SERVERS),
+            "voters": (0, self.servers),
+            "terms": (1, MOST_TERMS),
+            "entries": (0, 9),
+            "crashes": (0, 9),
+            "changes": (0, 9),
+            "snapshots": (0, 9),
+            "writes": (0, 9),
+        }
+        for name, (least, most) in ranges.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be from {least} to {most}, not {getattr(self, name)}")
+        for name in self.ignored:
+            if name not in PROPERTIES:
+                raise ValueError(f'ignored names "{name}", which is no property')
+        for server_id in self.candidates:
+            if server_id not in self.ids:
+                raise ValueError(f"candidates names server {server_id}, which is not among {self.servers}")
+
+    @property
+    def ids(self) -> range:
+        """The servers' ids."""
+        return range(1, self.servers + 1)
+
+    @property
+    def configuration(self) -> Configuration:
+        """Of the cluster at first."""
+        return Configuration(voters=frozenset(self.ids[: self.voters or self.servers]))
+
+    @property
+    def looks_at_leaders(self) -> bool:
+        """Whether it counts, for a server that follows, whom."""
+        return self.pre_vote or self.check_quorum
+
+    def may_campaign(self, server_id: ServerId, term: Term) -> bool:
+        """Whether a server may campaign for a term."""
+        if term > self.terms:
+            return False
+        return term > len(self.candidates) or self.candidates[term - 1] == server_id
+
+    def targets(self, configuration: Configuration) -> list[Configuration]:
+        """What the membership may be changed to."""
+        one_more_or_less = [configuration.voters ^ {server_id} for server_id in self.ids]
+        return [Configuration(voters=voters) for voters in one_more_or_less if voters]
+
+    def renamings(self) -> list[Renaming]:
+        """The permutations of the servers under which the bounds stay what they are; the identity first."""
+        if not self.symmetry:
+            return [tuple(self.ids)]
+        voters, named = self.configuration.voters, set(self.candidates)
+        return [
+            renaming
+            for renaming in permutations(self.ids)
+            if {renaming[voter - 1] for voter in voters} == voters and all(renaming[each - 1] == each for each in named)
+        ]

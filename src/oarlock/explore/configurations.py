@@ -1,0 +1,21 @@
+"""Bounds with names: explored whole, with the figures in docs/internals/exploration.md."""
+
+from typing import Final
+
+from oarlock.explore.bounds import Bounds
+
+CONFIGURATIONS: Final[dict[str, Bounds]] = {
+    "elections": Bounds(terms=2, entries=0),
+    "entry": Bounds(terms=1, entries=1, heartbeats=False),
+    "crash": Bounds(terms=2, entries=0, crashes=1, heartbeats=False),
+    "figure-8": Bounds(
+        terms=4,
+        entries=0,
+        crashes=1,
+        writes=1,
+        heartbeats=False,
+        candidates=(1, 3, 1, 3),
+        ignored=("only the current term is committed",),
+    ),
+}
+"""By name."""

@@ -1,0 +1,204 @@
+"""Breadth first through all states: every level holds what is reached in one step more, and no sooner."""
+
+import resource
+import sys
+import time
+from array import array
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from oarlock.explore.bounds import Bounds
+from oarlock.explore.space import Key, Space
+from oarlock.explore.trace import Step, retrace
+from oarlock.explore.violation import Broken
+
+_REPORT_EVERY: Final = 20_000
+"""States, between two looks at the limits."""
+_UNIT: Final = 1024 if sys.platform != "darwin" else 1
+"""Of the resident size that the system gives."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """When to stop though not all is explored; None for no limit."""
+
+    depth: int | None = None
+    """Steps."""
+    states: int | None = None
+    memory_bytes: int | None = None
+    seconds: float | None = None
+    """Of processor time."""
+
+
+NO_LIMITS: Final = Limits()
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far an exploration has come."""
+
+    depth: int
+    """How many steps all that was explored is away from the beginning, at most."""
+    states: int
+    """Distinct ones, found so far."""
+    waiting: int
+    """Of them, not yet explored."""
+    steps: int
+    """From one state to another, found so far."""
+    seconds: float
+    """Processor time."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A shortest way to where a property does not hold."""
+
+    property: str
+    sentence: str
+    steps: list[Step]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What an exploration came to."""
+
+    bounds: Bounds
+    states: int
+    """Distinct ones; with symmetry, one for all that differ only in names."""
+    steps: int
+    """From a state to another one."""
+    depth: int
+    """Of the farthest state, in steps; where not complete, up to where all states were found."""
+    is_complete: bool
+    """Whether every state within the bounds was found."""
+    stopped_by: str | None
+    """The limit that ended it before, if one did."""
+    found: Found | None
+    server_states: int
+    """Distinct ones of single servers."""
+    core_steps: int
+    """How many times the production core was given an event."""
+    seconds: float
+    """Processor time."""
+    peak_bytes: int
+    """Most memory that the process ever had."""
+
+
+def explore(bounds: Bounds, limits: Limits = NO_LIMITS, progress: Callable[[Progress], None] | None = None) -> Result:
+    """Explore all states within bounds, until a property breaks or a limit is reached.
+
+    Args:
+        bounds: What may happen.
+        limits: When to stop.
+        progress: Told every now and then.
+    """
+    return _Search(bounds, limits, progress).run()
+
+
+class _Search:
+    """One exploration."""
+
+    def __init__(self, bounds: Bounds, limits: Limits, progress: Callable[[Progress], None] | None) -> None:
+        self._limits = limits
+        self._progress = progress
+        self._began = time.process_time()
+        self._space = Space(bounds)
+        self._seen: dict[Key, None] = {}
+        self._parents = array("I", [0])
+        """Of each state, in the order found, the number of the one it was found from."""
+        self._steps = 0
+        self._depth = 0
+        self._is_complete = False
+        self._stopped_by: str | None = None
+
+    def run(self) -> Result:
+        """Explore."""
+        found = None
+        first = self._space.first()
+        self._seen[first] = None
+        try:
+            self._levels(first)
+        except _Breaks as breaks:
+            steps = self._way_to(breaks)
+            found = Found(breaks.broken.name, breaks.broken.sentence, steps)
+        return Result(
+            bounds=self._space.bounds,
+            states=len(self._seen),
+            steps=self._steps,
+            depth=self._depth,
+            is_complete=self._is_complete,
+            stopped_by=self._stopped_by,
+            found=found,
+            server_states=len(self._space.servers),
+            core_steps=self._space.core_steps,
+            seconds=round(time.process_time() - self._began, 3),
+            peak_bytes=_peak_bytes(),
+        )
+
+    def _levels(self, first: Key) -> None:
+        level, number = [first], 0
+        while level:
+            if self._limits.depth is not None and self._depth >= self._limits.depth:
+                self._stopped_by = "depth"
+                return
+            after: list[Key] = []
+            for key in level:
+                if number % _REPORT_EVERY == 0 and self._is_over(len(level) + len(after)):
+                    return
+                self._expand(key, number, after)
+                number += 1
+            level = after
+            if level:
+                self._depth += 1
+        self._is_complete = True
+
+    def _expand(self, key: Key, number: int, after: list[Key]) -> None:
+        space, seen, parents = self._space, self._seen, self._parents
+        canonical, check = space.canonical, space.check
+        move = None
+        place = 0
+        try:
+            for parts, place, move in space.steps(key):  # noqa: B007 - needed where it breaks
+                self._steps += 1
+                new = canonical(parts)
+                if new not in seen:
+                    check(space.unpack(new))
+                    seen[new] = None
+                    parents.append(number)
+                    after.append(new)
+        except Broken as broken:
+            if broken.event is None and move is not None:
+                broken.at(place + 1, move.event)
+            raise _Breaks(broken, number) from broken
+
+    def _is_over(self, waiting: int) -> bool:
+        limits = self._limits
+        seconds = time.process_time() - self._began
+        if self._progress is not None:
+            self._progress(Progress(self._depth, len(self._seen), waiting, self._steps, seconds))
+        if limits.states is not None and len(self._seen) >= limits.states:
+            self._stopped_by = "states"
+        elif limits.memory_bytes is not None and _peak_bytes() >= limits.memory_bytes:
+            self._stopped_by = "memory"
+        elif limits.seconds is not None and seconds >= limits.seconds:
+            self._stopped_by = "seconds"
+        return self._stopped_by is not None
+
+    def _way_to(self, breaks: "_Breaks") -> list[Step]:
+        numbers = [breaks.number]
+        while numbers[-1]:
+            numbers.append(self._parents[numbers[-1]])
+        wanted = set(numbers)
+        keys = [key for number, key in enumerate(self._seen) if number in wanted]
+        return retrace(self._space, keys, breaks.broken)
+
+
+class _Breaks(Exception):
+    """A step from a state breaks a property."""
+
+    def __init__(self, broken: Broken, number: int) -> None:
+        super().__init__(str(broken))
+        self.broken = broken
+        self.number = number
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT

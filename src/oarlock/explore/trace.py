@@ -1,0 +1,70 @@
+"""The way to a state, in words: who does what, and which rules act."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from oarlock.explore.events import Event, Fatal, describe
+from oarlock.explore.space import Key, Space
+from oarlock.explore.view import View
+from oarlock.explore.violation import Broken
+from oarlock.raft.state import Role
+from oarlock.raft.types import ServerId
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of the way."""
+
+    server: ServerId
+    what: str
+    rules: list[str]
+    """That acted, in order, each once."""
+    after: str
+    """How the server stands then; empty where the step breaks something before it is done."""
+
+
+def retrace(space: Space, keys: Sequence[Key], broken: Broken) -> list[Step]:
+    """Walk from the first of some states to the last and take the step that breaks, under the names of the first.
+
+    The states found are each under names of their own; here the names stay, and `broken` comes to tell of them.
+    """
+    parts = list(space.unpack(keys[0]))
+    steps = []
+    for key in keys[1:]:
+        for new, place, move in space.steps_from(parts):
+            if space.canonical(new) == key:
+                steps.append(_step(space, parts[place], move.event, space.views[new[place]]))
+                parts = new
+                break
+    if broken.event is not None and broken.server_id is not None:
+        # The step was found under the names of the last state; here it is the one that breaks in the same way.
+        steps.append(_last_step(space, parts, broken))
+    return steps
+
+
+def _last_step(space: Space, parts: list[int], broken: Broken) -> Step:
+    place = 0
+    event: Event | Fatal | None = None
+    try:
+        for new, place, move in space.steps_from(parts):  # noqa: B007 - needed where it breaks
+            event = move.event
+            space.check(new)
+    except Broken as again:
+        broken.name, broken.sentence = again.name, again.sentence
+        if again.event is not None and again.server_id is not None:
+            event, place = again.event, again.server_id - 1
+    assert event is not None  # noqa: S101 - what broke once breaks again
+    return _step(space, parts[place], event, None)
+
+
+def _step(space: Space, server: int, event: Event | Fatal, after: View | None) -> Step:
+    state = space.servers[server]
+    return Step(state.id, describe(event), space.rules(server, event), stand(after) if after is not None else "")
+
+
+def stand(view: View) -> str:
+    """How a server stands, in words."""
+    log = " ".join(f"{entry.index}@{entry.term}" for entry in view.entries) or "empty"
+    role = {Role.PRE_CANDIDATE: "pre-candidate"}.get(view.role, view.role.value)
+    vote = f", voted for {view.voted_for}" if view.voted_for is not None else ""
+    return f"{role} of term {view.current_term}{vote}, log {log}, committed {view.commit_index}"

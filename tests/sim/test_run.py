@@ -15,7 +15,8 @@ from oarlock.mvcc.store import Store
 from oarlock.node.reads import ReadBarriers
 from oarlock.raft.state import RaftState
 from oarlock.sim import Fault, generate, read_schedule, run_schedule, run_seed, write_schedule
-from oarlock.sim.schedule import ClientOperation, ScheduleError
+from oarlock.sim.schedule import ClientOperation
+from oarlock.sim.schedule_file import ScheduleError, check_schedule
 from oarlock.sim.shrink import NotFailing, shrink
 
 CLEAN_SEEDS = range(8)
@@ -141,17 +142,40 @@ def test_schedule_survives_its_file(tmp_path: Path) -> None:
     assert run_schedule(again).trace_hash == run_seed(5).trace_hash
 
 
-def test_bad_schedules_are_refused(tmp_path: Path) -> None:
-    """A file that is no schedule is refused, with the place."""
+BAD = {
+    "{": "truncated",
+    '{"format": "x"}': "format: expected",
+    '{"faults": [{"at": "x", "kind": "kill"}]}': r"\$\.faults\[0\]\.at",
+    '{"faults": [{"at": 1, "kind": "meteor"}]}': r'faults\[0\]\.kind: there is no fault "meteor"; there are add_learner',
+    '{"faults": [{"at": -1, "kind": "kill", "servers": [1]}]}': r"faults\[0\]\.at: -1 is not between 0",
+    '{"faults": [{"at": 1, "kind": "kill", "servers": [1], "seconds": -2}]}': r"faults\[0\]\.seconds: -2 is not",
+    '{"faults": [{"at": 1, "kind": "kill", "servers": [-3]}]}': r"faults\[0\]\.servers: -3 is not between",
+    '{"faults": [{"at": 1, "kind": "kill"}]}': r"faults\[0\]\.servers: kill needs to know 1 of them, not 0",
+    '{"faults": [{"at": 1, "kind": "slow"}]}': r"faults\[0\]\.value: 0 is not between 0\.001 and 1e\+06, as slow needs",
+    '{"operations": [{"at": 1, "client": 0, "server": 1, "kind": "put"}]}': r"operations\[0\]\.client: 0 is not between",
+    '{"operations": [{"at": 1, "client": 1, "server": 1, "kind": "pet"}]}': r'operations\[0\]\.kind: .* "pet"',
+    '{"settings": {"servers": 0}}': r"settings\.servers: 0 is not between 1 and 15",
+    '{"settings": {"duration_s": -1}}': r"settings\.duration_s: -1 is not between",
+    '{"settings": {"snapshot_count": 0}}': r"settings: snapshot_count must be positive, not 0",
+    '{"settings": {"knobs": {"nosuch": 1}}}': r"settings: .*nosuch",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_bad_schedules_are_refused(text: str, tmp_path: Path) -> None:
+    """A file that is no schedule, or asks for what there is not, is refused in one line with the place."""
     path = tmp_path / "bad.json"
-    for text, why in (
-        ("{", "truncated"),
-        ('{"faults": [{"at": "x", "kind": "kill"}]}', "faults"),
-        ('{"format": "x"}', "format"),
-    ):
-        path.write_text(text)
-        with pytest.raises(ScheduleError, match=why):
-            read_schedule(path)
+    path.write_text(text)
+    with pytest.raises(ScheduleError, match=BAD[text]) as refusal:
+        read_schedule(path)
+    assert str(refusal.value).startswith(f"{path}: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_schedules_of_seeds_are_good() -> None:
+    """What is drawn from seeds, files may hold."""
+    for seed in range(100):
+        check_schedule(generate(seed))
 
 
 def test_shrinking_needs_a_failure() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oarlock.cli.sim import describe
 from oarlock.sim.generate import generate
-from oarlock.sim.schedule import ScheduleError, read_schedule, write_schedule
+from oarlock.sim.schedule_file import ScheduleError, read_schedule, write_schedule
 from oarlock.sim.shrink import NotFailing
 from oarlock.sim.shrink import shrink as shrink_schedule
 

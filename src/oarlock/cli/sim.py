@@ -11,7 +11,8 @@ import msgspec
 from oarlock.sim.generate import generate
 from oarlock.sim.recording import header_of
 from oarlock.sim.run import Report, run_schedule
-from oarlock.sim.schedule import Schedule, ScheduleError, read_schedule, write_schedule
+from oarlock.sim.schedule import Schedule
+from oarlock.sim.schedule_file import ScheduleError, read_schedule, write_schedule
 from oarlock.trace.writer import stream_sink
 
 

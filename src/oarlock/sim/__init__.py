@@ -3,7 +3,8 @@
 from oarlock.sim.cluster import Simulation
 from oarlock.sim.generate import generate
 from oarlock.sim.run import Report, record_schedule, run_schedule, run_seed
-from oarlock.sim.schedule import Fault, Schedule, Settings, read_schedule, write_schedule
+from oarlock.sim.schedule import Fault, Schedule, Settings
+from oarlock.sim.schedule_file import read_schedule, write_schedule
 
 __all__ = [
     "Fault",

@@ -23,6 +23,7 @@ ALL_KEYS = ("k", "l")
 
 READS = ("get", "serializable", "range")
 
+KINDS: Final = ("put", "get", "serializable", "range", "delete", "delete_range", "cas", "txn", "compact")
 
 _METHODS: Final = {
     "put": "/etcdserverpb.KV/Put",

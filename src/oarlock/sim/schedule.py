@@ -1,7 +1,6 @@
 """A run as data: its settings, and timed lists of faults and client operations. Format `oarlock-schedule/1`."""
 
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -84,29 +83,3 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     faults: tuple[Fault, ...] = ()
     operations: tuple[ClientOperation, ...] = ()
-
-
-class ScheduleError(ValueError):
-    """A file that is no schedule; says what and where."""
-
-
-def read_schedule(path: Path | str) -> Schedule:
-    """Read a schedule from a file.
-
-    Raises:
-        ScheduleError: It is none.
-        OSError: The file cannot be read.
-    """
-    try:
-        schedule = msgspec.json.decode(Path(path).read_bytes(), type=Schedule)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ScheduleError(f"{path}: {error}") from None
-    if schedule.format != FORMAT:
-        raise ScheduleError(f'{path}: format: expected "{FORMAT}", got "{schedule.format}"')
-    return schedule
-
-
-def write_schedule(schedule: Schedule, path: Path | str) -> None:
-    """Write a schedule to a file, replacing it."""
-    plain: dict[str, Any] = msgspec.to_builtins(schedule)
-    Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(plain), indent=1) + b"\n")

@@ -1,5 +1,6 @@
 """What a kind of fault is: what it does, and how a seed draws one."""
 
+import math
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -62,6 +63,10 @@ class Kind(msgspec.Struct, frozen=True):
     """At most so many in a run."""
     is_drawn: bool = True
     """Whether seeds draw it."""
+    least_servers: int = 1
+    """How many it must name."""
+    values: tuple[float, float] = (0.0, math.inf)
+    """Between which its value must be."""
     needs_several: bool = False
     """Whether it means nothing to a cluster of one."""
     bends_time: bool = False

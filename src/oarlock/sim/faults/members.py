@@ -74,13 +74,13 @@ ADDING: Final = frozenset({"add_learner", "add_voter", "replace", "joint"})
 """Kinds that may bring servers into the cluster."""
 
 KINDS: Final[dict[str, Kind]] = {
-    "add_learner": Kind(_add, lambda draw: ((), float(draw.rng.random() < 0.6)), most=3),
-    "add_voter": Kind(_add, _nobody, most=3),
-    "promote": Kind(_promote, _nobody, most=3),
+    "add_learner": Kind(_add, lambda draw: ((), float(draw.rng.random() < 0.6)), most=3, least_servers=0),
+    "add_voter": Kind(_add, _nobody, most=3, least_servers=0),
+    "promote": Kind(_promote, _nobody, most=3, least_servers=0),
     "remove": Kind(_remove, lambda draw: ((draw.rng.randint(1, draw.servers + 2),), 0.0), most=3, needs_several=True),
     "remove_leader": Kind(_remove, lambda _draw: ((0,), 0.0), most=2, needs_several=True),
     "replace": Kind(_replace, lambda draw: (draw.one(), float(draw.rng.random() < 0.5)), most=3, needs_several=True),
     "joint": Kind(_joint, _several, most=2),
-    "come_back": Kind(_come_back, _nobody, most=3, needs_several=True),
+    "come_back": Kind(_come_back, _nobody, most=3, needs_several=True, least_servers=0),
     "transfer": Kind(_transfer, lambda draw: ((draw.rng.randint(1, draw.servers + 1),), 0.0), most=10),
 }

@@ -1,12 +1,13 @@
 """Faults of the network: partitions, links, connections, and single frames."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from oarlock.raft.types import ServerId
-from oarlock.sim.faults.kind import Draw, Drawn, Kind, anyone
+from oarlock.sim.faults.kind import Draw, Drawn, Kind, Strike, anyone
 from oarlock.sim.frames import FrameFaults
 from oarlock.sim.network import Link
 from oarlock.sim.schedule import Fault
@@ -173,26 +174,34 @@ def _minority(draw: Draw) -> Drawn:
     return draw.some((draw.servers - 1) // 2), 0.0
 
 
+_CHANCE: Final = (0.0, 1.0)
+
+
+def _of_links(strike: Strike, value: Callable[[Draw], float], values: tuple[float, float] = (0.0, math.inf)) -> Kind:
+    """A fault of one link, of all links of a server, or of all there are, as it names two servers, one or none."""
+    return Kind(strike, lambda draw: (draw.link(), value(draw)), needs_several=True, least_servers=0, values=values)
+
+
 KINDS: Final[dict[str, Kind]] = {
     "isolate": Kind(_isolate, anyone, needs_several=True),
-    "split": Kind(_isolate, _minority, needs_several=True),
+    "split": Kind(_isolate, _minority, needs_several=True, least_servers=0),
     "split3": Kind(_split3, lambda draw: (draw.some(draw.servers - 1), 0.0), needs_several=True),
     "one_way": Kind(_one_way, anyone, needs_several=True),
     "deaf": Kind(_deaf, anyone, needs_several=True),
     "bridge": Kind(_bridge, anyone, needs_several=True),
-    "ring": Kind(_ring, lambda draw: (draw.some(1), 0.0), most=2, needs_several=True),
-    "client_cut": Kind(_client_cut, lambda draw: (draw.some(draw.servers), 0.0)),
-    "clog": Kind(_clog, lambda draw: (draw.link(), 0.0), needs_several=True),
-    "slow": Kind(_slow, lambda draw: (draw.link(), draw.rng.choice((3.0, 20.0, 100.0))), needs_several=True),
-    "narrow": Kind(_narrow, lambda draw: (draw.link(), draw.rng.choice((5_000.0, 50_000.0))), needs_several=True),
+    "ring": Kind(_ring, lambda draw: (draw.some(1), 0.0), most=2, needs_several=True, least_servers=0),
+    "client_cut": Kind(_client_cut, lambda draw: (draw.some(draw.servers), 0.0), least_servers=0),
+    "clog": _of_links(_clog, lambda _draw: 0.0),
+    "slow": _of_links(_slow, lambda draw: draw.rng.choice((3.0, 20.0, 100.0)), (0.001, 1e6)),
+    "narrow": _of_links(_narrow, lambda draw: draw.rng.choice((5_000.0, 50_000.0)), (1.0, 1e12)),
     "reset": Kind(_reset, anyone, needs_several=True),
     "reset_midframe": Kind(_reset, anyone, needs_several=True),
     "half_open": Kind(_half_open, anyone, needs_several=True),
-    "frame_drop": Kind(_frames, lambda draw: (draw.link(), draw.rng.choice((0.02, 0.1, 0.5))), needs_several=True),
-    "frame_duplicate": Kind(_frames, lambda draw: (draw.link(), draw.rng.choice((0.05, 0.3))), needs_several=True),
-    "frame_replay": Kind(_frames, lambda draw: (draw.link(), draw.rng.choice((0.02, 0.2))), needs_several=True),
-    "frame_reorder": Kind(_frames, lambda draw: (draw.link(), draw.rng.choice((0.1, 0.5))), needs_several=True),
-    "frame_corrupt": Kind(_frames, lambda draw: (draw.link(), draw.rng.choice((0.002, 0.02))), needs_several=True),
-    "frame_truncate": Kind(_frames, lambda draw: (draw.link(), draw.rng.choice((0.002, 0.02))), needs_several=True),
-    "drop_kind": Kind(_drop_kind, lambda draw: (draw.link(), float(draw.rng.choice(_TAGS))), needs_several=True),
+    "frame_drop": _of_links(_frames, lambda draw: draw.rng.choice((0.02, 0.1, 0.5)), _CHANCE),
+    "frame_duplicate": _of_links(_frames, lambda draw: draw.rng.choice((0.05, 0.3)), _CHANCE),
+    "frame_replay": _of_links(_frames, lambda draw: draw.rng.choice((0.02, 0.2)), _CHANCE),
+    "frame_reorder": _of_links(_frames, lambda draw: draw.rng.choice((0.1, 0.5)), _CHANCE),
+    "frame_corrupt": _of_links(_frames, lambda draw: draw.rng.choice((0.002, 0.02)), _CHANCE),
+    "frame_truncate": _of_links(_frames, lambda draw: draw.rng.choice((0.002, 0.02)), _CHANCE),
+    "drop_kind": _of_links(_drop_kind, lambda draw: float(draw.rng.choice(_TAGS)), (0.0, 255.0)),
 }

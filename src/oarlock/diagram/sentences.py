@@ -13,6 +13,8 @@ _PART: Final = re.compile(
     r"\{(?P<asked>\w+)\?(?P<yes>(?:[^{}|]|\{\w+\})*)\|(?P<no>(?:[^{}|]|\{\w+\})*)\}|\{(?P<name>\w+)\}"
 )
 
+_LIVE_ID: Final = re.compile(r"\bn[0-9a-f]{12,16}\b")
+
 CAUSES: Final = {
     "lost": "lost on the way",
     "partition": "stopped by a partition",
@@ -73,13 +75,20 @@ def sentence(event: Event, names: Mapping[str, str] | None = None) -> str:
     rules = _told_rules(event)
     opening = _opening(event)
     if subject == WORLD:
-        return f"{opening[:1].upper()}{opening[1:]}."
+        return _named(f"{opening[:1].upper()}{opening[1:]}.", names)
     told = [opening] if opening else []
     told += [rule_sentence(rule, operands) for rule, operands in rules]
     changes = _changes(event)
     if changes and not rules:
         told.append(changes)
-    return f"{who} {'; '.join(told) or event.k}."
+    return _named(f"{who} {'; '.join(told) or event.k}.", names)
+
+
+def _named(text: str, names: Mapping[str, str] | None) -> str:
+    """Ids of live servers, which nobody can read, by their names."""
+    if not names:
+        return text
+    return _LIVE_ID.sub(lambda match: names.get(match[0]) or match[0], text)
 
 
 def _told_rules(event: Event) -> list[tuple[str, Sequence[Any]]]:
@@ -104,7 +113,10 @@ def _opening(event: Event) -> str:
         case Kind.RESTART:
             return "began a life, from what its disk held"
         case Kind.CRASH:
-            return "crashed"
+            if "server" not in fields:
+                return "crashed"
+            why = f" ({fields['why']})" if fields.get("why") else ""
+            return f"the process of {fields['server']} ended{why}"
         case Kind.FSYNC:
             return f"had everything up to write {fields.get('number')} on disk"
         case Kind.ADVANCE:

@@ -100,6 +100,7 @@ function foldable(run) {
   // What surrounds a heartbeat: the timer that made it due, the empty ready that it was taken out with.
   for (let position = 0; position < run.length; position++) {
     const event = run.events[position];
+    if (event.k === "timer" && !event.r?.length && !event.w?.role) folded[position] = 1;
     if (event.k === "timer" && event.r?.every((rule) => rule === "L-1" || rule === "L-3") && event.r.length) folded[position] = 1;
     if (event.k === "ready" && !event.x?.write && !event.x?.apply) folded[position] = 1;
   }

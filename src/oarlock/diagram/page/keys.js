@@ -24,6 +24,7 @@ export function listenToKeys(store) {
     v: () => go(store, run.violations, 1), V: () => go(store, run.violations, -1),
     w: () => store.set({ why: run.events[store.shared.cursor]?.id ?? "", view: "why" }),
     n: () => store.set({ view: "whynot" }),
+    f: () => store.set({ follows: run.header.kind === "live" && !store.shared.follows }),
     ".": () => store.set({ showsHeartbeats: !store.shared.showsHeartbeats }),
     "/": () => document.getElementById("query")?.focus(),
     b: () => bookmark(store),
@@ -37,7 +38,7 @@ export function listenToKeys(store) {
   VIEWS.filter((each) => each.where === "side").forEach((view, at) => (keys[String(at + 1)] = () => store.set({ view: view.id })));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    const target = /** @type {HTMLElement} */ (event.target);
+    const target = event.target instanceof HTMLElement ? event.target : document.body;
     if (target.matches("input, select, textarea")) {
       if (event.key === "Escape") target.blur();
       return;

@@ -18,7 +18,8 @@ export async function unpack(base64) {
 
 /** The servers of a trace, as they are to stand side by side. @param {TraceHeader} header */
 export function serverNames(header) {
-  return Object.keys(header.nodes ?? {}).sort((a, b) => parseInt(a.slice(1), 16) - parseInt(b.slice(1), 16));
+  const names = header.nodes ?? {};
+  return Object.keys(names).sort((a, b) => (names[a] || a).localeCompare(names[b] || b, "en", { numeric: true }));
 }
 
 /** Read a whole trace. @param {string} text @param {(done: number) => void} progress Is told the share that is done.

@@ -3,6 +3,7 @@
 import { listenToKeys } from "oarlock/keys.js";
 import { keepLink } from "oarlock/link.js";
 import { readRun, unpack } from "oarlock/load.js";
+import { Live } from "oarlock/live.js";
 import { Store } from "oarlock/store.js";
 import { setUpToolbar } from "oarlock/toolbar.js";
 import { VIEWS } from "oarlock/views.js";
@@ -17,6 +18,7 @@ export async function boot() {
     const views = setUp(store, extras);
     // For whoever tests or extends the page.
     Object.assign(window, { oarlock: { store, run, extras, views } });
+    if (extras.live) new Live(store, extras, say).connect();
   } catch (error) {
     say(`This run cannot be shown: ${error instanceof Error ? error.message : error}`);
     throw error;
@@ -41,22 +43,23 @@ function setUp(store, extras) {
   const run = store.run;
   const servers = run.servers.length;
   const facts = /** @type {HTMLElement} */ (document.getElementById("facts"));
-  facts.textContent = `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} servers, ${run.length.toLocaleString("en")} events`;
+  facts.textContent = extras.live ? "" : `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} servers, ${run.length.toLocaleString("en")} events`;
   if (run.truncated) say(`Only the first ${run.length} events are shown; ${run.truncated} more are in the trace.`);
   // Before the views, so that they know whether they are seen.
   store.subscribe((shared) => {
     for (const { id, where } of VIEWS) {
       if (where !== "side") continue;
-      const isShown = id === shared.view;
-      document.getElementById(`tab-${id}`)?.setAttribute("aria-selected", String(isShown));
-      /** @type {HTMLElement} */ (document.getElementById(`panel-${id}`)).hidden = !isShown;
+      const panel = document.getElementById(`panel-${id}`);
+      document.getElementById(`tab-${id}`)?.setAttribute("aria-selected", String(id === shared.view));
+      if (panel) panel.hidden = id !== shared.view;
     }
   });
   const tabs = /** @type {HTMLElement} */ (document.getElementById("tabs"));
   const panels = /** @type {HTMLElement} */ (document.getElementById("panels"));
   /** @type {Record<string, unknown>} */
   const views = {};
-  for (const { id, name, make, where } of VIEWS) {
+  for (const { id, name, make, where, isWanted } of VIEWS) {
+    if (isWanted && !isWanted(extras)) continue;
     if (where !== "side") {
       views[id] = make(/** @type {HTMLElement} */ (document.getElementById(where)), store, extras);
       continue;

@@ -1,7 +1,7 @@
 /** The logs of all servers at the cursor, entry below entry, so that a divergence is seen at once. */
 
 import { follow, make, termClass } from "oarlock/dom.js";
-import { glyph } from "oarlock/spacetime.js";
+import { glyph, nameOf } from "oarlock/spacetime.js";
 import { lastIndex, termAt } from "oarlock/state.js";
 
 const CELL = 34;
@@ -19,7 +19,7 @@ export class LogMatrix {
   draw() {
     const { run, shared } = this.store;
     const cluster = run.track.at(shared.cursor);
-    const names = run.servers.filter((name) => cluster.servers.has(name)).sort((a, b) => parseInt(a.slice(1), 16) - parseInt(b.slice(1), 16));
+    const names = run.servers.filter((name) => cluster.servers.has(name)).sort((a, b) => run.compare(a, b));
     const states = names.map((name) => /** @type {ServerState} */ (cluster.servers.get(name)));
     const last = Math.max(0, ...states.map(lastIndex));
     const room = Math.max(4, Math.floor((this.element.clientWidth - 120) / CELL));
@@ -46,7 +46,7 @@ export class LogMatrix {
   rows(name, state, indices, cluster, leader) {
     const isDown = cluster.down.has(name);
     const leading = leader === undefined ? undefined : cluster.servers.get(leader);
-    const shown = this.store.run.header.nodes?.[name] || name;
+    const shown = nameOf(this.store.run, name);
     const entries = make("tr", { class: isDown ? "down" : "" },
       make("th", { scope: "row", rowspan: 2, class: termClass(state.term) },
         make("b", {}, shown), make("span", {}, isDown ? "× down" : `${glyph(state.role)} term ${state.term}`)),

@@ -12,6 +12,9 @@ export const DASHES = {
   ReadIndex: [4, 4], ReadIndexReply: [4, 4],
 };
 
+/** Causes of losses, as short as a label has to be. @type {Record<string, string>} */
+const CAUSE_WORDS = { dst_down: "was down", queue: "queue full", stale_epoch: "earlier life", reset: "connection reset" };
+
 /** Colours from the style sheet, so that light and dark are decided in one place. @param {Element} element */
 export function palette(element) {
   const style = getComputedStyle(element);
@@ -46,6 +49,7 @@ export function termColour(colours, term) {
  * @property {Uint8Array | null} matches
  * @property {Uint8Array} isFolded
  * @property {boolean} showsHeartbeats
+ * @property {Map<string, number>} labels Where a label of a kind was last written.
  */
 
 /** The lanes themselves: colour by term, width and dash by role. @param {Frame} frame */
@@ -150,8 +154,12 @@ function paintLoss(frame, x, y, cause) {
   context.moveTo(x + 4, y - 4);
   context.lineTo(x - 4, y + 4);
   context.stroke();
-  // A wall says it already.
-  if (frame.spacing > 130 && cause !== "partition") label(frame, cause.replace("_", " "), x + 7, y + 4, colours.drop);
+  // A wall says it already, or the label above.
+  const place = `${Math.round(x)} ${cause}`;
+  const isFree = y - (frame.labels.get(place) ?? -Infinity) > 26;
+  if (frame.spacing < 130 || cause === "partition" || !isFree) return;
+  frame.labels.set(place, y);
+  label(frame, CAUSE_WORDS[cause] ?? cause, x + 7, y + 4, colours.drop);
 }
 
 /** ⊕ for a reply that grants or agrees, ⊖ for one that refuses, an arrow for a request.
@@ -196,11 +204,12 @@ export function verdictOf(event) {
 /** The marks of single events on their lanes. @param {Frame} frame @param {number} position */
 export function paintMark(frame, position) {
   const { context, run, colours } = frame;
-  const lane = run.lane.data[position];
+  const event = run.events[position];
+  // The end of a process is told by others.
+  const lane = event.k === "crash" && event.x?.server ? (run.laneOf.get(event.x.server) ?? 0) : run.lane.data[position];
   const x = frame.x(lane);
   if (Number.isNaN(x)) return;
   const y = frame.y(position);
-  const event = run.events[position];
   const kind = run.kind.data[position];
   if (kind === KIND.crash) return cross(frame, x, y, colours.ink, 5);
   if (kind === KIND.viol) return;

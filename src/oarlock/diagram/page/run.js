@@ -1,6 +1,6 @@
 /** A run in memory: events as they come, with columns beside them for drawing and an index for questions. */
 
-import { StateTrack } from "oarlock/state.js";
+import { StateTrack, copyCluster } from "oarlock/state.js";
 
 /** Kinds of events by number, for columns. */
 export const KINDS = [
@@ -97,6 +97,8 @@ export class Run {
     this.track = new StateTrack(this);
     /** Events that could not be taken because of a limit. */
     this.truncated = 0;
+    /** Events that were let go to make room for newer ones. */
+    this.forgotten = 0;
   }
 
   get length() {
@@ -106,6 +108,26 @@ export class Run {
   /** The servers' lanes, without the network's. */
   get servers() {
     return this.lanes.filter((name) => name !== WORLD);
+  }
+
+  /** Which of two servers stands first: by the names that people know. @param {string} one @param {string} other */
+  compare(one, other) {
+    const names = this.header.nodes ?? {};
+    if (one in names !== other in names) return one in names ? -1 : 1;
+    return (names[one] || one).localeCompare(names[other] || other, "en", { numeric: true });
+  }
+
+  /** Let the first events go; the states that they led to stay. @param {number} count */
+  forget(count) {
+    const next = new Run(this.header, this.servers);
+    next.track.latest = copyCluster(this.track.at(count - 1));
+    next.forgotten = this.forgotten + count;
+    for (const [name, state] of next.track.latest.servers) {
+      next.#lengthenSpan(next.#laneNumber(name), 0, state.term, state.role, next.track.latest.down.has(name));
+    }
+    for (const event of this.events.slice(count)) next.append(event);
+    Object.assign(this, next);
+    this.track.run = this;
   }
 
   /** Add an event; it comes after all it follows from. @param {TraceEvent} event */
@@ -123,7 +145,14 @@ export class Run {
     const state = this.track.append(event, name, position);
     this.severity.push(this.#judge(event, position));
     if (state !== undefined) this.#lengthenSpan(lane, position, state.term, state.role, event.k === "crash");
+    if (name === WORLD && event.k === "crash" && event.x?.server) this.#endLife(event.x.server, position);
     this.#followMessage(event, position, lane);
+  }
+
+  /** A server's process is gone, and others say so. @param {string} server @param {number} position */
+  #endLife(server, position) {
+    const state = this.track.latest.servers.get(server);
+    this.#lengthenSpan(this.#laneNumber(server), position, state?.term ?? 0, state?.role ?? "follower", true);
   }
 
   /** A lane by its name; a server that was not known gets one before the network's. @param {string} name */

@@ -1,13 +1,17 @@
 /** The space-time diagram: servers side by side, time downwards, messages between them. */
 
 import { Axis } from "oarlock/axis.js";
-import { KIND, WORLD, lowerBound } from "oarlock/run.js";
+import { WORLD, lowerBound } from "oarlock/run.js";
 import { label, paintLanes, paintMark, paintMessage, paintTiles, paintWalls, palette, termColour } from "oarlock/paint.js";
 
 /** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
 export const MOST_DRAWN = 5000;
 const GUTTER = 64;
 const HEAD = 44;
+/** How much of the axis is seen while the newest event is followed. @type {Record<string, number>} */
+const FOLLOWED = { logical: 60, time: 6e6, gaps: 6e6 };
+/** Heartbeats nearer than this are counted together. */
+const FOLD_GAP = 16;
 /** How near the pointer must be to an event to mean it. */
 const REACH = 9;
 
@@ -28,6 +32,8 @@ export class SpaceTime {
     this.colours = palette(element);
     this.cuts = cutsOf(this.run);
     this.#layOut();
+    /** How much is seen while following, and the window that this led to. */
+    this.followed = { kind: "", height: 0, window: /** @type {[number, number]} */ ([0, 1]) };
     new ResizeObserver(() => this.draw()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.colours = palette(element);
@@ -36,6 +42,7 @@ export class SpaceTime {
     this.#listen();
     store.subscribe((shared, changed) => {
       if (changed.has("axis") || changed.has("showsHeartbeats") || changed.has("run")) this.#layOut();
+      if (shared.follows && (changed.has("run") || changed.has("follows"))) this.#follow(shared, changed);
       this.draw();
     });
   }
@@ -46,12 +53,24 @@ export class SpaceTime {
     this.cuts = cutsOf(this.run);
   }
 
+  /** Put the newest event at the bottom, in this very frame. @param {import("oarlock/store.js").Shared} shared @param {Set<string>} changed */
+  #follow(shared, changed) {
+    const { followed, axis, run } = this;
+    if (followed.kind !== shared.axis) Object.assign(followed, { kind: shared.axis, height: FOLLOWED[shared.axis] });
+    else if (followed.window !== shared.window) followed.height = axis.at(shared.window[1]) - axis.at(shared.window[0]);
+    const bottom = Math.max(axis.at(run.length), axis.at(0) + followed.height);
+    followed.window = [Math.max(0, axis.positionAt(bottom - followed.height)), axis.positionAt(bottom)];
+    shared.window = followed.window;
+    shared.cursor = Math.max(0, run.length - 1);
+    changed.add("window").add("cursor");
+  }
+
   /** Lanes from left to right. */
   get order() {
     return this.run.lanes
       .map((_, lane) => lane)
       .filter((lane) => this.run.lanes[lane] !== WORLD)
-      .sort((a, b) => parseInt(this.run.lanes[a].slice(1), 16) - parseInt(this.run.lanes[b].slice(1), 16));
+      .sort((a, b) => this.run.compare(this.run.lanes[a], this.run.lanes[b]));
   }
 
   /** @returns {import("oarlock/paint.js").Frame} */
@@ -68,7 +87,7 @@ export class SpaceTime {
     const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     return {
       context, run: this.run, colours: this.colours, width, height, order, spacing, matches, showsHeartbeats,
-      isFolded: this.axis.isFolded,
+      isFolded: this.axis.isFolded, labels: new Map(),
       first: Math.max(0, Math.floor(shown[0]) - 1), last: Math.min(this.run.length, Math.ceil(shown[1]) + 2),
       y: (position) => HEAD + (this.axis.at(position) - top) * scale,
       x: (lane) => columns[lane],
@@ -120,18 +139,22 @@ export class SpaceTime {
   /** How many heartbeats are not drawn, where there is room to say so. @param {import("oarlock/paint.js").Frame} frame */
   #paintFolds(frame) {
     let count = 0;
-    let begin = frame.first;
-    for (let position = frame.first; position <= frame.last; position++) {
-      const isFolded = position < frame.last && frame.isFolded[position];
-      if (isFolded) {
-        if (!count) begin = position;
-        if (this.run.events[position].k === "send" && this.run.events[position].x?.type === "AppendEntries") count += 1;
-        continue;
+    let top = 0;
+    let bottom = -Infinity;
+    const tell = () => count && label(frame, `♥×${count}`, frame.width - 46, (top + bottom) / 2 + 4, this.colours.faint);
+    for (let position = frame.first; position < frame.last; position++) {
+      const event = this.run.events[position];
+      if (!frame.isFolded[position] || event.k !== "send" || event.x?.type !== "AppendEntries") continue;
+      const y = frame.y(position);
+      if (y - bottom > FOLD_GAP) {
+        tell();
+        count = 0;
+        top = y;
       }
-      if (position < frame.last && (this.run.kind.data[position] === KIND.ready || this.run.kind.data[position] === KIND.advance)) continue;
-      if (count > 1) label(frame, `♥×${count}`, frame.width - 46, (frame.y(begin) + frame.y(position - 1)) / 2 + 4, this.colours.faint);
-      count = 0;
+      count += 1;
+      bottom = y;
     }
+    tell();
   }
 
   /** Times, or numbers of events, on the left. @param {import("oarlock/paint.js").Frame} frame */
@@ -209,7 +232,7 @@ export class SpaceTime {
       context.textAlign = "center";
       context.font = "600 13px system-ui, sans-serif";
       context.fillStyle = this.colours.ink;
-      context.fillText(run.header.nodes?.[name] || name, frame.x(lane), 15);
+      context.fillText(nameOf(run, name), frame.x(lane), 15);
       context.font = "11px system-ui, sans-serif";
       context.fillStyle = isDown || !state ? this.colours.faint : termColour(this.colours, state.term);
       context.fillText(isDown ? "× down" : state ? `${glyph(state.role)} ${state.role.replace("_", "-")}, term ${state.term}` : "unknown", frame.x(lane), 30);
@@ -261,7 +284,7 @@ export class SpaceTime {
     const shift = (pixels * (high - low)) / (this.element.clientHeight - HEAD);
     const end = this.axis.at(this.run.length);
     const kept = Math.min(Math.max(shift, -low), Math.max(0, end - high));
-    this.store.set({ window: [this.axis.positionAt(low + kept), this.axis.positionAt(high + kept)] });
+    this.store.set({ window: [this.axis.positionAt(low + kept), this.axis.positionAt(high + kept)], follows: false });
   }
 
   /** Make the window wider or narrower around a height. @param {number} factor @param {number} y */
@@ -301,6 +324,11 @@ function spread(pointers) {
   return a && b ? Math.hypot(a.x - b.x, a.y - b.y) : 1;
 }
 
+/** What people call a server; ids drawn by chance are cut short. @param {import("oarlock/run.js").Run} run @param {string} name */
+export function nameOf(run, name) {
+  return run.header.nodes?.[name] || (name.length > 8 ? `${name.slice(0, 5)}…` : name);
+}
+
 /** @param {string} role */
 export function glyph(role) {
   return { leader: "▬", follower: "─", learner: "┈" }[role] ?? "┄";
@@ -316,7 +344,8 @@ export function seconds(microseconds) {
 function cutsOf(run) {
   /** @type {{from: number, to: number, links: Set<string>}[]} */
   const found = [];
-  let links = new Set();
+  let links = new Set(run.track.checkpoints[0]?.cut);
+  if (links.size) found.push({ from: 0, to: Infinity, links });
   const lane = run.laneOf.get(WORLD) ?? 0;
   for (const position of run.positions[lane].data.subarray(0, run.positions[lane].length)) {
     const event = run.events[position];

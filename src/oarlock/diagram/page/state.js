@@ -30,7 +30,7 @@ function copyState(state) {
 }
 
 /** @param {Cluster} cluster @returns {Cluster} */
-function copyCluster(cluster) {
+export function copyCluster(cluster) {
   const servers = new Map([...cluster.servers].map(([name, state]) => [name, copyState(state)]));
   return { servers, down: new Set(cluster.down), cut: new Set(cluster.cut) };
 }
@@ -103,6 +103,7 @@ export class StateTrack {
 
   /** The states after the event at a position; not to be changed. @param {number} position @returns {Cluster} */
   at(position) {
+    if (!this.run.length) return this.latest;
     if (this.recent?.position === position) return this.recent.cluster;
     const checkpoint = Math.min(Math.floor(Math.max(position, 0) / CHECKPOINT_EVERY), this.checkpoints.length - 1);
     const from = checkpoint * CHECKPOINT_EVERY;
@@ -126,7 +127,7 @@ function apply(cluster, event, name) {
     if (event.x?.links) for (const [from, to] of event.x.links) cluster.cut.delete(`${from}>${to}`);
     else cluster.cut.clear();
   } else if (event.k === "crash") {
-    cluster.down.add(name);
+    cluster.down.add(event.x?.server ?? name);
   } else if (event.k === "gap") {
     cluster.servers.delete(name);
   } else if (event.s) {

@@ -19,16 +19,21 @@
 
 /** @typedef {(shared: Shared, changed: Set<string>) => void} Listener */
 
+/** How many events a page shows at first: as many as can be read. */
+const FIRST_WINDOW = 260;
+
 export class Store {
   /** @param {import("oarlock/run.js").Run} run */
   constructor(run) {
     this.run = run;
+    const cursor = run.violations.length ? run.violations.data[0] : run.elections.length ? run.elections.data[0] : 0;
     /** @type {Shared} */
     this.shared = {
-      cursor: Math.max(0, run.length - 1), selected: -1, hovered: -1, window: [0, Math.max(1, run.length)],
+      cursor, selected: -1, hovered: -1, window: [0, Math.max(1, run.length)],
       axis: "logical", query: "", matches: null, view: "spacetime", why: "", showsHeartbeats: false, folded: [],
       marked: [], isPlaying: false, follows: false,
     };
+    if (run.length > FIRST_WINDOW * 1.5) this.shared.window = this.clampWindow(cursor - FIRST_WINDOW * 0.3, cursor + FIRST_WINDOW * 0.7);
     /** @type {Listener[]} */
     this.listeners = [];
     /** @type {Set<string>} */

@@ -25,14 +25,14 @@ export function setUpToolbar(store, extras) {
     jump("Commit", "c", () => go(store, store.run.commits, 1)),
     ...(store.run.violations.length ? [jump("Violation", "v", () => go(store, store.run.violations, 1))] : []),
     play,
-    make("button", { title: "Keys (?)", onclick: () => showHelp() }, "?"),
+    make("button", { title: "How to read this, and keys (?)", onclick: () => showHelp() }, "?"),
   );
   store.subscribe((shared, changed) => {
     if (changed.has("query") || (changed.has("run") && shared.query)) filter(store, input, wrong);
     if (axis.value !== shared.axis) axis.value = shared.axis;
     play.textContent = shared.isPlaying ? "❚❚" : "▶";
     if (changed.has("isPlaying") && shared.isPlaying) step(store);
-    if (changed.has("cursor") && !shared.isPlaying) tell(store, extras);
+    if (changed.has("cursor") && !shared.isPlaying && !shared.follows) tell(store, extras);
   });
 }
 
@@ -78,15 +78,29 @@ function tell(store, extras) {
   foot.textContent = event ? `${event.id} · ${sentence(extras, event, store.run.header.nodes ?? {})}` : "";
 }
 
-/** Keys, as a dialog. */
+const LEGEND = [
+  ["colour", "the term, and its number beside the lane; nothing else has a colour but losses and violations"],
+  ["▬ ─ ┄ ×", "a lane's width: leader, follower, candidate, down"],
+  ["╲", "a message: solid AppendEntries (thick with entries), dashed RequestVote, dotted pre-vote, dash-dot snapshots and reads"],
+  ["⊕ ⊖ ▸", "an answer that agrees, one that refuses, a request"],
+  ["✗ ?", "a message lost, with its cause; one whose end nobody recorded"],
+  ["★ ◇ ○ ✗", "a leader elected, a commit, a life begun, a crash"],
+  ["▪ left, ‑ right", "a call of a client; a write that is on disk"],
+  ["♥×9", "heartbeats without news, folded (key .)"],
+  ["grey wall", "a partition"],
+];
+
+/** How to read it, and keys, as a dialog. */
 export function showHelp() {
   const rows = [
     ["Space", "play, pause"], ["← →", "event before, after"], ["Shift ← →", "the same, on this server"], ["↑ ↓", "server left, right"],
     ["m", "from a message's sending to its arrival, and back"], ["e c v", "next election, commit, violation; capitals: the one before"],
-    ["w", "why this event"], ["n", "why not"], [".", "heartbeats"], ["/", "filter"], ["b", "bookmark; B: next one"], ["y", "copy a link to this view"],
+    ["w", "why this event"], ["n", "why not"], [".", "heartbeats"], ["/", "filter"], ["f", "follow the newest event of a running cluster"], ["b", "bookmark; B: next one"], ["y", "copy a link to this view"],
     ["+ −", "zoom"], ["0", "whole run"], ["1–8", "views"], ["?", "this list"],
   ];
-  const dialog = /** @type {HTMLDialogElement} */ (make("dialog", { "aria-label": "Keys" },
+  const dialog = /** @type {HTMLDialogElement} */ (make("dialog", { "aria-label": "How to read this, and keys" },
+    make("h2", {}, "How to read this"),
+    make("dl", {}, ...LEGEND.flatMap(([sign, what]) => [make("dt", {}, sign), make("dd", {}, what)])),
     make("h2", {}, "Keys"),
     make("table", {}, ...rows.map(([key, what]) => make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, key)), make("td", {}, what)))),
     make("form", { method: "dialog" }, make("button", {}, "Close"))));

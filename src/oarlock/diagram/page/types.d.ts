@@ -103,6 +103,22 @@ interface RuleText {
   reason: string;
 }
 
+/** Where the page's own server is: the stream of events and, of a local cluster, where orders go. */
+interface LivePlaces {
+  events: string;
+  control?: string;
+  kv?: string;
+  token?: string;
+  servers?: { name: string; lane: string }[];
+}
+
+/** How the supervisor of a local cluster sees one server. */
+interface ServerProcess {
+  name: string;
+  lane: string;
+  state: "running" | "paused" | "down" | "starting";
+}
+
 /** Embedded beside the trace: texts, and what was computed of this run. */
 interface Extras {
   title: string;
@@ -115,6 +131,6 @@ interface Extras {
   /** Words for kinds of events, causes of drops, roles. */
   words: Record<string, Record<string, string>>;
   /** Where the page's own server is, if there is one; absent in a file. */
-  live?: { events: string; control?: string };
+  live?: LivePlaces;
   [name: string]: any;
 }

@@ -2,6 +2,7 @@
 
 import { Card } from "oarlock/card.js";
 import { ClientHistory } from "oarlock/history.js";
+import { KeyValue } from "oarlock/keyvalue.js";
 import { LogMatrix } from "oarlock/matrix.js";
 import { SpaceTime } from "oarlock/spacetime.js";
 import { EventTable } from "oarlock/table.js";
@@ -10,7 +11,8 @@ import { WhyNotView } from "oarlock/whynotview.js";
 import { WhyView } from "oarlock/whyview.js";
 
 /** @typedef {{id: string, name: string, where: "scene" | "tape" | "side",
- * make: (element: HTMLElement, store: import("oarlock/store.js").Store, extras: Extras) => unknown}} View */
+ * make: (element: HTMLElement, store: import("oarlock/store.js").Store, extras: Extras) => unknown, isWanted?: (extras: Extras) => boolean}} View
+ * `isWanted`, if it is there, says whether a page has the view. */
 
 /** @type {View[]} */
 export const VIEWS = [
@@ -22,4 +24,5 @@ export const VIEWS = [
   { id: "whynot", name: "Why not", where: "side", make: (element, store, extras) => new WhyNotView(element, store, extras) },
   { id: "history", name: "Clients", where: "side", make: (element, store) => new ClientHistory(element, store) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
+  { id: "kv", name: "Key-value", where: "side", make: (element, _, extras) => new KeyValue(element, extras), isWanted: (extras) => Boolean(extras.live?.kv) },
 ];

@@ -38,13 +38,18 @@ export function ruleSentence(extras, rule, operands) {
 export function sentence(extras, event, names = {}) {
   const subject = event.id.slice(0, event.id.indexOf("."));
   const opening = openingOf(extras, event);
-  if (subject === WORLD) return `${opening.slice(0, 1).toUpperCase()}${opening.slice(1)}.`;
+  if (subject === WORLD) return named(`${opening.slice(0, 1).toUpperCase()}${opening.slice(1)}.`, names);
   const rules = toldRules(event);
   const told = opening ? [opening] : [];
   told.push(...rules.map(([rule, operands]) => ruleSentence(extras, rule, operands)));
   const changes = changesOf(event);
   if (changes && !rules.length) told.push(changes);
-  return `${names[subject] || subject} ${told.join("; ") || event.k}.`;
+  return named(`${names[subject] || subject} ${told.join("; ") || event.k}.`, names);
+}
+
+/** Ids of live servers, which nobody can read, by their names. @param {string} text @param {Record<string, string>} names */
+function named(text, names) {
+  return text.replace(/\bn[0-9a-f]{12,16}\b/g, (id) => names[id] || id);
 }
 
 /** Rules with operands; one that repeats for other servers is told once. @param {TraceEvent} event @returns {[string, any[]][]} */
@@ -66,7 +71,7 @@ function openingOf(extras, event) {
     case "drop": return `a message from ${event.src} to ${event.to} was ${extras.words.cause[event.cause ?? ""] ?? event.cause ?? ""}`;
     case "dup": return `a message from ${event.src} to ${event.to} was doubled`;
     case "restart": return "began a life, from what its disk held";
-    case "crash": return "crashed";
+    case "crash": return fields.server ? `the process of ${fields.server} ended${fields.why ? ` (${fields.why})` : ""}` : "crashed";
     case "fsync": return `had everything up to write ${fields.number} on disk`;
     case "advance": return "learnt that its writes are durable";
     case "apply": return `applied up to index ${fields.index}`;

@@ -252,14 +252,15 @@ class ClusterDashboard:
         return _json(502 if "error" in answer else 200, answer)
 
     def _server_for(self, call: KeyValueCall) -> Watched:
-        """The server asked for; else the first that runs."""
+        """The server asked for; else the first that runs, or is about to."""
         if call.server:
             if call.server not in self._servers:
                 raise Refused(f"there is no server {call.server!r}")
             return self._servers[call.server]
-        for server in self._servers.values():
-            if self._supervisor.state(server.name) == "running":
-                return server
+        for wanted in ("running", "starting"):
+            for server in self._servers.values():
+                if self._supervisor.state(server.name) == wanted:
+                    return server
         raise Refused("no server runs")
 
 

@@ -33,6 +33,8 @@ class Replay:
         """
         lane = parse_id(event.id).lane
         if lane == WORLD:
+            if event.k is Kind.CRASH and "server" in event.x:
+                self.down.add(event.x["server"])
             return
         if event.k is Kind.CRASH:
             self.down.add(lane)

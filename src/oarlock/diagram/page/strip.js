@@ -124,6 +124,15 @@ class Card {
     return process?.state ?? (this.strip.store.run.track.latest.down.has(this.lane) ? "down" : "running");
   }
 
+  /** From whom nothing comes. @param {import("oarlock/state.js").Cluster} cluster */
+  #cutFrom(cluster) {
+    const { run } = this.strip.store;
+    const others = run.servers.filter((other) => other !== this.lane);
+    const gone = others.filter((other) => cluster.cut.has(`${other}>${this.lane}`));
+    if (!gone.length) return "";
+    return ` · cut off${gone.length < others.length ? ` from ${gone.map((each) => run.header.nodes?.[each] || each).join(", ")}` : ""}`;
+  }
+
   /** @param {import("oarlock/state.js").Cluster} cluster */
   draw(cluster) {
     const known = cluster.servers.get(this.lane);
@@ -131,8 +140,8 @@ class Card {
     const isUp = state === "running" || state === "starting";
     this.element.className = `server ${known && isUp ? termClass(known.term) : "term-0"} ${isUp ? "" : "off"} ${known?.role === "leader" && isUp ? "leads" : ""}`;
     this.role.textContent = !isUp ? (state === "down" ? "× down" : "❚❚ paused") : known ? `${glyph(known.role)} ${known.role.replace("_", "-")}, term ${known.term}` : state === "starting" ? "starting" : "unknown";
-    const isCut = [...cluster.cut].some((link) => link.startsWith(`${this.lane}>`));
-    this.marks.textContent = known ? `log ${lastIndex(known)} · committed ${known.commit} · applied ${known.applied}${isCut ? " · cut off" : ""}` : "";
+    const isCut = this.#cutFrom(cluster);
+    this.marks.textContent = known ? `log ${lastIndex(known)} · committed ${known.commit} · applied ${known.applied}${isCut}` : "";
     if (!this.kill || !this.pause || !this.restart || !this.cut) return;
     this.kill.textContent = state === "down" ? "Start" : "Kill";
     this.pause.textContent = state === "paused" ? "Resume" : "Pause";

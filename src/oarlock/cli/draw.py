@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from oarlock.cli.recorded import load_recorded
 from oarlock.diagram.exports import mermaid, perfetto, shiviz
 from oarlock.diagram.page import page
 from oarlock.diagram.svg import svg
-from oarlock.trace.loaded import Trace, load
+from oarlock.trace.loaded import Trace
 from oarlock.trace.reader import TraceError
 
 _FORMATS: Final[dict[str, Callable[[Trace, str], str]]] = {
@@ -34,7 +35,13 @@ def draw(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="oarlock draw", description="Draw a run: servers, messages, terms, logs, and why each thing happened."
     )
-    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a trace, as `--trace` writes it")
+    parser.add_argument(
+        "run",
+        nargs="*",
+        type=Path,
+        metavar="RUN",
+        help="a trace, as `--trace` writes it; several of one live cluster, or their directory, are merged",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="simulate this seed instead, and draw that")
     parser.add_argument(
         "-o",
@@ -46,13 +53,13 @@ def draw(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--title", metavar="TEXT", help="heads the page")
     options = parser.parse_args(arguments)
-    if (options.run is None) == (options.seed is None):
+    if bool(options.run) == (options.seed is not None):
         parser.error("give either a trace or --seed")
     draw_as = next((make for ending, make in _FORMATS.items() if options.output.name.endswith(ending)), None)
     if draw_as is None:
         parser.error(f"{options.output}: the name must end in one of {', '.join(_FORMATS)}")
     try:
-        trace = load(options.run) if options.seed is None else _simulated(options.seed)
+        trace = load_recorded(options.run) if options.seed is None else _simulated(options.seed)
         header = trace.header
         title = options.title or (f"Seed {header.seed}" if header.seed is not None else header.run)
         options.output.write_text(draw_as(trace, title), encoding="utf-8")

@@ -11,17 +11,16 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from oarlock.cli.recorded import load_recorded
 from oarlock.diagram.diff import first_difference
 from oarlock.diagram.layout import term_colour
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.telling import TELLINGS
 from oarlock.diagram.whynot import QuestionError, why_not
 from oarlock.raft.rules import RULES
-from oarlock.trace.clocks import estimate_clocks
 from oarlock.trace.loaded import Trace, load
-from oarlock.trace.merge import Merge
 from oarlock.trace.provenance import Explanation, why
-from oarlock.trace.reader import TraceError, open_trace
+from oarlock.trace.reader import TraceError
 from oarlock.trace.schema import WORLD, Event, Kind, parse_id
 from oarlock.trace.state import Replay, StateMismatch
 
@@ -92,27 +91,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run", nargs="+", type=Path, metavar="RUN", help="a trace; several of one live cluster are merged"
+        "run",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="a trace; several of one cluster, or their directory, are merged",
     )
-
-
-def _load(paths: Sequence[Path]) -> Trace:
-    if len(paths) == 1:
-        return load(paths[0])
-    headers, files = [], []
-    for path in paths:
-        with open_trace(path) as reader:
-            headers.append(reader.header)
-            files.append(list(reader))
-    clocks = estimate_clocks(event for events in files for event in events)
-    return Trace(headers[0], Merge(files, clocks))
 
 
 # -- show --------------------------------------------------------------------------------------------------------------
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
-    run = _load(options.run)
+    run = load_recorded(options.run)
     first = run.position(options.first) if options.first else 0
     chosen = [event for event in run.events[first:] if _is_asked_for(event, options)]
     lanes = sorted((lane for lane in run.lanes if lane != WORLD), key=lambda lane: int(lane[1:], 16))
@@ -169,7 +160,7 @@ def _style(event: Event, terms: dict[str, int]) -> str:
 
 
 def _why(options: argparse.Namespace, console: Console) -> int:
-    run = _load(options.run)
+    run = load_recorded(options.run)
     event_id, _, variable = options.event.partition(":")
     found = why(run, event_id, variable)
     title = f"Why {f'{variable} at ' if variable else ''}{event_id}?"
@@ -214,7 +205,7 @@ def _step_text(run: Trace, event: Event, rules: Sequence[str]) -> Text:
 
 
 def _why_not(options: argparse.Namespace, console: Console) -> int:
-    run = _load(options.run)
+    run = load_recorded(options.run)
     position = run.position(options.at) if options.at else len(run) - 1
     answer = why_not(run, options.question, position)
     console.print(answer.sentence, style="bold")
@@ -243,7 +234,7 @@ def _diff(options: argparse.Namespace, console: Console) -> int:
 
 def _check(options: argparse.Namespace, console: Console) -> int:
     """Every change follows from the state before it; every arrival has its sending; violations are named."""
-    run = _load(options.run)
+    run = load_recorded(options.run)
     replay = Replay()
     problems = []
     unresolved = 0

@@ -19,7 +19,7 @@ CAUSES: Final = {
     "lost": "lost on the way",
     "partition": "stopped by a partition",
     "dst_down": "sent to a server that was down",
-    "queue": "dropped from a full queue",
+    "queue": "given up by its sender, who had no connection or no room",
     "stale_epoch": "meant for an earlier life of its receiver",
 }
 """What became of a dropped message."""

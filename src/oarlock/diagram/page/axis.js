@@ -88,10 +88,17 @@ function medianStep(times, length) {
 /** Events of heartbeats that told nobody anything new. @param {import("oarlock/run.js").Run} run */
 function foldable(run) {
   const folded = new Uint8Array(run.length);
+  /** Links by which the message before could not even be sent: further heartbeats tell nothing new. */
+  const refused = new Set();
   for (const message of run.messages) {
-    if (message.outcome === "dropped") continue;
     const sent = run.events[message.sent];
     const end = run.events[message.end];
+    const link = `${message.from}>${message.to}`;
+    const isRefused = message.outcome === "dropped" && end?.cause === "queue";
+    const isRefusedAgain = isRefused && refused.has(link) && isHeartbeat(sent);
+    if (isRefused) refused.add(link);
+    else refused.delete(link);
+    if (message.outcome === "dropped" && !isRefusedAgain) continue;
     if (!isHeartbeat(sent) && !isEmptyReply(run, message)) continue;
     if (end?.w && changesMuch(end.w)) continue;
     if (message.sent >= 0) folded[message.sent] = 1;

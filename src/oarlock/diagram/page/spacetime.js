@@ -122,7 +122,7 @@ export class SpaceTime {
     const { run } = this;
     for (const message of run.messagesBetween(frame.first, frame.last)) {
       const anchor = message.sent >= 0 ? message.sent : message.end;
-      const isFolded = !frame.showsHeartbeats && frame.isFolded[anchor] && message.outcome !== "dropped";
+      const isFolded = !frame.showsHeartbeats && frame.isFolded[anchor] && (message.outcome !== "dropped" || frame.isFolded[message.end]);
       if (isFolded) continue;
       const passes = !frame.matches || frame.matches[anchor] || (message.end >= 0 && frame.matches[message.end]);
       paintMessage(frame, message, passes ? 0.9 : 0.12);

@@ -28,6 +28,7 @@ from oarlock.raft.messages import (
 )
 from oarlock.raft.ready import SnapshotChunkRequest
 from oarlock.raft.types import Configuration, Entry, EntryKind, SnapshotMetadata
+from oarlock.storage.errors import CorruptSnapshot
 
 METADATA = SnapshotMetadata(7, 3, Configuration(frozenset({1, 2, 3})))
 
@@ -135,7 +136,9 @@ async def test_snapshot_chunks_wait_for_their_line() -> None:
     line = Line()
     line.up = False
     with ThreadPoolExecutor(1) as executor:
-        sender = SnapshotSender(loop, executor, line, 1, lambda _, offset, length: (bytes(length), False), 10, print)
+        sender = SnapshotSender(
+            loop, executor, line, 1, lambda _, offset, length: (bytes(length), False), print, 10, print
+        )
         task = loop.create_task(sender.run())
         sender.request(SnapshotChunkRequest(2, 1, 5, METADATA, 0))
         await asyncio.sleep(0.02)
@@ -145,3 +148,38 @@ async def test_snapshot_chunks_wait_for_their_line() -> None:
         task.cancel()
     message = decode(line.sent[-1][1], 1)
     assert message == InstallSnapshot(1, 1, 6, METADATA, 10, bytes(10), done=False)
+
+
+async def test_snapshot_that_is_asked_for_again_is_checked() -> None:
+    """A peer that was sent all and begins again may have found damage: it is not sent the same damaged file for ever."""
+    loop = asyncio.get_running_loop()
+    line = Line()
+    checked: list[SnapshotMetadata] = []
+    unreadable: list[int] = []
+
+    def check(metadata: SnapshotMetadata) -> None:
+        checked.append(metadata)
+        if len(checked) == 2:
+            raise CorruptSnapshot(Path("snapshot"), "its SHA-256 does not match")
+
+    with ThreadPoolExecutor(1) as executor:
+        sender = SnapshotSender(
+            loop,
+            executor,
+            line,
+            1,
+            lambda _, offset, length: (bytes(length), offset == 10),
+            check,
+            10,
+            unreadable.append,
+        )
+        task = loop.create_task(sender.run())
+        for number, offset in enumerate((0, 10, 0, 10), 1):
+            sender.request(SnapshotChunkRequest(2, 1, number, METADATA, offset))
+            await eventually(lambda number=number: len(line.sent) == number, "a chunk")  # type: ignore[misc]
+        assert len(checked) == 1
+        sender.request(SnapshotChunkRequest(2, 1, 5, METADATA, 0))
+        await eventually(lambda: unreadable, "a report")
+        task.cancel()
+    assert unreadable == [2]
+    assert len(line.sent) == 4

@@ -3,7 +3,7 @@
 import pytest
 from tests.support.simulated import steady
 
-from oarlock.sim.faults import BREAK_ASSUMPTIONS, KINDS
+from oarlock.sim.faults import FORGETTING, KINDS
 from oarlock.sim.generate import generate
 from oarlock.sim.run import run_schedule
 from oarlock.sim.schedule import Fault
@@ -39,10 +39,30 @@ EVIDENCE: dict[str, tuple[Fault, str]] = {
     "busy": (Fault(at=1, kind="busy", servers=(0,), seconds=1), "process.blocked_loop"),
     "eio_write": (Fault(at=1, kind="eio_write", servers=(0,), seconds=1), "disk.write_error"),
     "eio_sync": (Fault(at=1, kind="eio_sync", servers=(0,), seconds=1), "disk.sync_error"),
-    "eio_read": (Fault(at=1, kind="eio_read", servers=(2,), seconds=1), "disk.read_error"),
+    "eio_read": (Fault(at=1, kind="eio_read", servers=(2,), seconds=1, value=2.0), "disk.read_error"),
+    "misdirected_read": (
+        Fault(at=1, kind="misdirected_read", servers=(2,), seconds=1, value=3.0),
+        "disk.read_misdirected",
+    ),
+    "stale_read": (Fault(at=1, kind="stale_read", servers=(2,), seconds=1, value=3.0), "disk.read_stale"),
+    "short_io": (Fault(at=1, kind="short_io", servers=(0,), seconds=1, value=50.0), "disk.short_write"),
     "full": (Fault(at=1, kind="full", servers=(0,), seconds=1), "disk.full"),
     "stall": (Fault(at=1, kind="stall", servers=(0,), seconds=1), "disk.stall"),
-    "rot": (Fault(at=1, kind="rot", servers=(2,), seconds=0.1, value=2.0), "process.refused_damaged_disk"),
+    "swap": (Fault(at=1, kind="swap", servers=(2, 3), seconds=1), "process.refused_anothers_disk"),
+    "rot_log_header": (Fault(at=1, kind="rot_log_header", servers=(2,), seconds=0.1), "rot.log_header"),
+    "rot_log_body": (Fault(at=1, kind="rot_log_body", servers=(2,), seconds=0.1), "rot.log_body"),
+    "rot_hard_state": (Fault(at=1, kind="rot_hard_state", servers=(2,), seconds=0.1), "rot.hard_state"),
+    "rot_log_tail": (Fault(at=1, kind="rot_log_tail", servers=(2,), seconds=0.1), "rot.log_tail"),
+    "rot_boot": (Fault(at=1, kind="rot_boot", servers=(2,), seconds=0.1), "rot.boot"),
+    "rot_identity": (Fault(at=1, kind="rot_identity", servers=(2,), seconds=0.1), "rot.identity"),
+    "rot_snapshot": (Fault(at=1, kind="rot_snapshot", servers=(0,), seconds=2.0), "rot.snapshot"),
+    "rot_database": (Fault(at=1, kind="rot_database", servers=(2,), seconds=0.1, value=1.0), "rot.database"),
+    "lost_page": (Fault(at=1, kind="lost_page", servers=(2,), seconds=0.1, value=1.0), "rot.database_page"),
+    "misdirected_write": (
+        Fault(at=1, kind="misdirected_write", servers=(2,), seconds=0.5),
+        "disk.write_misdirected",
+    ),
+    "lost_write": (Fault(at=1, kind="lost_write", servers=(2,), seconds=0.5), "disk.write_lost"),
     "lose_forever": (Fault(at=1, kind="lose_forever", servers=(0,)), "process.lost_forever"),
     "drift": (Fault(at=1, kind="drift", servers=(0,), seconds=1, value=0.0), "clock.stall"),
     "jump": (Fault(at=1, kind="jump", servers=(2,), value=30.0), "clock.jump"),
@@ -57,20 +77,22 @@ EVIDENCE: dict[str, tuple[Fault, str]] = {
     "transfer": (Fault(at=1, kind="transfer", servers=(1,)), "leader.transferred"),
 }
 
-DRAWN = {name for name, kind in KINDS.items() if kind.is_drawn}
+REFUSED = ("rot_log_header", "rot_log_body", "rot_hard_state", "rot_identity", "rot_database", "lost_page")
+"""Damage that always keeps its server from starting."""
 
 HELPERS = {
-    "eio_read": (Fault(at=0.9, kind="kill", servers=(2,), seconds=0.2),),
+    "rot_snapshot": (Fault(at=0.6, kind="isolate", servers=(3,), seconds=1.2),),
     "promote": (Fault(at=1, kind="add_learner", seconds=0.1),),
     "come_back": (Fault(at=1, kind="remove", servers=(1,)),),
 }
-"""What else must happen for a fault to strike: a disk is read at a start, say."""
+"""What else must happen for a fault to strike: a snapshot is made for one who lags, say."""
+
+SETTINGS = {"rot_snapshot": {"snapshot_count": 10, "snapshot_tail": 0}}
 
 
-def test_every_fault_is_proved_here_and_drawn_by_seeds() -> None:
-    """No kind of fault is without a test, and none that Raft must stand is without seeds that have it."""
-    assert EVIDENCE.keys() == KINDS.keys() - set(BREAK_ASSUMPTIONS)
-    assert EVIDENCE.keys() == DRAWN
+def test_every_fault_is_proved_here() -> None:
+    """No kind of fault is without a test; for those that break Raft's assumptions see `test_containment.py`."""
+    assert EVIDENCE.keys() == KINDS.keys() - set(FORGETTING)
 
 
 @pytest.mark.parametrize("kind", EVIDENCE)
@@ -78,9 +100,11 @@ def test_fault_strikes(kind: str) -> None:
     """With the fault asked for it does something, without it that never happens; either way every property holds."""
     fault, evidence = EVIDENCE[kind]
     servers = 5 if kind in {"ring", "split3"} else 3
-    report = run_schedule(steady(fault, *HELPERS.get(kind, ()), servers=servers, seconds=2.5))
+    schedule = steady(fault, *HELPERS.get(kind, ()), servers=servers, seconds=2.5, **SETTINGS.get(kind, {}))
+    report = run_schedule(schedule)
     assert report.ok, report.violations
     assert report.strikes[evidence]
+    assert kind not in REFUSED or report.strikes["process.refused_damaged_disk"]
 
 
 def test_nothing_strikes_by_itself() -> None:
@@ -92,21 +116,9 @@ def test_nothing_strikes_by_itself() -> None:
     assert report.answered == report.operations
 
 
-@pytest.mark.parametrize("kind", BREAK_ASSUMPTIONS)
-def test_broken_assumption_harms_one_server_at_most(kind: str) -> None:
-    """A lying, emptied or old disk of one follower, in a cluster otherwise well, costs the others nothing."""
-    faults = [Fault(at=1.0, kind=kind, servers=(3,), seconds=1.0)]
-    if kind == "lie":
-        faults.append(Fault(at=1.5, kind="power", servers=(3,), seconds=0.2))
-    report = run_schedule(steady(*faults, seconds=3.0, heal="all"))
-    struck = {"lie": "disk.sync_lie", "wipe": "disk.wiped", "old_disk": "disk.rolled_back"}[kind]
-    assert report.strikes[struck]
-    assert report.ok, report.violations
-
-
 def test_seeds_draw_every_fault() -> None:
-    """Among eighty seeds there is every kind of fault, every size of cluster, and both ways of healing."""
-    schedules = [generate(seed) for seed in range(80)]
-    assert {fault.kind for schedule in schedules for fault in schedule.faults} == DRAWN
+    """Among four hundred seeds there is every kind of fault, every size of cluster, and both ways of healing."""
+    schedules = [generate(seed) for seed in range(400)]
+    assert {fault.kind for schedule in schedules for fault in schedule.faults} == KINDS.keys()
     assert {schedule.settings.servers for schedule in schedules} == {1, 3, 5, 7}
     assert {schedule.settings.heal for schedule in schedules} == {"all", "majority"}

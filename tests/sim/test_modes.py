@@ -8,7 +8,7 @@ from oarlock.sim.schedule import Fault
 
 
 def _rot(*servers: int) -> list[Fault]:
-    return [Fault(at=1.0 + server / 10, kind="rot", servers=(server,), seconds=0.1) for server in servers]
+    return [Fault(at=1.0 + server / 10, kind="rot_log_body", servers=(server,), seconds=0.1) for server in servers]
 
 
 def test_majority_of_damaged_disks_is_refused() -> None:

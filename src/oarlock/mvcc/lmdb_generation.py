@@ -84,12 +84,12 @@ class Generation:
             StorageFullError, StorageFailedError, CorruptStoreError: nothing was written.
         """
         with translated_errors(self.path), self.env.begin(write=True) as transaction:
-            totals = Totals.decode(cast("bytes | None", transaction.get(TOTALS_NAME, db=self.meta)))
+            totals = Totals.decode(transaction.get(TOTALS_NAME, db=self.meta))
             with transaction.cursor(self.keys) as cursor:
                 self._append(cursor, totals.seal(batch.records.items()))
                 for revision in batch.deletions:
                     if cursor.set_key(key_of(revision)):
-                        totals.remove_record(cast("bytes", cursor.value()))
+                        totals.remove_record(cursor.value())
                         cursor.delete()
             self._put_meta(transaction, batch.meta, totals)
 

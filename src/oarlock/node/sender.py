@@ -22,6 +22,9 @@ from oarlock.transport.interface import Transport
 
 logger = logging.getLogger(__name__)
 
+CheckSnapshot = Callable[[SnapshotMetadata], None]
+"""Reads a stored snapshot from end to end, and raises `StorageError` if it is not what was written; blocking."""
+
 ReadChunk = Callable[[SnapshotMetadata, int, int], tuple[bytes, bool]]
 """Metadata, offset and length to data and whether it is the last; blocking."""
 
@@ -106,6 +109,7 @@ class SnapshotSender:
         transport: Transport,
         server_id: ServerId,
         read_chunk: ReadChunk,
+        check: CheckSnapshot,
         chunk_bytes: int,
         on_unreadable: Callable[[ServerId], None],
         trace: Recorder | None = None,
@@ -118,6 +122,7 @@ class SnapshotSender:
             transport: Has a stream of its own for snapshots, so that heartbeats never wait behind one.
             server_id: This server, the messages' source.
             read_chunk: Reads from the snapshot store.
+            check: Tells whether a snapshot there is whole; asked when a peer that was sent all of it begins again.
             chunk_bytes: How much to send at once.
             on_unreadable: Told for which peer a snapshot could not be read, so that the core begins again.
             trace: This life's recorder, if there is one.
@@ -127,6 +132,9 @@ class SnapshotSender:
         self._transport = transport
         self._server_id = server_id
         self._read_chunk = read_chunk
+        self._check = check
+        self._sent_whole: SnapshotMetadata | None = None
+        """The snapshot whose last chunk was sent."""
         self._chunk_bytes = chunk_bytes
         self._on_unreadable = on_unreadable
         self._trace = trace
@@ -154,9 +162,7 @@ class SnapshotSender:
 
     async def _serve(self, request: SnapshotChunkRequest) -> None:
         try:
-            data, done = await self._loop.run_in_executor(
-                self._executor, self._read_chunk, request.metadata, request.offset, self._chunk_bytes
-            )
+            data, done = await self._loop.run_in_executor(self._executor, self._read, request)
         except (StorageError, OSError) as error:
             logger.warning(
                 "cannot read snapshot %d at offset %d for server %x: %s",
@@ -178,12 +184,21 @@ class SnapshotSender:
             data=data,
             done=done,
         )
+        if done:
+            self._sent_whole = request.metadata
         if self._trace is None:
             await self._put(request.to, encode(message))
             return
         payload, stamp = self._trace.sealed(request.to, message, encode(message))
         if not await self._put(request.to, payload):
             self._trace.dropped(request.to, stamp, "queue")
+
+    def _read(self, request: SnapshotChunkRequest) -> tuple[bytes, bool]:
+        """In the thread. A peer that has had all of it and begins again may have found it damaged: so may we."""
+        if request.offset == 0 and request.metadata == self._sent_whole:
+            self._sent_whole = None
+            self._check(request.metadata)
+        return self._read_chunk(request.metadata, request.offset, self._chunk_bytes)
 
     async def _put(self, to: ServerId, payload: bytes) -> bool:
         """Hand it to the transport, unless a newer request comes first; whether that was done."""

@@ -89,6 +89,7 @@ class Snapshots:
                 self._transport,
                 self._config.server_id,
                 self._store.read_chunk,
+                self._store.check,
                 self._config.snapshot_chunk_bytes,
                 self._unreadable,
                 self._trace,

@@ -50,6 +50,8 @@ class Atlas:
 
     def may_damage(self, server: Server) -> bool:
         """Whether a majority stays whole, now and after every change under way, if this server's disk does not."""
+        if server.has_anothers_disk:
+            return False
         damaged = self.damaged | {server.server_id}
         return self._stands(damaged, self._leaving)
 

@@ -12,7 +12,8 @@ from oarlock.raft.types import ServerId, Term
 from oarlock.sim import inside
 from oarlock.sim.atlas import Atlas
 from oarlock.sim.clients import Clients
-from oarlock.sim.faults import FORGET, members, strike
+from oarlock.sim.containment import Exposure, NotOwed
+from oarlock.sim.faults import NOT_OWED, members, strike
 from oarlock.sim.fleet import Fleet
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
@@ -23,17 +24,8 @@ from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
-from oarlock.storage.errors import DiskFull, ReadFailed, WriteFailed
+from oarlock.storage.errors import DiskFull, ReadFailed, WriteFailed, WrongIdentity
 from oarlock.trace.schema import Sink
-
-OF_DURABILITY: Final = (
-    "committed on a durable quorum",
-    "match_index is durable",
-    "monotone match_index",
-    "nothing promised before it is durable",
-    "durability",
-)
-"""What cannot hold once a disk forgets what it held, and is the same disk still."""
 
 _RESTART_S: Final = 0.5
 """How soon a process that failed is started again by whoever looks after it."""
@@ -57,8 +49,8 @@ class Simulation(Watcher):
         self._seed = f"oarlock/{schedule.seed}"
         links = LinkSettings(delay_s=settings.link_delay_s, jitter_s=settings.link_jitter_s, tail=settings.link_tail)
         self.network = Network(self.scheduler, links, self._seed, self.strikes)
-        forgets = any(fault.kind in FORGET for fault in schedule.faults)
-        self.observer = Observer(self.scheduler, self.trace, self.strikes, OF_DURABILITY if forgets else ())
+        not_owed = sorted({name for fault in schedule.faults for name in NOT_OWED.get(fault.kind, ())})
+        self.observer = Observer(self.scheduler, self.trace, self.strikes, tuple(not_owed))
         self.observer.on_leader = self._led
         self.fleet = Fleet(settings, self._seed, self.network, self.strikes, self)
         self.servers = self.fleet.servers
@@ -74,6 +66,8 @@ class Simulation(Watcher):
         self.clients.of_number = self.of_number
         self.clients.avoided = lambda server_id: server_id in self.lost or server_id in self.dismissed
         self.operator = Operator(self, timeout_s)
+        self.exposures: list[Exposure] = []
+        """Servers whose disks have forgotten something."""
         self.is_healed = False
         self.rules: Counter[str] = Counter()
         """How often each rule of the core acted."""
@@ -155,6 +149,16 @@ class Simulation(Watcher):
         """Whether a copy of everything stays whole if this server's is damaged: the atlas of faults."""
         return self.atlas.may_damage(server)
 
+    def is_whole(self, server: Server) -> bool:
+        """Whether a server has its own disk, undamaged, and on it what every start after the first finds."""
+        return (
+            server.is_disk_intact
+            and not server.has_anothers_disk
+            and not server.is_held_back
+            and server.server_id not in self.lost
+            and server.has_identity
+        )
+
     def add_server(self, server_id: ServerId, number: int) -> None:
         """Set up and start a server that was added to the running cluster, where it is not there yet."""
         if server_id in self.servers:
@@ -233,7 +237,7 @@ class Simulation(Watcher):
 
     def close(self) -> None:
         """End everything; nothing is left that could act."""
-        for server in self.servers.values():
+        for server in (*self.servers.values(), *self.fleet.twins):
             server.bury()
 
     # -- Watcher -------------------------------------------------------------------------------------------------------
@@ -245,7 +249,14 @@ class Simulation(Watcher):
         self.observer.look(server)
 
     def started(self, server: Server) -> None:
-        """See `Watcher.started`."""
+        """See `Watcher.started`.
+
+        Raises:
+            PropertyBroken: It has another server's disk.
+        """
+        if server.has_anothers_disk:
+            sentence = f"server {server.server_id} started on another server's disk"
+            raise PropertyBroken(Violation("refuses another's disk", sentence, server.server_id))
         self.trace.event(self.scheduler.now, "started", server=server.server_id, life=server.incarnation)
 
     def ended(self, server: Server, why: str) -> None:
@@ -269,7 +280,12 @@ class Simulation(Watcher):
             raise PropertyBroken(Violation("ends in order", sentence, server.server_id)) from error
         if why not in {"refused", "failed"}:
             return
-        if isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):
+        if server.has_anothers_disk and isinstance(error, WrongIdentity):
+            self.strikes.hit("process.refused_anothers_disk")
+        elif server.disk.was_misread:
+            self.strikes.hit("process.ended_on_bad_read")
+            self.restart_after(server.server_id, _RESTART_S)
+        elif isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):
             self.strikes.hit(f"process.{why}")
             self.restart_after(server.server_id, _RESTART_S)
         elif isinstance(error, JoinError):
@@ -299,7 +315,14 @@ class Simulation(Watcher):
         self.rules[rule] += 1
 
     def _led(self, server: Server, term: Term) -> None:
+        """A server is seen leading a term for the first time.
+
+        Raises:
+            NotOwed: Another's disk has forgotten what it promised.
+        """
         self.trace.event(self.scheduler.now, "leader", server=server.server_id, term=term)
+        if any(exposure.is_open for exposure in self.exposures):
+            raise NotOwed
 
 
 def _is_of_disk(error: BaseException | None) -> bool:

@@ -1,4 +1,4 @@
-"""A simulated disk: what is written, what of it is synced, and everything that can go wrong with it.
+"""A simulated disk: what is written, what of it is synced, and what goes wrong while a process uses it.
 
 Nothing is on the device before the sync that covers it: a file's bytes and size before `fdatasync`, a directory's names
 before `fsync_directory`. A power loss keeps of what was not synced any subset of 512-byte sectors and of changed names,
@@ -9,15 +9,23 @@ import errno
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final, Literal
 
+from oarlock.sim.files import PowerLoss, SimFile, sectors_of
 from oarlock.sim.inode import SECTOR, Directory, Inode
 from oarlock.sim.strikes import Strikes
 from oarlock.storage.errors import DirectoryLocked
-from oarlock.storage.records import MAGIC
 
+Content = dict[str, dict[str, bytes]]
+"""What a device holds, by directory and name."""
 
-class PowerLoss(BaseException):
-    """The machine stopped in the middle of a disk operation: whatever the process was doing ends here."""
+ReadFault = Literal["", "error", "misdirected", "stale"]
+"""EIO; another sector's bytes; a sector as it was before it was written."""
+
+WriteFault = Literal["", "misdirected", "lost"]
+"""Of a sync of the log that claims success: a sector went elsewhere, or nowhere."""
+
+_LOG: Final = ".wal"
 
 
 class DiskListener:
@@ -60,11 +68,24 @@ class SimDisk:
         self.sync_errors = 0
         """How many of the next syncs fail, with the pages marked clean."""
         self.write_errors = 0
-        self.read_errors = 0
+        self.short_transfers = 0
+        """How many of the next reads and writes stop half-way."""
+        self.read_fault: ReadFault = ""
+        """What is wrong with one of the next reads."""
+        self.reads_before = 0
+        """How many reads are well before that."""
+        self.was_misread = False
+        """Whether a read of the last process failed, or answered with the wrong bytes."""
+        self.write_fault: WriteFault = ""
+        """What is wrong with the next sync of the log."""
+        self.may_misplace: Callable[[], bool] = lambda: True
+        """Asked when that would come to stay."""
         self.lies = False
         """Whether syncs return without having done anything."""
         self.has_lied = False
         self.capacity_bytes = 1 << 40
+        self._misplaced: _Misplaced | None = None
+        self._was_misread = False
 
     # -- Disk --------------------------------------------------------------------------------------------------------
 
@@ -76,7 +97,7 @@ class SimDisk:
         if found is None:
             if not create:
                 raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
-            self._need_room()
+            self.need_room()
             found = Inode()
             directory.change(None, name, found)
         if not isinstance(found, Inode):
@@ -134,11 +155,11 @@ class SimDisk:
         if self.sync_errors:
             self.sync_errors -= 1
             self.strikes.hit("disk.sync_error")
-            raise OSError(errno.EIO, "Input/output error")
+            raise self.io_error()
         if self.lies:
             self._lie()
-            return
-        held.sync()
+        else:
+            held.sync()
         self._listener.names_synced(str(directory))
 
     def free_bytes(self, directory: Path) -> int:  # noqa: ARG002
@@ -177,22 +198,31 @@ class SimDisk:
         """Tell the listener."""
         self._listener.written(path, inode, offset, data)
 
-    def sync(self, inode: Inode) -> None:
+    def sync(self, path: str, inode: Inode) -> None:
         """Sync a file, or not."""
         if self.sync_errors:
             self.sync_errors -= 1
             self.strikes.hit("disk.sync_error")
             inode.clean()  # as Linux does: the next sync succeeds, and the bytes are nowhere
-            raise OSError(errno.EIO, "Input/output error")
+            raise self.io_error()
         if self.lies:
             self._lie()
-            return
-        inode.sync()
-        self._listener.synced(inode)
+        elif self._misplaced is not None and self._misplaced.inode is inode and inode.dirty:
+            self._settle_misplaced(self._misplaced.how)
+            inode.sync()
+        elif self.write_fault and self._misplaced is None and inode.dirty and self._is_log(path, inode):
+            self._misplace(inode)
+        else:
+            inode.sync()
+        self._listener.synced(inode)  # who lies has claimed it, too
 
     def _lie(self) -> None:
         self.has_lied = True
         self.strikes.hit("disk.sync_lie")
+
+    def io_error(self) -> OSError:
+        """EIO."""
+        return OSError(errno.EIO, "Input/output error")
 
     def need_room(self) -> None:
         """For more bytes.
@@ -200,12 +230,87 @@ class SimDisk:
         Raises:
             OSError: ENOSPC.
         """
-        self._need_room()
-
-    def _need_room(self) -> None:
         if self.full:
             self.strikes.hit("disk.full")
             raise OSError(errno.ENOSPC, "No space left on device")
+
+    def shorten(self, length: int, what: Literal["read", "write"]) -> int:
+        """How much of a read or write is done at once."""
+        self.short_transfers -= 1
+        self.strikes.hit(f"disk.short_{what}")
+        return self.rng.randrange(1, length)
+
+    def misread(self, data: bytes, offset: int) -> bytes:
+        """What a read gives instead of the right bytes, if it is its turn.
+
+        Raises:
+            OSError: EIO.
+        """
+        if self.reads_before > 0:
+            self.reads_before -= 1
+            return data
+        if self.read_fault == "error":
+            self._strike_read("disk.read_error")
+            raise self.io_error()
+        sectors = sectors_of(data, offset)
+        if not sectors:
+            return data  # there is nothing that it could get wrong
+        start, end = self.rng.choice(sectors)
+        if self.read_fault == "misdirected" and self.rng.random() < 0.5:
+            start, end = 0, len(data)
+        wrong = self._elsewhere(end - start) if self.read_fault == "misdirected" else bytes(end - start)
+        if wrong != data[start:end]:
+            self._strike_read(f"disk.read_{self.read_fault}")
+        return data[:start] + wrong + data[end:]
+
+    def _strike_read(self, name: str) -> None:
+        self.strikes.hit(name)
+        self.read_fault = ""
+        self._was_misread = True
+
+    def _elsewhere(self, length: int) -> bytes:
+        """What lies somewhere else on the device."""
+        inode = self.rng.choice(self.inodes())
+        at = self.rng.randrange(max(1, len(inode.device) // SECTOR)) * SECTOR
+        return bytes(inode.device[at : at + length]).ljust(length, b"\0")
+
+    def _is_log(self, path: str, inode: Inode) -> bool:
+        """Whether a file, opened by that path, is by now a part of the log."""
+        names = self._directory(Path(path).parent).device
+        return any(what is inode and name.endswith(_LOG) for name, what in names.items())
+
+    def _misplace(self, inode: Inode) -> None:
+        """Let one sector of a sync go elsewhere in the file, or nowhere."""
+        sector = self.rng.choice(list(inode.dirty))
+        start = sector * SECTOR
+        data = bytes(inode.cache[start : start + SECTOR])
+        target = None
+        free = [other for other in range(len(inode.device) // SECTOR) if other not in inode.dirty]
+        if self.write_fault == "misdirected" and free:
+            target = self.rng.choice(free) * SECTOR
+        overwritten = b"" if target is None else bytes(inode.device[target : target + SECTOR])
+        self._misplaced = _Misplaced(inode, start, data, target, overwritten, self.write_fault)
+        inode.sync(lost=sector)
+        if target is not None:
+            inode.device[target : target + SECTOR] = data
+        self.write_fault = ""
+
+    def _settle_misplaced(self, how: WriteFault) -> None:
+        """Something is written behind it: from now on the damage shows, and stays."""
+        if self.may_misplace():
+            self._misplaced = None
+            self.strikes.hit(f"disk.write_{how}")
+        else:
+            self._undo_misplaced()
+
+    def _undo_misplaced(self) -> None:
+        """Nothing was written behind it: nobody could tell it from a torn write. So it was not, after all."""
+        misplaced, self._misplaced = self._misplaced, None
+        if misplaced is not None:
+            device = misplaced.inode.device
+            if misplaced.target is not None:
+                device[misplaced.target : misplaced.target + SECTOR] = misplaced.overwritten
+            device[misplaced.start : misplaced.start + SECTOR] = misplaced.data
 
     # -- what happens to it --------------------------------------------------------------------------------------------
 
@@ -214,11 +319,13 @@ class SimDisk:
         self.life += 1
         self.fail_after = None
         self._locked.clear()
+        self._undo_misplaced()
+        self.was_misread, self._was_misread = self._was_misread, False
 
     def lose_power(self) -> None:
         """Lose what was not synced, or parts of it."""
         self.end_process()
-        for inode in self._inodes():
+        for inode in self.inodes():
             inode.lose_power(self.rng, self.strikes)
         for directory in self._root.values():
             directory.lose_power(self.rng, self.strikes)
@@ -229,14 +336,14 @@ class SimDisk:
         self.end_process()
         self._root = {"/": Directory()}
 
-    def copy(self) -> "dict[str, dict[str, bytes]]":
+    def copy(self) -> Content:
         """What the device holds, by directory and name; for putting an old disk back."""
         return {
             path: {name: bytes(what.device) for name, what in directory.device.items() if isinstance(what, Inode)}
             for path, directory in self._root.items()
         }
 
-    def put_back(self, copy: "dict[str, dict[str, bytes]]") -> None:
+    def put_back(self, copy: Content) -> None:
         """Hold what a copy does."""
         self.wipe()
         for path, files in copy.items():
@@ -252,30 +359,17 @@ class SimDisk:
         for directory in self._root.values():
             directory.sync()
 
-    def rot(self, word: str) -> str | None:
-        """Flip a bit of a file whose path has `word` in it, where there is something; gives its path."""
-        files = [
+    def files(self) -> list[tuple[str, Inode]]:
+        """Every file that the device holds, by its path, in order."""
+        return [
             (f"{path}/{name}", what)
             for path, directory in sorted(self._root.items())
             for name, what in sorted(directory.device.items(), key=lambda item: item[0])
-            if isinstance(what, Inode) and word in f"{path}/{name}" and what.device.strip(b"\0")
+            if isinstance(what, Inode)
         ]
-        if not files:
-            return None
-        path, inode = files[self.rng.randrange(len(files))]
-        places = _written_sectors(inode)
-        if not places:
-            return None
-        start = places[self.rng.randrange(len(places))]
-        written = len(inode.device[start : start + SECTOR].rstrip(b"\0"))
-        at = start + self.rng.randrange(written)
-        inode.device[at] ^= 1 << self.rng.randrange(8)
-        if not inode.dirty:
-            inode.cache = bytearray(inode.device)
-        self.strikes.hit("disk.rot")
-        return path
 
-    def _inodes(self) -> list[Inode]:
+    def inodes(self) -> list[Inode]:
+        """Every file, its name known or not yet."""
         found: dict[int, Inode] = {}
         for directory in self._root.values():
             changed = [what for _, _, what in directory.changes]
@@ -303,86 +397,18 @@ class SimDisk:
         return self._directory(path.parent), path.name
 
 
-def _written_sectors(inode: Inode) -> list[int]:
-    """Offsets of the sectors that hold something; of a log only those before its last record.
+class _Misplaced:
+    """A sector that the device did not put where it belongs."""
 
-    Damage to the last record of all cannot be told from a torn write (see the storage's notes), so it is no fault that
-    anybody could be asked to notice.
-    """
-    places = [at for at in range(0, len(inode.device), SECTOR) if inode.device[at : at + SECTOR].strip(b"\0")]
-    records = [at for at in places if inode.device.startswith(MAGIC, at)]
-    return [at for at in places if at < records[-1]] if records else places
-
-
-class SimFile:
-    """An open file of one process."""
-
-    __slots__ = ("_disk", "_inode", "_life", "_path")
-
-    def __init__(self, disk: SimDisk, path: str, inode: Inode) -> None:
-        self._disk = disk
-        self._path = path
-        self._inode = inode
-        self._life = disk.life
-
-    def _step(self) -> None:
-        if self._life != self._disk.life:
-            raise PowerLoss
-        self._disk.step()
-
-    def pread(self, length: int, offset: int) -> bytes:
-        """See `File.pread`."""
-        self._step()
-        if self._disk.read_errors:
-            self._disk.read_errors -= 1
-            self._disk.strikes.hit("disk.read_error")
-            raise OSError(errno.EIO, "Input/output error")
-        return bytes(self._inode.cache[offset : offset + length])
-
-    def pwrite(self, data: bytes, offset: int) -> None:
-        """See `File.pwrite`."""
-        self._step()
-        disk, inode = self._disk, self._inode
-        if offset + len(data) > len(inode.cache):
-            disk.need_room()
-        if disk.write_errors:
-            disk.write_errors -= 1
-            disk.strikes.hit("disk.write_error")
-            inode.write(data[: disk.rng.randrange(len(data) + 1)], offset)
-            raise OSError(errno.EIO, "Input/output error")
-        inode.write(data, offset)
-        disk.wrote(self._path, inode, offset, data)
-
-    def fdatasync(self) -> None:
-        """See `File.fdatasync`."""
-        self._step()
-        self._disk.sync(self._inode)
-
-    def allocate(self, size: int) -> None:
-        """See `File.allocate`."""
-        self._step()
-        if size > len(self._inode.cache):
-            self._disk.need_room()
-            self._inode.resize(size)
-
-    def truncate(self, size: int) -> None:
-        """See `File.truncate`."""
-        self._step()
-        self._inode.resize(size)
-
-    def size(self) -> int:
-        """See `File.size`."""
-        self._step()
-        return len(self._inode.cache)
-
-    def drop_cache(self) -> None:
-        """See `File.drop_cache`: clean pages only."""
-        self._step()
-        if not self._inode.dirty and not self._inode.size_changed:
-            self._inode.forget_cache()
-
-    def close(self) -> None:
-        """See `File.close`."""
+    def __init__(
+        self, inode: Inode, start: int, data: bytes, target: int | None, overwritten: bytes, how: WriteFault
+    ) -> None:
+        self.inode = inode
+        self.start = start
+        self.data = data
+        self.target = target
+        self.overwritten = overwritten
+        self.how = how
 
 
 class SimLock:

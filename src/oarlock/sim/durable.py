@@ -27,6 +27,11 @@ class DurableLog(DiskListener):
         """Synced in a file whose name is not."""
         self._named: dict[Inode, None] = {}
 
+    @property
+    def last_index(self) -> Index:
+        """Of the last entry, or of the base."""
+        return self.base_index + len(self.terms)
+
     def written(self, path: str, inode: Inode, offset: int, data: bytes) -> None:  # noqa: ARG002
         """See `DiskListener.written`."""
         if _WAL not in path:

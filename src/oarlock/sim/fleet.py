@@ -13,7 +13,7 @@ from oarlock.raft.types import ServerId
 from oarlock.sim.clock import Clock
 from oarlock.sim.disk import SimDisk
 from oarlock.sim.durable import DurableLog
-from oarlock.sim.network import Network
+from oarlock.sim.network import Host, Network
 from oarlock.sim.process import PEER_PORT, DiskSpeed, Server, Watcher
 from oarlock.sim.schedule import Settings
 from oarlock.sim.strikes import Strikes
@@ -46,6 +46,8 @@ class Fleet:
         """Every server there ever was, by its id."""
         self.retired: dict[ServerId, None] = {}
         """Those whose machine serves another purpose by now."""
+        self.twins: list[Server] = []
+        """Machines under the id of another that runs."""
         self._numbers: dict[int, ServerId] = {}
         self._next_number = settings.servers + 1
         for number in range(1, settings.servers + 1):
@@ -96,6 +98,18 @@ class Fleet:
         """The peer URLs of all servers there are."""
         return [peer_url(self.servers[server_id].number) for server_id in self.ids]
 
+    def add_twin(self, server: Server, watcher: Watcher) -> Server:
+        """Another machine that takes itself for a server that there is.
+
+        Args:
+            server: Whom.
+            watcher: Is told of it.
+        """
+        name = f"{server.host.name}twin{len(self.twins) + 1}"
+        twin = self._set_up(server.number, server.config, server.contacts, self._network.host(name), watcher, name)
+        self.twins.append(twin)
+        return twin
+
     # -- how each is set up ------------------------------------------------------------------------------------------
 
     def _planned(self, number: int) -> NodeConfig:
@@ -137,26 +151,33 @@ class Fleet:
         return {name: value for (room, dot, name), value in named.items() if room + dot == prefix}
 
     def _make(self, number: int, server_id: ServerId, config: NodeConfig, contacts: Sequence[str]) -> Server:
+        host = self._network.host(host_name(number))
+        server = self._set_up(number, config, contacts, host, self._watcher, str(server_id))
+        self.servers[server_id] = server
+        self._numbers[number] = server_id
+        return server
+
+    def _set_up(
+        self, number: int, config: NodeConfig, contacts: Sequence[str], host: Host, watcher: Watcher, stream: str
+    ) -> Server:
+        """A server with chance of its own, from a stream."""
         settings = self._settings
-        rng = random.Random(f"{self._seed}/server/{server_id}")  # noqa: S311
+        rng = random.Random(f"{self._seed}/server/{stream}")  # noqa: S311
         durable = DurableLog()
-        server = Server(
+        return Server(
             config,
             number=number,
-            host=self._network.host(host_name(number)),
+            host=host,
             contacts=contacts,
             network=self._network,
-            disk=SimDisk(random.Random(f"{self._seed}/disk/{server_id}"), self._strikes, durable),  # noqa: S311
+            disk=SimDisk(random.Random(f"{self._seed}/disk/{stream}"), self._strikes, durable),  # noqa: S311
             durable=durable,
             clock=Clock(self._network.scheduler.now, rng.random() * 1e6),
             speed=DiskSpeed(mean_s=settings.disk_mean_s),
             options=self._options(number),
             rng=rng,
-            watcher=self._watcher,
+            watcher=watcher,
         )
-        self.servers[server_id] = server
-        self._numbers[number] = server_id
-        return server
 
     def _options(self, number: int) -> TransportOptions:
         timeout_ms = self._settings.election_timeout_ms

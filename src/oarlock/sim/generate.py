@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from oarlock.sim.faults import ADDING, KINDS, Draw
-from oarlock.sim.schedule import ClientOperation, Fault, Mode, Schedule, Settings
+from oarlock.sim.faults import ADDING, FORGETTING, KINDS, MEMBERSHIP, Draw, is_alone
+from oarlock.sim.schedule import MODES, ClientOperation, Fault, Schedule, Settings
 
-_MODES: Final[tuple[Mode, ...]] = ("available", "safe", "contained")
 _MIX: Final = (
     ("put", 30),
     ("get", 25),
@@ -50,12 +49,13 @@ def generate(seed: int) -> Schedule:
     rng = random.Random(f"oarlock/schedule/{seed}")  # noqa: S311
     settings = _settings(rng)
     faults = _faults(rng, settings)
-    has_laggards = settings.servers > 1 and rng.random() < 0.4
+    may_have_more = settings.servers > 1 and not any(map(is_alone, faults))
+    has_laggards = may_have_more and rng.random() < 0.4
     if has_laggards:
         settings = structs.replace(settings, snapshot_count=10, snapshot_tail=rng.choice((0, 3)))
         faults += _laggards(rng, settings)
     operations = _operations(rng, settings, is_busy=has_laggards)
-    if settings.servers > 1 and rng.random() < 0.3:
+    if may_have_more and rng.random() < 0.3:
         for _ in range(rng.randint(1, 3)):
             cut, asked = _deposed(rng, settings)
             faults.append(cut)
@@ -92,7 +92,7 @@ def _settings(rng: random.Random) -> Settings:
         link_tail=rng.choice((0.0, 0.01, 0.05)),
         disk_mean_s=rng.choice((0.0002, 0.001, 0.01)),
         heal=rng.choices(("all", "majority"), (70, 30))[0],
-        mode=rng.choices(_MODES, (80, 10, 10 if servers > 1 else 0))[0],
+        mode=rng.choices(MODES, (80, 10, 10 if servers > 1 else 0))[0],
         **_knobs(rng, servers, election_timeout_ms),
     )
     return structs.replace(settings, check_quorum=True) if settings.lease_reads else settings
@@ -151,26 +151,32 @@ def _operations(rng: random.Random, settings: Settings, *, is_busy: bool) -> lis
 
 def _faults(rng: random.Random, settings: Settings) -> list[Fault]:
     """Swarm: each run has a few kinds of faults, and many of each or few."""
-    if rng.random() < 0.03:
-        return []  # nothing at all should go wrong, then
     draw = Draw(rng, settings)
+    faults = []
+    left_out = FORGETTING
+    if settings.mode == "contained":
+        faults.append(_fault(draw, rng.choice(FORGETTING)))
+        if is_alone(faults[0]):
+            return faults
+        left_out = FORGETTING + MEMBERSHIP
+    if rng.random() < 0.03:
+        return faults  # nothing else should go wrong, then
     chance = rng.choice((0.1, 0.25, 0.5))
-    kinds = [name for name, kind in KINDS.items() if kind.is_drawn and rng.random() < chance]
+    kinds = [
+        name
+        for name, kind in KINDS.items()
+        if settings.mode in kind.modes and name not in left_out and rng.random() < chance * kind.likelihood
+    ]
     if settings.servers == 1:
         kinds = [name for name in kinds if not KINDS[name].needs_several]
     if settings.lease_reads:
         kinds = [name for name in kinds if not KINDS[name].bends_time]
     if ADDING & set(kinds):
         draw.added = 2
-    faults = []
     pace = rng.choice((0.3, 1.0, 3.0))
     for name in kinds:
-        kind = KINDS[name]
         most = max(1, int(pace * settings.duration_s / draw.election_s / 8))
-        for _ in range(min(rng.randint(1, most), kind.most)):
-            servers, value = kind.draw(draw)
-            at = round(rng.random() * settings.duration_s, 6)
-            faults.append(Fault(at=at, kind=name, servers=servers, seconds=draw.time(), value=value))
+        faults += [_fault(draw, name) for _ in range(min(rng.randint(1, most), KINDS[name].most))]
     return faults
 
 
@@ -204,3 +210,9 @@ def _deposed(rng: random.Random, settings: Settings) -> tuple[Fault, list[Client
         for number in range(rng.randint(1, 6))
     ]
     return Fault(at=round(at, 6), kind="isolate", servers=(0,), seconds=round(seconds, 6)), asked
+
+
+def _fault(draw: Draw, name: str) -> Fault:
+    servers, value = KINDS[name].draw(draw)
+    at = round(draw.rng.random() * draw.duration_s, 6)
+    return Fault(at=at, kind=name, servers=servers, seconds=draw.time(), value=value)

@@ -12,24 +12,35 @@ SECTOR: Final = 512
 class Inode:
     """A file's content: as the process sees it, and as the device holds it."""
 
-    __slots__ = ("cache", "device", "dirty", "size_changed")
+    __slots__ = ("cache", "device", "dirty", "earlier", "sizes")
 
     def __init__(self) -> None:
         self.cache = bytearray()
         self.device = bytearray()
         self.dirty: dict[int, None] = {}
-        """Numbers of the sectors that differ, in the order in which they were written."""
-        self.size_changed = False
+        """Numbers of the sectors that were written since the last sync, in the order in which they were."""
+        self.earlier: dict[int, list[bytes]] = {}
+        """What was in such a sector before it was written again: the device may have that, too."""
+        self.sizes: list[int] = []
+        """Every size that the file was given since the last sync."""
 
-    def write(self, data: bytes, offset: int) -> None:
+    @property
+    def is_clean(self) -> bool:
+        """Whether a sync has nothing to do."""
+        return not self.dirty and not self.sizes
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
         """Change the cache."""
         end = offset + len(data)
         if end > len(self.cache):
             self.cache.extend(bytes(end - len(self.cache)))
-            self.size_changed = True
-        self.cache[offset:end] = data
+            self.sizes.append(end)
+        dirty = self.dirty
         for sector in range(offset // SECTOR, -(-end // SECTOR)):
-            self.dirty[sector] = None
+            if sector in dirty:
+                self.earlier.setdefault(sector, []).append(bytes(self.cache[sector * SECTOR : (sector + 1) * SECTOR]))
+            dirty[sector] = None
+        self.cache[offset:end] = data
 
     def resize(self, size: int) -> None:
         """Change the cache's size."""
@@ -40,43 +51,57 @@ class Inode:
                 self.dirty[size // SECTOR] = None
         else:
             self.cache.extend(bytes(size - len(self.cache)))
-        self.size_changed = True
+        self.sizes.append(size)
 
-    def sync(self) -> None:
-        """Bring the device up to date."""
-        self._fit(len(self.cache))
+    def sync(self, lost: int | None = None) -> None:
+        """Bring the device up to date.
+
+        Args:
+            lost: a sector that the device leaves as it was, though it claims to have written it.
+        """
+        for size in self.sizes:
+            self._fit(size)
         for sector in self.dirty:
-            start = sector * SECTOR
-            self.device[start : start + SECTOR] = self.cache[start : start + SECTOR]
+            if sector != lost:
+                start = sector * SECTOR
+                self.device[start : start + SECTOR] = self.cache[start : start + SECTOR]
         self.clean()
 
     def clean(self) -> None:
         """Take everything for synced."""
         self.dirty.clear()
-        self.size_changed = False
+        self.earlier.clear()
+        self.sizes.clear()
 
     def lose_power(self, rng: random.Random, strikes: Strikes) -> None:
-        """Keep an arbitrary part of what was not synced."""
-        if self.size_changed and rng.random() < 0.5:
-            self._fit(len(self.cache))
-            strikes.hit("disk.unsynced_size_kept")
+        """Keep an arbitrary part of what was not synced: each sector as it was at any moment since, or torn."""
+        if self.sizes:
+            self._keep_sizes(rng, strikes)
         style = rng.choice(("none", "all", "any", "any", "torn"))
         for sector in self.dirty:
             if style == "none" or (style != "all" and rng.random() < 0.5):
                 strikes.hit("disk.unsynced_sector_lost")
                 continue
             start = sector * SECTOR
-            new = self.cache[start : start + SECTOR]
+            new = bytes(self.cache[start : start + SECTOR])
+            if sector in self.earlier and rng.random() < 0.5:
+                strikes.hit("disk.later_write_lost")
+                new = rng.choice(self.earlier[sector])[: len(new)].ljust(len(new), b"\0")
             if style == "torn" and rng.random() < 0.5:
-                strikes.hit("disk.sector_torn")
-                cut = rng.randrange(len(new) + 1)
-                old = self.device[start : start + SECTOR].ljust(len(new), b"\0")
-                new = rng.choice(
-                    (new[:cut] + old[cut:], old[:cut] + new[cut:], new[:cut] + rng.randbytes(len(new) - cut))
-                )
+                old = bytes(self.device[start : start + SECTOR]).ljust(len(new), b"\0")
+                new = _torn(new, old, rng, strikes)
             if start + len(new) <= len(self.device):
                 self.device[start : start + len(new)] = new
         self.forget_cache()
+
+    def _keep_sizes(self, rng: random.Random, strikes: Strikes) -> None:
+        """Of the changes of the size the first few, as a journal does; half the time all."""
+        kept = len(self.sizes) if rng.random() < 0.5 else rng.randrange(len(self.sizes) + 1)
+        for size in self.sizes[:kept]:
+            self._fit(size)
+        if kept < len(self.sizes):
+            is_shorter = min(self.sizes[kept:]) < len(self.device)
+            strikes.hit("disk.truncate_lost" if is_shorter else "disk.growth_lost")
 
     def forget_cache(self) -> None:
         """See what the device holds."""
@@ -88,6 +113,18 @@ class Inode:
             del self.device[size:]
         else:
             self.device.extend(bytes(size - len(self.device)))
+
+
+def _torn(new: bytes, old: bytes, rng: random.Random, strikes: Strikes) -> bytes:
+    """A sector that was being written: its first part is new, or its last one, and the rest old, or garbage."""
+    cut = rng.randrange(len(new) + 1)
+    how = rng.choice(("prefix", "suffix", "garbage"))
+    strikes.hit(f"disk.torn_{how}")
+    if how == "prefix":
+        return new[:cut] + old[cut:]
+    if how == "suffix":
+        return old[:cut] + new[cut:]
+    return new[:cut] + rng.randbytes(len(new) - cut)
 
 
 class Directory:
@@ -119,7 +156,8 @@ class Directory:
             if number < kept if in_order else rng.random() < 0.5:
                 self._apply(self.device, *change)
             else:
-                strikes.hit("disk.name_change_lost")
+                lost, gained, _ = change
+                strikes.hit(f"disk.{'creation' if lost is None else 'removal' if gained is None else 'rename'}_lost")
         self.names = dict(self.device)
         self.changes.clear()
 

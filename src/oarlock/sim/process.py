@@ -25,8 +25,9 @@ from oarlock.raft.types import ServerId
 from oarlock.sim.backend import Copy, SimBackend
 from oarlock.sim.clock import Clock
 from oarlock.sim.connection import SimServer, SimTransport, connect, listen
-from oarlock.sim.disk import PowerLoss, SimDisk
+from oarlock.sim.disk import Content, SimDisk
 from oarlock.sim.durable import DurableLog
+from oarlock.sim.files import PowerLoss
 from oarlock.sim.joining import find_place
 from oarlock.sim.loop import SimLoop
 from oarlock.sim.machine import RecordingMachine, RecordingTransport
@@ -133,6 +134,10 @@ class Server:
         """Why the last start was refused."""
         self.is_disk_intact = True
         """False once the disk was damaged on purpose, in a way that may make it forget."""
+        self.has_anothers_disk = False
+        """Whether it was given another server's disk."""
+        self.is_held_back = False
+        """Whether whoever looks after it leaves it down."""
         self.stalled_until = 0.0
         """Blocking work ends no sooner, in true time."""
         self.graveyard: list[Process] = []
@@ -150,8 +155,8 @@ class Server:
         return self.disk.holds(Path(self.config.data_dir) / "identity")
 
     def start(self) -> None:
-        """Begin a process, unless there is one."""
-        if self.process is None:
+        """Begin a process, unless there is one, or must be none."""
+        if self.process is None and not self.is_held_back:
             self.incarnation += 1
             self.refusal = None
             self.host.is_powered = True
@@ -177,11 +182,19 @@ class Server:
         self._forget(process, "killed")
         return True
 
-    def replace_disk(self, files: dict[str, dict[str, bytes]], records: Copy) -> None:
+    def replace_disk(self, files: Content, records: Copy) -> None:
         """Give a server that is down another disk's content."""
         self.is_disk_intact = False
         self.disk.put_back(files)
         self.backend = SimBackend(self.disk, records)
+
+    def swap_disks(self, other: "Server") -> None:
+        """Exchange disks with another server, both being down."""
+        for name in ("disk", "backend", "durable", "is_disk_intact"):
+            mine, others = getattr(self, name), getattr(other, name)
+            setattr(self, name, others)
+            setattr(other, name, mine)
+        self.has_anothers_disk = other.has_anothers_disk = not self.has_anothers_disk
 
     def gone(self, process: "Process", why: str) -> None:
         """A process ended by itself."""

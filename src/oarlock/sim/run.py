@@ -15,11 +15,12 @@ from oarlock.raft.types import Configuration
 from oarlock.sim import inside
 from oarlock.sim.clients import OK
 from oarlock.sim.cluster import Simulation
+from oarlock.sim.containment import NotOwed
 from oarlock.sim.generate import generate
 from oarlock.sim.observer import PropertyBroken
 from oarlock.sim.process import Server
 from oarlock.sim.recording import header_of
-from oarlock.sim.safety import settle_safely
+from oarlock.sim.safety import compare, settle_safely
 from oarlock.sim.schedule import ClientOperation, Schedule
 from oarlock.sim.scheduler import Endless
 from oarlock.sim.verdict import Judgement, judge
@@ -136,6 +137,11 @@ def _judgement(simulation: Simulation) -> Judgement:
         else:
             _settle(simulation)
         return judge(simulation.clients.requests, simulation.observer.applied, simulation.observer.committed_at)
+    except NotOwed:
+        simulation.strikes.hit("contained.not_owed")
+        judgement = Judgement()
+        judgement.wgl_verdict = Verdict.UNKNOWN
+        return judgement
     except PropertyBroken as broken:
         return _cut_short(broken.violation)
     except Endless as endless:
@@ -177,6 +183,7 @@ def _settle(simulation: Simulation) -> None:
         states = ", ".join(_describe(simulation.servers[server_id]) for server_id in core)
         raise _broken("laggards catch up", f"{_CATCH_UP_S:g} s after the last request: {states}")
     _compare(simulation, core)
+    compare(simulation, simulation.ids)  # whoever else is there, too
 
 
 def _finish_changes(simulation: Simulation) -> None:
@@ -259,9 +266,9 @@ def _configuration(simulation: Simulation, core: list[int]) -> Configuration:
 
 
 def _leader_of(simulation: Simulation, core: list[int]) -> Server | None:
-    """A leader that has committed in its term, among the core."""
+    """A leader that has committed in its term: of the core, or one that serves in spite of its damage."""
     leader = simulation.leader()
-    if leader is None or leader.server_id not in core or leader.process is None:
+    if leader is None or leader.process is None or (leader.server_id not in core and leader.is_disk_intact):
         return None
     state = inside.raft_state(leader.process.node)
     if state is None or state.log.term(state.commit_index) != state.current_term:

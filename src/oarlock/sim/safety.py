@@ -6,6 +6,7 @@ So clients ask once more at the end, wherever somebody listens; their answers ar
 from typing import Final
 
 from oarlock.check.verdict import Violation
+from oarlock.mvcc.errors import CorruptStoreError
 from oarlock.raft.types import Index, ServerId
 from oarlock.sim import inside
 from oarlock.sim.cluster import Simulation
@@ -57,7 +58,11 @@ def compare(simulation: Simulation, servers: list[ServerId]) -> None:
     for server_id in servers:
         process = simulation.servers[server_id].process
         if process is not None and process.is_started:
-            found = process.machine.store.hash_kv()
+            try:
+                found = process.machine.store.hash_kv()
+            except CorruptStoreError:
+                simulation.strikes.hit("safe.hash_refused")
+                continue
             group = hashes.setdefault(inside.applied_index(process.node), {})
             group[server_id] = (found.hash, found.current_revision, found.compact_revision)
     for index, group in hashes.items():

@@ -9,6 +9,7 @@ FORMAT: Final = "oarlock-schedule/1"
 Mode = Literal["available", "safe", "contained"]
 """What a run owes: everything, since the disks of a majority stay whole; only that nothing is lost in silence, whatever
 is damaged; or that what one server's disk forgets harms nobody else."""
+MODES: Final[tuple[Mode, ...]] = ("available", "safe", "contained")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ Methods raise plain `OSError`; the callers say what that means. Nothing is durab
 import contextlib
 import fcntl
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -119,18 +121,13 @@ class PosixFile:
         data = os.pread(self._descriptor, length, offset)
         if len(data) == length or not data:
             return data
-        parts = [data]
-        got = len(data)
-        while got < length and (data := os.pread(self._descriptor, length - got, offset + got)):
-            parts.append(data)
-            got += len(data)
-        return b"".join(parts)
+        return read_on(partial(os.pread, self._descriptor), data, length, offset)
 
     def pwrite(self, data: bytes, offset: int) -> None:
         """See `File.pwrite`."""
         written = os.pwrite(self._descriptor, data, offset)
-        while written < len(data):
-            written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+        if written < len(data):
+            write_on(partial(os.pwrite, self._descriptor), data, written, offset)
 
     def fdatasync(self) -> None:
         """See `File.fdatasync`."""
@@ -251,6 +248,37 @@ class PosixDisk:
             os.close(descriptor)
             raise
         return PosixDirectoryLock(descriptor)
+
+
+def read_on(read: Callable[[int, int], bytes], data: bytes, length: int, offset: int) -> bytes:
+    """Read the rest after a short read: fewer bytes than were asked for are left only where the file ends.
+
+    Args:
+        read: reads up to so many bytes at an offset.
+        data: what was read so far.
+        length: how much was asked for.
+        offset: where.
+    """
+    parts = [data]
+    got = len(data)
+    while got < length and (data := read(length - got, offset + got)):
+        parts.append(data)
+        got += len(data)
+    return b"".join(parts)
+
+
+def write_on(write: Callable[[memoryview, int], int], data: bytes, written: int, offset: int) -> None:
+    """Write the rest after a short write.
+
+    Args:
+        write: writes at an offset, and gives how many bytes it took.
+        data: all that is to be written.
+        written: how much of it was.
+        offset: where all of it goes.
+    """
+    view = memoryview(data)
+    while written < len(data):
+        written += write(view[written:], offset + written)
 
 
 def make_directory(disk: Disk, directory: Path) -> None:

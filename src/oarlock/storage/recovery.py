@@ -5,6 +5,7 @@ that every record before it was durable. Damage can therefore be a torn write on
 behind what was durable when that file got its name, and no sound header lies behind it.
 """
 
+import errno
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,14 @@ from oarlock.storage.records import (
     SegmentStart,
     decode_batches,
 )
-from oarlock.storage.segments import START_WINDOW_BYTES, SealedSegments, SegmentReader, list_segments, segment_path
+from oarlock.storage.segments import (
+    START_WINDOW_BYTES,
+    SealedSegments,
+    SegmentReader,
+    TailEvidence,
+    list_segments,
+    segment_path,
+)
 
 
 class LogTail(msgspec.Struct):
@@ -213,7 +221,7 @@ def _cut(file: File, reader: SegmentReader, offset: int, durable_end: int, fault
         return 0
     if offset < durable_end:
         raise reader.corrupt(offset, f"{fault}, and it was durable before the segment got its name")
-    evidence = reader.evidence_behind(offset)
+    evidence = _look_twice(file, reader, offset)
     if evidence.later is not None:
         later = evidence.later
         raise reader.corrupt(
@@ -227,6 +235,27 @@ def _cut(file: File, reader: SegmentReader, offset: int, durable_end: int, fault
         except OSError as error:
             raise write_error(error, reader.path) from error
     return length
+
+
+def _look_twice(file: File, reader: SegmentReader, offset: int) -> TailEvidence:
+    """What lies at the log's end, by two readings from the device.
+
+    Every record that was read before is vouched for by its checksum; that there is no further one is not. A device that
+    once answers with another sector, or with an earlier state of this one, must not have us forget what we promised.
+
+    Raises:
+        ReadFailed: the readings differ.
+    """
+    first = reader.evidence_behind(offset)
+    try:
+        file.drop_cache()
+    except OSError as error:
+        raise ReadFailed(reader.path, offset, error) from error
+    again = SegmentReader(file, reader.path, reader.number)
+    if not isinstance(again.read_record(offset), str) or again.evidence_behind(offset) != first:
+        changed = OSError(errno.EIO, "two reads of the log's end gave different bytes")
+        raise ReadFailed(reader.path, offset, changed)
+    return first
 
 
 class _Replay:

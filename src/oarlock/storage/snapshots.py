@@ -183,6 +183,14 @@ class SnapshotStore:
             raise
         return open_payload(file, path, start, end)
 
+    def check(self, metadata: SnapshotMetadata) -> None:
+        """Read a snapshot from end to end. Blocks.
+
+        Raises:
+            CorruptSnapshot, SnapshotNotFound, ReadFailed: see `open`.
+        """
+        self.open(metadata).close()
+
     def read_chunk(self, metadata: SnapshotMetadata, offset: int, length: int) -> tuple[bytes, bool]:
         """Part of a snapshot *file*, for a follower, and whether it is the last.
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
-from oarlock.sim.faults import clocks, disks, members, network, processes
-from oarlock.sim.faults.disks import BREAK_ASSUMPTIONS, FORGET
+from oarlock.sim.faults import clocks, damage, disks, forgetting, members, network, processes
+from oarlock.sim.faults.forgetting import NOT_OWED, is_alone
 from oarlock.sim.faults.kind import Draw, Kind
 from oarlock.sim.faults.members import ADDING
 from oarlock.sim.schedule import Fault
@@ -11,10 +11,22 @@ from oarlock.sim.schedule import Fault
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
-__all__ = ["ADDING", "BREAK_ASSUMPTIONS", "FORGET", "KINDS", "Draw", "Kind", "strike"]
+__all__ = ["ADDING", "FORGETTING", "KINDS", "MEMBERSHIP", "NOT_OWED", "Draw", "Kind", "is_alone", "strike"]
 
-KINDS: Final[dict[str, Kind]] = {**network.KINDS, **processes.KINDS, **disks.KINDS, **clocks.KINDS, **members.KINDS}
+KINDS: Final[dict[str, Kind]] = {
+    **network.KINDS,
+    **processes.KINDS,
+    **disks.KINDS,
+    **damage.KINDS,
+    **forgetting.KINDS,
+    **clocks.KINDS,
+    **members.KINDS,
+}
 """What each kind of fault does."""
+FORGETTING: Final = tuple(forgetting.KINDS)
+"""Those that break what Raft assumes; runs that owe containment have one of them."""
+MEMBERSHIP: Final = tuple(name for name in members.KINDS if name != "transfer")
+"""Those that change members. Where a disk forgets, what is owed holds for members that stay."""
 
 
 def strike(simulation: "Simulation", fault: Fault) -> None:

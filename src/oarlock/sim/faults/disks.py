@@ -1,20 +1,40 @@
-"""Faults of disks: errors, damage, loss; and those that break what Raft assumes."""
+"""Faults of disks that leave them whole: failing calls, wrong bytes, want of space, delay, mix-ups."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from oarlock.raft.types import ServerId
-from oarlock.sim.faults.kind import Kind, anyone
+from oarlock.sim.disk import ReadFault
+from oarlock.sim.faults.kind import Draw, Drawn, Kind, anyone
 from oarlock.sim.schedule import Fault
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
+_RESTART_S: Final = 0.05
+"""How long a server is down that is killed only to have it start again."""
 
-def _disk_errors(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+
+def _failing_calls(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    """The next write or sync fails, or so many reads and writes stop half-way as the value says."""
     disk = simulation.servers[servers[0]].disk
-    name = {"eio_write": "write_errors", "eio_sync": "sync_errors", "eio_read": "read_errors"}[fault.kind]
-    setattr(disk, name, 1)
+    name = {"eio_write": "write_errors", "eio_sync": "sync_errors", "short_io": "short_transfers"}[fault.kind]
+    setattr(disk, name, max(1, int(fault.value)))
     simulation.undo_after(fault.seconds, lambda: setattr(disk, name, 0))
+
+
+def _bad_read(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    """A server is killed, and one read of its next life goes wrong: the value says after how many others."""
+    server = simulation.servers[servers[0]]
+    disk = server.disk
+    server.kill(power=False)
+    disk.read_fault = cast("ReadFault", {"eio_read": "error"}.get(fault.kind, fault.kind.removesuffix("_read")))
+    disk.reads_before = int(fault.value)
+    simulation.restart_after(server.server_id, _RESTART_S)
+
+    def end() -> None:
+        disk.read_fault = ""
+
+    simulation.undo_after(fault.seconds + _RESTART_S, end)
 
 
 def _disk_full(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
@@ -32,79 +52,36 @@ def _stall(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> N
     server.stalled_until = max(server.stalled_until, simulation.scheduler.now + fault.seconds)
 
 
-def _rot(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    """Damage a file of a server that is down for it, and stays away if it notices."""
-    server = simulation.servers[servers[0]]
-    if not simulation.may_damage(server):
+def _swap(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    """Two servers start with each other's disk, until somebody notices."""
+    one, other = (simulation.servers[server_id] for server_id in servers[:2])
+    if one is other or not (simulation.is_whole(one) and simulation.is_whole(other)):
         return
-    server.kill(power=False)
-    word = ("/wal/", "/snapshots/", "/identity")[int(fault.value) % 3]
-    if server.disk.rot(word) is not None:
-        server.is_disk_intact = False
-    simulation.restart_after(servers[0], fault.seconds)
+    _exchange(simulation, one.server_id, other.server_id)
+    simulation.strikes.hit("disk.swapped")
+    simulation.undo_after(fault.seconds, lambda: _exchange(simulation, one.server_id, other.server_id))
 
 
-def _lose_forever(simulation: "Simulation", _fault: Fault, servers: list[ServerId]) -> None:
-    """The machine burns down."""
-    server = simulation.servers[servers[0]]
-    if simulation.may_damage(server):
-        server.kill(power=True)
-        server.disk.wipe()
-        server.is_disk_intact = False
-        simulation.lost[server.server_id] = "lost for good"
-        simulation.strikes.hit("process.lost_forever")
+def _exchange(simulation: "Simulation", one: ServerId, other: ServerId) -> None:
+    for server_id in (one, other):
+        simulation.servers[server_id].kill(power=True)
+    simulation.servers[one].swap_disks(simulation.servers[other])
+    for server_id in (one, other):
+        simulation.restart_after(server_id, _RESTART_S)
 
 
-def _lie(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    """Syncs return without having done anything: one of Raft's assumptions is broken."""
-    disk = simulation.servers[servers[0]].disk
-    disk.lies = True
+def _read_of_a_start(draw: Draw) -> Drawn:
+    return draw.one(), float(draw.rng.choice((0, 1, 2, 3, 4, 6, 9, 15)))
 
-    def end() -> None:
-        disk.lies = False
-
-    simulation.undo_after(fault.seconds, end)
-
-
-def _wipe(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    """The server comes back under its old name with an empty disk: another assumption broken."""
-    server = simulation.servers[servers[0]]
-    server.kill(power=True)
-    server.replace_disk({}, ({}, {}))
-    simulation.strikes.hit("disk.wiped")
-    simulation.restart_after(servers[0], fault.seconds)
-
-
-def _old_disk(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    """After a while the server gets back what its disk holds now, as from a backup: a third one."""
-    server = simulation.servers[servers[0]]
-    copy, records = server.disk.copy(), server.backend.copy()
-
-    def put_back() -> None:
-        server.kill(power=True)
-        server.replace_disk(copy, records)
-        simulation.strikes.hit("disk.rolled_back")
-        server.start()
-
-    simulation.undo_after(fault.seconds, put_back)
-
-
-BREAK_ASSUMPTIONS: Final = ("lie", "wipe", "old_disk")
-"""Faults that Raft does not claim to survive: what is asked is that their harm stays with the server concerned, in a
-cluster that is otherwise well. No seed draws them."""
-
-FORGET: Final = ("lie", "old_disk")
-"""Those after which a disk that is the same as far as anybody can tell has forgotten what it had promised."""
 
 KINDS: Final[dict[str, Kind]] = {
-    "eio_write": Kind(_disk_errors, anyone),
-    "eio_sync": Kind(_disk_errors, anyone),
-    "eio_read": Kind(_disk_errors, anyone),
+    "eio_write": Kind(_failing_calls, anyone),
+    "eio_sync": Kind(_failing_calls, anyone),
+    "eio_read": Kind(_bad_read, _read_of_a_start),
+    "misdirected_read": Kind(_bad_read, _read_of_a_start, likelihood=0.5),
+    "stale_read": Kind(_bad_read, _read_of_a_start, likelihood=0.5),
+    "short_io": Kind(_failing_calls, lambda draw: (draw.one(), float(draw.rng.choice((1, 5, 50)))), likelihood=0.5),
     "full": Kind(_disk_full, anyone),
     "stall": Kind(_stall, anyone),
-    "rot": Kind(_rot, lambda draw: (draw.one(), float(draw.rng.randint(0, 2))), most=1),
-    "lose_forever": Kind(_lose_forever, anyone, most=1),
-    "lie": Kind(_lie, anyone, is_drawn=False),
-    "wipe": Kind(_wipe, anyone, is_drawn=False),
-    "old_disk": Kind(_old_disk, anyone, is_drawn=False),
+    "swap": Kind(_swap, lambda draw: (draw.two(), 0.0), most=2, likelihood=0.4, needs_several=True, least_servers=2),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from oarlock.raft.types import ServerId
-from oarlock.sim.schedule import Fault, Settings
+from oarlock.sim.schedule import MODES, Fault, Mode, Settings
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
@@ -30,6 +30,10 @@ class Draw:
     def one(self) -> tuple[int, ...]:
         """Some server; one time in three, whoever leads."""
         return (0,) if self.rng.random() < 0.35 else (self.rng.randint(1, self.servers + self.added),)
+
+    def two(self) -> tuple[int, ...]:
+        """Two servers."""
+        return tuple(self.rng.sample(range(1, self.servers + 1), 2))
 
     def some(self, most: int) -> tuple[int, ...]:
         """A few servers, in order."""
@@ -61,12 +65,14 @@ class Kind(msgspec.Struct, frozen=True):
     """How a seed draws one."""
     most: int = 40
     """At most so many in a run."""
-    is_drawn: bool = True
-    """Whether seeds draw it."""
     least_servers: int = 1
     """How many it must name."""
     values: tuple[float, float] = (0.0, math.inf)
     """Between which its value must be."""
+    likelihood: float = 1.0
+    """How likely a run has it, against others."""
+    modes: tuple[Mode, ...] = MODES
+    """In which runs seeds draw it."""
     needs_several: bool = False
     """Whether it means nothing to a cluster of one."""
     bends_time: bool = False

@@ -139,6 +139,7 @@ def test_a_new_leader_admits_itself_and_who_elected_it() -> None:
     assert one.state.log.last_index == 4
     one.step(accepted(one, 2, 4, disk_id=200))
     assert one.state.commit_index == 4
+    assert one.state.leader.uncommitted_bytes == 0
 
 
 def test_an_admission_is_made_once() -> None:
@@ -315,17 +316,100 @@ def test_nothing_is_replaced_before_the_new_disk_has_caught_up() -> None:
     assert disks(one) == dict(ADMITTED.disks)
 
 
-def test_two_disks_that_take_turns_replace_nothing() -> None:
+@pytest.mark.parametrize("turns", [(200, 201), (201, 200)])
+def test_two_disks_that_take_turns_replace_nothing(turns: tuple[int, int]) -> None:
     """NS-3: the old one is not gone; its word goes on counting whenever it is the one that answers."""
     one = leader_of()
     let_time_pass(
         one,
-        lambda leader: accepted(leader, 2, leader.state.log.last_index, disk_id=201),
-        lambda leader: accepted(leader, 2, leader.state.log.last_index, disk_id=200),
+        *(
+            lambda leader, disk_id=disk_id: accepted(leader, 2, leader.state.log.last_index, disk_id=disk_id)
+            for disk_id in turns
+        ),
         lambda leader: accepted(leader, 3, leader.state.log.last_index, disk_id=300),
     )
     assert disks(one) == dict(ADMITTED.disks)
+    assert one.state.leader.peers[2].counts is (turns[-1] == 200)
+
+
+def test_a_new_disk_that_fell_silent_replaces_nothing() -> None:
+    """NS-3: the old one may be put back meanwhile."""
+    one = leader_of()
+    one.step(accepted(one, 2, 2, disk_id=201))
+    alive = lambda leader: accepted(leader, 3, leader.state.log.last_index, disk_id=300)  # noqa: E731
+    let_time_pass(one, alive)
+    let_time_pass(one, alive)
+    assert disks(one) == dict(ADMITTED.disks)
+
+
+def test_a_disk_without_an_id_replaces_nothing() -> None:
+    """NS-3: it could be any."""
+    one = leader_of()
+    alive = lambda leader: accepted(leader, 3, leader.state.log.last_index, disk_id=300)  # noqa: E731
+    let_time_pass(one, alive, lambda leader: accepted(leader, 2, leader.state.log.last_index))
+    assert disks(one) == dict(ADMITTED.disks)
+
+
+def test_who_is_removed_needs_no_other_disk() -> None:
+    """NS-3, MC-9: a removed server is told, and that is all."""
+    one = leader_of()
+    one.step(accepted(one, 2, 2, disk_id=201))
+    one.raft.change_membership(Configuration(voters=frozenset({1, 3})))
+    one.settle()
+    one.step(accepted(one, 3, 3, disk_id=300))
+    peer = one.state.leader.peers[2]
+    peer.disk_since = float("-inf")
+    one.step(accepted(one, 2, 2, disk_id=201))
+    one.beat()
+    assert one.state.log.last_index == 3
+    assert disks(one) == {1: 100, 3: 300}
+
+
+def test_a_replacement_does_not_hold_up_a_transfer() -> None:
+    """NS-3, LT-2: the successor could not complete its log; it may begin the replacement itself."""
+    one = leader_of()
+    one.step(accepted(one, 2, 2, disk_id=201))
+    one.step(accepted(one, 3, 1, disk_id=300))
+    one.raft.transfer_leadership(3, one.state.now)
+    one.state.leader.peers[2].disk_since = float("-inf")
+    one.beat()
+    assert disks(one) == dict(ADMITTED.disks)
+
+
+def test_a_removed_leader_hands_over_to_who_can_lead() -> None:
+    """NS-1, MC-7: the one whose log is furthest may be on another disk, and would not campaign."""
+    five = frozenset({1, 2, 3, 4, 5})
+    one = candidate(Configuration(voters=five, disks=tuple((voter, 100 * voter) for voter in sorted(five))))
+    for voter in (3, 4):
+        one.step(vote(one, voter, 100 * voter))
+    for voter in (3, 4):
+        one.step(accepted(one, voter, 2, disk_id=100 * voter))
+    one.raft.change_membership(Configuration(voters=five - {1}))
+    one.settle()
+    one.step(accepted(one, 2, 3, disk_id=201))
+    sent = [one.step(accepted(one, voter, 3, disk_id=100 * voter)) for voter in (5, 4, 3)][-1]
+    assert [to for to, message in sent if isinstance(message, TimeoutNow)] == [3]
+
+
+def test_confirmations_are_of_one_disk() -> None:
+    """NS-1: what another disk answered is forgotten when the admitted one is back."""
+    one = leader_of()
+    before = accepted(one, 2, 2, disk_id=200)
+    one.raft.read_index(1, one.state.now)
+    one.settle()
+    one.step(accepted(one, 2, 2, disk_id=201))
+    one.step(before)
+    one.raft.read_index(2, one.state.now)
+    one.settle()
     assert one.state.leader.peers[2].counts
+    assert one.reads == []
+
+
+def test_another_disk_is_looked_into_from_the_logs_end() -> None:
+    """NS-1: to a new leader each disk is unknown; one that has it all already is not sent all of it again."""
+    one = leader_of()
+    one.step(accepted(one, 3, 0, disk_id=301))
+    assert one.state.leader.peers[3].next_index == 2
 
 
 def test_a_replacement_waits_for_other_changes() -> None:

@@ -14,7 +14,7 @@ why this is safe see docs/adr/0004-whose-word-counts.md; in short:
 
 from collections.abc import Mapping
 
-from oarlock.raft.progress import Mode, Progress
+from oarlock.raft.progress import Progress
 from oarlock.raft.state import LeaderState, RaftState
 from oarlock.raft.types import NO_DISK, DiskId, ServerId
 
@@ -46,7 +46,7 @@ def note_disk(state: RaftState, peer: ServerId, progress: Progress, disk_id: Dis
         progress.forget_all()
     progress.disk_id = disk_id
     progress.disk_since = state.now
-    progress.disk_goal = state.commit_index
+    progress.disk_goal = state.log.last_index
     admit(state, {peer: disk_id})
 
 
@@ -68,7 +68,6 @@ def _may_replace(state: RaftState, leader: LeaderState, peer: ServerId, progress
         progress.disk_id > 0
         and state.now - progress.disk_since >= timeout
         and state.now - progress.last_heard < timeout
-        and progress.mode is Mode.REPLICATE
         and progress.match_index >= progress.disk_goal
         and peer in state.configuration.all_voters
         and leader.transfer_to is None

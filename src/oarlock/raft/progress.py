@@ -109,7 +109,7 @@ class Progress:
         self.disk_since = now
         """Since when it has answered from no other disk."""
         self.disk_goal: Index = 0
-        """What was committed then."""
+        """Where the leader's log ended then: from there on the disk lacks nothing that was committed before."""
         self.reported_at = float("-inf")
         """When it was last reported that the disk is another."""
         self.snapshot: SnapshotMetadata | None = None

@@ -1,0 +1,128 @@
+"""How fast a page of a long run loads, pans and zooms, in headless Chromium: `python -m benchmarks.page_frames`.
+
+A frame's time is what the page's thread is busy from the frame's begin until everything is drawn and handed on.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from oarlock.diagram.page import page
+from oarlock.sim.run import record_schedule
+from oarlock.sim.schedule import ClientOperation, Fault, Schedule, Settings
+
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+
+FRAMES = """async ([name, count]) => {
+  const { store, run } = oarlock, n = run.length;
+  const middle = Math.floor(n / 2);
+  const moves = {
+    "pan, whole run": (at) => store.set({ window: [at * 10, n - 1000 + at * 10] }),
+    "pan, 250 events": (at) => store.set({ window: [middle + at * 5, middle + 250 + at * 5] }),
+    "pan, 2,000 events": (at) => store.set({ window: [middle + at * 20, middle + 2000 + at * 20] }),
+    "zoom, whole run to 50 events": (at) => {
+      const half = Math.max(25, (n / 2) * 0.9 ** at);
+      store.set({ window: [middle - half, middle + half] });
+    },
+    "step, event by event": (at) => store.goTo(middle + at),
+  };
+  const times = [];
+  for (let at = 0; at < count; at++) {
+    moves[name](at);
+    const began = await new Promise(requestAnimationFrame);
+    const port = new MessageChannel();
+    await new Promise((done) => {
+      port.port1.onmessage = done;
+      port.port2.postMessage(0);
+    });
+    times.push(performance.now() - began);
+  }
+  return times;
+}"""
+MOVES = (
+    "pan, whole run",
+    "pan, 250 events",
+    "pan, 2,000 events",
+    "zoom, whole run to 50 events",
+    "step, event by event",
+)
+
+
+def schedule(seconds: float) -> Schedule:
+    """A cluster under steady load, with a fault now and then."""
+    rng = random.Random(1)
+    operations = tuple(
+        ClientOperation(at=at / 40, client=1 + at % 8, server=1 + at % 3, kind="put", key=f"k{at % 5}", value=f"v{at}")
+        for at in range(int(seconds * 40))
+    )
+    faults = tuple(
+        Fault(at=float(at), kind=rng.choice(("isolate", "kill", "pause")), servers=(0,), seconds=0.8)
+        for at in range(5, int(seconds), 7)
+    )
+    settings = Settings(servers=3, clients=8, duration_s=seconds, heartbeat_interval_ms=30)
+    return Schedule(seed=1, settings=settings, faults=faults, operations=operations)
+
+
+def measure(browser_page: Page, path: Path, frames: int) -> dict[str, Any]:
+    """One round: the time to load, and frame times of each move."""
+    begin = time.perf_counter()
+    browser_page.goto(path.as_uri())
+    browser_page.wait_for_selector("html[data-ready=true]", timeout=120_000)
+    found: dict[str, Any] = {"load_s": time.perf_counter() - begin}
+    for move in MOVES:
+        times = sorted(browser_page.evaluate(FRAMES, [move, frames]))
+        found[move] = {"p50_ms": times[len(times) // 2], "p95_ms": times[int(len(times) * 0.95)]}
+    return found
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description="Measure the page of a long run in a browser.")
+    parser.add_argument("--seconds", type=float, default=160, help="simulated time of the run (default: 160)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=60, help="of each move in a round")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    program = shutil.which("chromium")
+    if program is None:
+        raise SystemExit("chromium is not on the path")
+    _, trace = record_schedule(schedule(options.seconds))
+    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
+        path = Path(directory) / "run.html"
+        path.write_text(page(trace.header, trace.events, title="A long run"), encoding="utf-8")
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        rounds = []
+        for _ in range(options.rounds):
+            browser_page = browser.new_page(viewport={"width": 1400, "height": 860})
+            rounds.append(measure(browser_page, path, options.frames))
+            browser_page.close()
+        size = path.stat().st_size
+        browser.close()
+    median: dict[str, Any] = {"events": len(trace), "bytes": size, "rounds": options.rounds}
+    median["load_s"] = statistics.median(each["load_s"] for each in rounds)
+    for move in MOVES:
+        median[move] = {key: statistics.median(each[move][key] for each in rounds) for key in ("p50_ms", "p95_ms")}
+    print(json.dumps(median, indent=1) if options.json else _table(median))
+
+
+def _table(median: dict[str, Any]) -> str:
+    lines = [
+        f"{median['events']:,} events, a page of {median['bytes'] / 1e6:.1f} MB, loaded in {median['load_s']:.2f} s",
+        "",
+        "| | p50 ms | p95 ms |",
+        "|-|-|-|",
+    ]
+    lines += [f"| {move} | {median[move]['p50_ms']:.1f} | {median[move]['p95_ms']:.1f} |" for move in MOVES]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -39,15 +39,19 @@ class _Source:
 class LiveMerge:
     """Takes events as they come, and gives them in order."""
 
-    def __init__(self, emit: Callable[[Event, Line], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, emit: Callable[[Event, Line], None], clock: Callable[[], float], *, max_waiting: int = MAX_WAITING
+    ) -> None:
         """Begin.
 
         Args:
             emit: Gets each event in its turn.
             clock: The loop's time, in seconds.
+            max_waiting: Events of one server that may wait.
         """
         self._emit = emit
         self._clock = clock
+        self._max_waiting = max_waiting
         self._sources: dict[str, _Source] = {}
         self._passed: dict[str, tuple[int, int]] = {}
         self.forced = 0
@@ -67,7 +71,7 @@ class LiveMerge:
     def take(self, name: str, event: Event, line: Line) -> bool:
         """An event came; False if there is no room for it."""
         source = self._sources[name]
-        if len(source.waiting) >= MAX_WAITING:
+        if len(source.waiting) >= self._max_waiting:
             return False
         source.lane = line.lane
         source.waiting.append(Arrived(event, line, self._clock()))

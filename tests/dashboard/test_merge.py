@@ -67,6 +67,16 @@ def test_ended_stream_is_not_waited_for() -> None:
     assert streams.merge.forced == 0
 
 
+def test_stream_that_is_to_begin_is_waited_for() -> None:
+    """A server that runs but has said nothing yet may have sent what another received."""
+    streams = Streams()
+    streams.merge.begin("s3", "n3")
+    streams.give("n2.1.1", 10, m="n3.1.1", k=Kind.RECV)
+    assert streams.pump(HOLD_S) == []
+    streams.give("n3.1.1", 20, m="n3.1.1", k=Kind.SEND)
+    assert streams.pump(HOLD_S) == ["n3.1.1", "n2.1.1"]
+
+
 def test_what_waits_is_bounded() -> None:
     """A merge that cannot go on refuses events, which then count as lost."""
     streams = Streams()

@@ -141,6 +141,7 @@ class ClusterDashboard:
             {"name": server.name, "lane": server.lane, "state": self._supervisor.state(server.name)}
             for server in self._servers.values()
         ]
+        self._expect()
         self._hub.say("servers", json.dumps(states, separators=(",", ":")).encode(), lasts=True)
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -155,6 +156,7 @@ class ClusterDashboard:
     def _ask_for_states(self) -> None:
         """Somebody looks who does not know the servers' states yet."""
         if not self._tasks:
+            self._expect(begins=True)
             self._tasks = [self._loop.create_task(follower.run()) for follower in self._followers]
             self._tasks.append(self._loop.create_task(self._pump()))
             return
@@ -162,6 +164,13 @@ class ClusterDashboard:
             task = self._loop.create_task(follower.ask_for_state())
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
+
+    def _expect(self, *, begins: bool = False) -> None:
+        """Have events wait for those of servers that run, though their streams have perhaps not begun."""
+        if self._tasks or begins:
+            for server in self._servers.values():
+                if self._supervisor.state(server.name) in ("running", "starting"):
+                    self._merge.begin(server.name, server.lane)
 
     def _on_empty(self) -> None:
         self._lingering = self._loop.call_later(_LINGER_S, self._stop_following)

@@ -57,10 +57,16 @@ class LiveMerge:
         self.forced = 0
         """Events passed on without the one that they follow from."""
 
-    def begin(self, name: str) -> None:
-        """A stream begins; what waits of an earlier one of this name goes first."""
+    def begin(self, name: str, lane: str = "") -> None:
+        """A stream begins, or is to; what waits of an earlier one of this name goes first.
+
+        Args:
+            name: Of the stream.
+            lane: The server's, if it is known already: then others wait for what it sent before it has said anything.
+        """
         source = self._sources.setdefault(name, _Source())
         source.ended = False
+        source.lane = lane or source.lane
 
     def end(self, name: str) -> None:
         """A stream has ended."""

@@ -14,8 +14,16 @@ export class TermTape {
     this.canvas.setAttribute("role", "slider");
     this.canvas.setAttribute("aria-label", "Position in the run");
     element.append(this.canvas);
+    this.colours = palette(element);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.colours = palette(element);
+      this.drawnLength = -1;
+      this.draw();
+    });
     new ResizeObserver(() => this.draw()).observe(element);
-    store.subscribe(() => this.draw());
+    store.subscribe((_, changed) => {
+      if (["cursor", "window", "run"].some((name) => changed.has(name))) this.draw();
+    });
     /** @type {OffscreenCanvas | undefined} */
     this.backdrop = undefined;
     this.drawnLength = -1;
@@ -54,11 +62,11 @@ export class TermTape {
     const ratio = devicePixelRatio || 1;
     const width = Math.max(1, Math.round(this.element.clientWidth * ratio));
     const height = Math.max(1, Math.round(this.element.clientHeight * ratio));
-    const colours = palette(this.element);
+    const { colours } = this;
     if (!this.backdrop || this.backdrop.width !== width || this.drawnLength !== run.length) this.#paintBackdrop(width, height, colours);
-    this.canvas.width = width;
-    this.canvas.height = height;
+    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    context.clearRect(0, 0, width, height);
     if (this.backdrop) context.drawImage(this.backdrop, 0, 0);
     if (!run.length) return;
     const [from, to] = this.store.shared.window.map((each) => this.#x(Math.min(run.length - 1, Math.max(0, Math.round(each))), width));

@@ -145,3 +145,29 @@ def test_leases_are_off_by_default_and_trust_the_declared_drift() -> None:
         own = {found.server_id: found.members[0].peer_urls}
         config = node_config(found, Place(found.cluster_id, found.server_id, joins=False, peer_urls=own))
         assert (config.lease_reads, config.max_clock_drift) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("127.0.0.1:2382", ("127.0.0.1", 2382)), ("localhost:0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80))],
+)
+def test_dashboard_listens_on_this_machine(text: str, expected: tuple[str, int]) -> None:
+    """The dashboard is off by default, and listens where only this machine can ask."""
+    assert settings().dashboard is None
+    assert settings("--dashboard-listen", text).dashboard == expected
+
+
+def test_dashboard_elsewhere_must_be_wanted() -> None:
+    """An address that others reach is refused without the flag that says so."""
+    with pytest.raises(FlagError, match="--dashboard-allow-remote"):
+        settings("--dashboard-listen", "0.0.0.0:2382")
+    found = settings("--dashboard-listen", "0.0.0.0:2382", "--dashboard-allow-remote")
+    assert found.dashboard is not None
+    assert found.dashboard[1] == 2382
+
+
+@pytest.mark.parametrize("text", ["2382", "127.0.0.1", "example.com:2382", "127.0.0.1:x", "127.0.0.1:70000"])
+def test_dashboard_needs_an_address(text: str) -> None:
+    """What is no address, or a name, is refused in one line."""
+    with pytest.raises(FlagError, match="--dashboard-listen"):
+        settings("--dashboard-listen", text)

@@ -34,6 +34,7 @@ EVIDENCE: dict[str, tuple[Fault, str]] = {
     "power": (Fault(at=1, kind="power", servers=(1, 2, 3), seconds=1), "process.power"),
     "step_crash": (Fault(at=1, kind="step_crash", servers=(0,), seconds=1, value=9.0), "process.crash_at_step"),
     "restart": (Fault(at=1, kind="restart", servers=(0,), seconds=1), "process.restart"),
+    "version": (Fault(at=1, kind="version", servers=(1,), seconds=0.2, value=1.0), "version.refused_newer_data"),
     "crash_loop": (Fault(at=1, kind="crash_loop", servers=(2,), seconds=0.1, value=5.0), "process.crash_loop"),
     "pause": (Fault(at=1, kind="pause", servers=(0,), seconds=1), "process.pause"),
     "busy": (Fault(at=1, kind="busy", servers=(0,), seconds=1), "process.blocked_loop"),

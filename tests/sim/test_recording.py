@@ -91,7 +91,7 @@ def test_added_servers_are_recorded(value: float) -> None:
 
 def test_clients_are_told_where_it_took_effect() -> None:
     """Each call has a return, in time; the index of an answered write holds its entry."""
-    report, trace = _recorded(1)
+    report, trace = record_schedule(steady(Fault(at=1.0, kind="power", servers=(0,), seconds=1.0)))
     calls = {event.x["request"]: event for event in trace.events if event.x.get("op") == "call"}
     returns = {event.x["request"]: event for event in trace.events if event.x.get("op") == "return"}
     assert len(calls) == report.operations
@@ -167,7 +167,7 @@ def test_frames_are_lost_and_doubled_one_by_one() -> None:
 
 def test_commit_is_explained_briefly() -> None:
     """`why` of a commit is a short chain, in a run of any length, and holds the election and the proposal."""
-    trace = _recorded(1)[1]
+    trace = record_schedule(steady(Fault(at=2.0, kind="kill", servers=(0,), seconds=1.0)))[1]
     commits = [event for event in trace.events if "L-4" in event.r]
     explanations = [why(trace, event.id, "commit") for event in commits]
     sizes = sorted(map(len, explanations))

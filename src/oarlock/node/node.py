@@ -66,6 +66,7 @@ class Node:
         tracer: Called for each rule of the core that acts.
         open_trace: Makes what records this life; None records nothing, and costs nothing.
         check_invariants: Have the core check itself at each step; for tests.
+        names_disk: Give a data directory that has no disk id one; without it, the directory stays of the first format.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Node:
         tracer: Tracer | None = None,
         open_trace: OpenTrace | None = None,
         check_invariants: bool = False,
+        names_disk: bool = True,
     ) -> None:
         self.config = config
         self.counters = Counters()
@@ -100,6 +102,7 @@ class Node:
         self._tracer = tracer
         self._open_trace = open_trace
         self._check_invariants = check_invariants
+        self._names_disk = names_disk
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
         self._stopping: asyncio.Task[None] | None = None
@@ -125,7 +128,7 @@ class Node:
                 self.config,
                 self._disk,
                 self._boot_epoch,
-                self._rng.randrange(1, 1 << _DISK_ID_BITS),
+                self._rng.randrange(1, 1 << _DISK_ID_BITS) if self._names_disk else 0,
             )
         except BaseException:
             if self._owns_executors:

@@ -82,6 +82,8 @@ class Clients:
         self.recording: Recording | None = None
         """Where the run is recorded."""
         self.requests: list[Request] = []
+        self._asked = 0
+        """How many there were, those included that were dropped before they were sent."""
         self.avoided: Callable[[ServerId], bool] = lambda _: False
         """Servers that clients have given up on: they turn to the next one."""
         self.of_number: Callable[[int], ServerId] = fleet.of_number
@@ -110,7 +112,8 @@ class Clients:
 
     def ask(self, operation: ClientOperation) -> Request:
         """Ask now, or when the client's earlier requests are over."""
-        request = Request(len(self.requests) + 1, operation)
+        self._asked += 1
+        request = Request(self._asked, operation)
         self.requests.append(request)
         self.pending += 1
         queue = self._waiting.setdefault(operation.client, deque())

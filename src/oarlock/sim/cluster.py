@@ -24,7 +24,7 @@ from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
-from oarlock.storage.errors import DiskFull, ReadFailed, WriteFailed, WrongIdentity
+from oarlock.storage.errors import DiskFull, NewerFormat, ReadFailed, WriteFailed, WrongIdentity
 from oarlock.trace.schema import Sink
 
 _RESTART_S: Final = 0.5
@@ -287,6 +287,10 @@ class Simulation(Watcher):
             self.restart_after(server.server_id, _RESTART_S)
         elif isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):
             self.strikes.hit(f"process.{why}")
+            self.restart_after(server.server_id, _RESTART_S)
+        elif isinstance(error, NewerFormat):
+            self.strikes.hit("version.refused_newer_data")
+            server.version = server.last_version
             self.restart_after(server.server_id, _RESTART_S)
         elif isinstance(error, JoinError):
             self.strikes.hit("process.could_not_join")

@@ -17,6 +17,7 @@ from oarlock.sim.network import Host, Network
 from oarlock.sim.process import PEER_PORT, DiskSpeed, Server, Watcher
 from oarlock.sim.schedule import Settings
 from oarlock.sim.strikes import Strikes
+from oarlock.sim.versions import Version
 from oarlock.transport.options import TransportOptions
 
 CLUSTER_ID: Final = 0xC1
@@ -153,6 +154,7 @@ class Fleet:
     def _make(self, number: int, server_id: ServerId, config: NodeConfig, contacts: Sequence[str]) -> Server:
         host = self._network.host(host_name(number))
         server = self._set_up(number, config, contacts, host, self._watcher, str(server_id))
+        server.version = server.last_version = Version(self._settings.versions.get(number, Version.CURRENT))
         self.servers[server_id] = server
         self._numbers[number] = server_id
         return server

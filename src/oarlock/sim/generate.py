@@ -8,6 +8,7 @@ from msgspec import structs
 
 from oarlock.sim.faults import ADDING, FORGETTING, KINDS, MEMBERSHIP, Draw, is_alone
 from oarlock.sim.schedule import MODES, ClientOperation, Fault, Schedule, Settings
+from oarlock.sim.versions import Version
 
 _MIX: Final = (
     ("put", 30),
@@ -95,7 +96,9 @@ def _settings(rng: random.Random) -> Settings:
         mode=rng.choices(MODES, (80, 10, 10 if servers > 1 else 0))[0],
         **_knobs(rng, servers, election_timeout_ms),
     )
-    return structs.replace(settings, check_quorum=True) if settings.lease_reads else settings
+    if settings.lease_reads:
+        settings = structs.replace(settings, check_quorum=True)
+    return structs.replace(settings, versions={}) if settings.mode == "contained" else settings
 
 
 def _knobs(rng: random.Random, servers: int, election_timeout_ms: int) -> dict[str, Any]:
@@ -114,7 +117,12 @@ def _knobs(rng: random.Random, servers: int, election_timeout_ms: int) -> dict[s
                 own["check_quorum"] = rng.random() < 0.8
                 own["election_timeout_ms"] = election_timeout_ms * rng.choice((4, 4, 5, 6)) // 4
             server_knobs[number] = own
-    return {"lease_reads": lease_reads, "knobs": knobs, "server_knobs": server_knobs}
+    versions: dict[int, int] = {}
+    if rng.random() < 0.15:
+        old = rng.choice((Version.BEFORE, Version.BEFORE, Version.STAMPING, Version.NEXT))
+        share = rng.choice((0.5, 1.0))
+        versions = {number: int(old) for number in range(1, servers + 1) if rng.random() < share}
+    return {"lease_reads": lease_reads, "knobs": knobs, "server_knobs": server_knobs, "versions": versions}
 
 
 def _duration_s(rng: random.Random, servers: int, election_timeout_ms: int) -> float:

@@ -17,6 +17,8 @@ from oarlock.node.node import Node
 from oarlock.raft.messages import AppendEntriesReply, InstallSnapshotReply, PreVoteReply, RequestVote, RequestVoteReply
 from oarlock.raft.types import Index, ServerId
 from oarlock.sim import inside
+from oarlock.sim.strikes import Strikes
+from oarlock.sim.versions import Version, outgoing
 from oarlock.transport.tcp import TcpTransport
 
 HASH_EVERY: Final = 64
@@ -125,10 +127,16 @@ class RecordingTransport(TcpTransport):
     """The transport, remembering what messages that left it claim."""
 
     promises: list[Promise]
+    version: Version
+    strikes: Strikes
 
     def send(self, to: ServerId, payload: bytes) -> bool:
         """See `Transport.send`."""
-        sent = super().send(to, payload)
+        if self.version is Version.CURRENT:
+            sent = super().send(to, payload)
+        else:
+            changed = outgoing(self.version, payload, self.strikes)
+            sent = changed is None or super().send(to, changed)
         if sent and payload[1] in _CLAIMING:
             message = decode(payload, self._own.server_id)
             match message:

@@ -33,6 +33,7 @@ from oarlock.sim.loop import SimLoop
 from oarlock.sim.machine import RecordingMachine, RecordingTransport
 from oarlock.sim.network import Host, Network
 from oarlock.sim.services import Services
+from oarlock.sim.versions import Version, check_incoming, leave_behind, take_over
 from oarlock.transport.interface import OnMessage, OnUnreachable
 from oarlock.transport.options import TransportOptions
 
@@ -140,6 +141,10 @@ class Server:
         """Whether whoever looks after it leaves it down."""
         self.stalled_until = 0.0
         """Blocking work ends no sooner, in true time."""
+        self.version = Version.CURRENT
+        """Of the next process."""
+        self.last_version = Version.CURRENT
+        """Of the last that could use the data directory."""
         self.graveyard: list[Process] = []
         self.recording: Recording | None = None
         """Where the run is recorded."""
@@ -240,6 +245,7 @@ class Process:
         self._waiting_jobs: list[SimThread] = []
         self.machine: RecordingMachine
         self.services: Services
+        self.version = server.version
         self.node = self._make_node(server.config)
 
     def _make_node(self, config: NodeConfig) -> Node:
@@ -260,6 +266,7 @@ class Process:
             open_trace=partial(server.recording.begin, server, self) if server.recording is not None else None,
             tracer=self._watcher.acted,
             check_invariants=True,
+            names_disk=self.version is not Version.BEFORE,
         )
 
     def _open_transport(self, on_message: OnMessage, on_unreachable: OnUnreachable) -> RecordingTransport:
@@ -270,13 +277,19 @@ class Process:
             config.server_id,
             self._rng,
             None,
-            on_message,
+            on_message if self.version is Version.CURRENT else partial(self._received, on_message),
             on_unreachable,
             options=self._options,
         )
         transport.promises = self.promises
+        transport.version, transport.strikes = self.version, self.server.disk.strikes
         transport.describe_by(lambda: describe(config.cluster_id, self.node.configuration, self.machine))
         return transport
+
+    def _received(self, on_message: OnMessage, source: ServerId, payload: bytes) -> None:
+        """A message for a server of another version."""
+        check_incoming(self.version, payload, self.server.disk.strikes)
+        on_message(source, payload)
 
     def _open_machine(self) -> RecordingMachine:
         self.machine = RecordingMachine(Store(self.server.backend), self.server.server_id)
@@ -293,7 +306,7 @@ class Process:
             if server.config.joins:
                 place = await find_place(server.config, server.disk, server.contacts, self.loop, self.threads[0])
                 self.node = self._make_node(place)
-            await self.node.start()
+            await self._start_node()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
             server.refusal = error
             self._scheduler.after(0, server.gone, self, "refused")
@@ -301,8 +314,18 @@ class Process:
         limits = Limits(request_timeout_s=server.config.proposal_timeout_ms / 1000)
         self.services = Services(self.loop, self.node, limits, self.threads[3], self._wall_clock)
         self.is_started = True
+        server.last_version = self.version
         self.loop.create_task(self.services.publish(server.host.name))
         self._watcher.started(server)
+
+    async def _start_node(self) -> None:
+        if self.version is Version.CURRENT:
+            await self.node.start()
+            return
+        server, thread = self.server, self.threads[0]
+        await self.loop.run_in_executor(thread, take_over, self.version, server.config, server.disk)
+        await self.node.start()
+        await self.loop.run_in_executor(thread, leave_behind, self.version, server.config, server.disk)
 
     def _wall_clock(self) -> float:
         return EPOCH_S + self._scheduler.now

@@ -18,6 +18,7 @@ from oarlock.sim.machine import command_id
 from oarlock.sim.mail import LinkMail
 from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
+from oarlock.sim.versions import outgoing
 from oarlock.trace.lane import World
 from oarlock.trace.recorder import Arrival, Recorder
 from oarlock.trace.schema import VERSION, Event, Header, Kind, Sink, server_name
@@ -60,12 +61,15 @@ class SimRecorder(Recorder):
             predecessor=recording.recorders.get(server.server_id),
         )
         self._recording = recording
+        self._version = process.version
 
     def sealed(self, to: int, message: Any, payload: bytes) -> tuple[bytes, Stamp]:  # noqa: ANN401 - any message
         """See `Recorder.sealed`; the bytes stay as they are."""
         stamp = self.sent(to, message)
         mail = self._recording.mail(self._server_id, to)
-        mail.posted(stamp.message_id(self._server_id), stamp, payload, is_bulk=type(message).__name__ == _BULK)
+        written = outgoing(self._version, payload)
+        if written is not None:
+            mail.posted(stamp.message_id(self._server_id), stamp, written, is_bulk=type(message).__name__ == _BULK)
         return payload, stamp
 
     def dropped(self, to: int, stamp: Stamp, cause: str) -> None:

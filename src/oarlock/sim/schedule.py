@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `TransportOptions` after "transport."."""
     server_knobs: dict[int, dict[str, int]] = {}
     """The same for single servers, by number; counts before what all have."""
+    versions: dict[int, int] = {}
+    """Which version single servers begin as, by number: see `oarlock.sim.versions`."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -97,9 +97,13 @@ def _check_fault(fault: Fault, where: str) -> None:
 
 def _check_operation(operation: ClientOperation, where: str) -> None:
     _check_moment(operation.at, f"{where}.at")
-    for name in ("client", "server"):
+    for name, least in (("client", 1), ("server", 0)):
         number = getattr(operation, name)
-        _require(1 <= number <= _HIGHEST_NUMBER, f"{where}.{name}", f"{number} is not between 1 and {_HIGHEST_NUMBER}")
+        _require(
+            least <= number <= _HIGHEST_NUMBER,
+            f"{where}.{name}",
+            f"{number} is not between {least} and {_HIGHEST_NUMBER}",
+        )
     if operation.kind not in OPERATIONS:
         raise ScheduleError(
             f'{where}.kind: there is no operation "{operation.kind}"; there are {", ".join(OPERATIONS)}'

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from oarlock.raft.types import ServerId
 from oarlock.sim.faults.kind import Kind, anyone
 from oarlock.sim.schedule import Fault
+from oarlock.sim.versions import Version
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
@@ -29,6 +30,17 @@ def _restart(simulation: "Simulation", fault: Fault, servers: list[ServerId]) ->
     process = simulation.servers[servers[0]].process
     if process is not None and process.is_started:
         simulation.strikes.hit("process.restart")
+        process.stop()
+        simulation.restart_after(servers[0], fault.seconds)
+
+
+def _change_version(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    """Stop a server in order, and start it again as another version: an upgrade, or a way back."""
+    server = simulation.servers[servers[0]]
+    process = server.process
+    if process is not None and process.is_started:
+        server.version = Version(int(fault.value))
+        simulation.strikes.hit(f"version.changed_to_{server.version.name.lower()}")
         process.stop()
         simulation.restart_after(servers[0], fault.seconds)
 
@@ -69,6 +81,12 @@ KINDS: Final[dict[str, Kind]] = {
     "power": Kind(_crash, lambda draw: (draw.rng.choice((draw.one(), draw.some(draw.servers))), 0.0)),
     "step_crash": Kind(_step_crash, lambda draw: (draw.one(), float(draw.rng.randint(0, 40)))),
     "restart": Kind(_restart, anyone),
+    "version": Kind(
+        _change_version,
+        lambda draw: (draw.one(), float(draw.rng.choice(list(Version)))),
+        most=8,
+        modes=("available", "safe"),  # the first version cannot tell disks apart
+    ),
     "crash_loop": Kind(_crash_loop, lambda draw: (draw.one(), float(draw.rng.randint(2, 6)))),
     "pause": Kind(_pause, anyone),
     "busy": Kind(_busy, anyone),

@@ -130,7 +130,8 @@ class Card {
     const others = run.servers.filter((other) => other !== this.lane);
     const gone = others.filter((other) => cluster.cut.has(`${other}>${this.lane}`));
     if (!gone.length) return "";
-    return ` · cut off${gone.length < others.length ? ` from ${gone.map((each) => run.header.nodes?.[each] || each).join(", ")}` : ""}`;
+    if (gone.length === others.length) return " · cut off";
+    return ` · cut from ${gone.map((each) => run.header.nodes?.[each] || each).join(", ")}`;
   }
 
   /** @param {import("oarlock/state.js").Cluster} cluster */
@@ -141,7 +142,7 @@ class Card {
     this.element.className = `server ${known && isUp ? termClass(known.term) : "term-0"} ${isUp ? "" : "off"} ${known?.role === "leader" && isUp ? "leads" : ""}`;
     this.role.textContent = !isUp ? (state === "down" ? "× down" : "❚❚ paused") : known ? `${glyph(known.role)} ${known.role.replace("_", "-")}, term ${known.term}` : state === "starting" ? "starting" : "unknown";
     const isCut = this.#cutFrom(cluster);
-    this.marks.textContent = known ? `log ${lastIndex(known)} · committed ${known.commit} · applied ${known.applied}${isCut}` : "";
+    this.marks.textContent = known ? `log ${lastIndex(known)} · commit ${known.commit} · applied ${known.applied}${isCut}` : "";
     if (!this.kill || !this.pause || !this.restart || !this.cut) return;
     this.kill.textContent = state === "down" ? "Start" : "Kill";
     this.pause.textContent = state === "paused" ? "Resume" : "Pause";

@@ -9,7 +9,7 @@ import pytest
 from oarlock.mvcc.backend import Batch
 from oarlock.mvcc.errors import StorageFailedError, StorageFullError
 from oarlock.sim.backend import SimBackend
-from oarlock.sim.disk import SimDisk
+from oarlock.sim.disk import ReadFault, SimDisk, WriteFault
 from oarlock.sim.files import PowerLoss
 from oarlock.sim.inode import SECTOR
 from oarlock.sim.strikes import Strikes
@@ -69,17 +69,81 @@ def test_unsynced_sectors_are_kept_lost_or_torn_in_any_combination() -> None:
     assert torn > 20
 
 
+def test_every_tear_is_seen() -> None:
+    """A torn sector begins with new bytes, ends with them, or is garbage behind them; each is counted."""
+    strikes = Strikes()
+    prefixes, suffixes = 0, 0
+    for seed in range(300):
+        disk = SimDisk(random.Random(seed), strikes)
+        make_directory(disk, DATA)
+        path = _written(disk, b"o" * SECTOR)
+        disk.open(path).pwrite(b"n" * SECTOR, 0)
+        disk.lose_power()
+        data = _read(disk, path)
+        if len(set(data)) == 2:
+            prefixes += data.lstrip(b"n").strip(b"o") == b""
+            suffixes += data.lstrip(b"o").strip(b"n") == b""
+    assert prefixes > 5
+    assert suffixes > 1
+    assert all(strikes[f"disk.torn_{how}"] > 1 for how in ("prefix", "suffix", "garbage"))
+
+
+def test_writes_to_one_sector_may_be_lost_in_any_order() -> None:
+    """Of two writes to a sector since the last sync none may be on the device, the first, or the second."""
+    seen = set()
+    for seed in range(60):
+        disk = _disk(seed)
+        path = _written(disk, b"0" * SECTOR)
+        file = disk.open(path)
+        file.pwrite(b"1" * SECTOR, 0)
+        file.pwrite(b"2" * SECTOR, 0)
+        disk.lose_power()
+        seen |= {data[0:1] for data in [_read(disk, path)] if len(set(data)) == 1}
+    assert seen == {b"0", b"1", b"2"}
+
+
+def test_truncation_may_be_lost() -> None:
+    """A file that was cut and filled anew may be as it was, cut, or as it should be; after a sync it is that."""
+    strikes = Strikes()
+    sizes = set()
+    for seed in range(60):
+        disk = SimDisk(random.Random(seed), strikes)
+        make_directory(disk, DATA)
+        path = _written(disk, b"o" * 2 * SECTOR)
+        file = disk.open(path)
+        file.truncate(0)
+        file.allocate(3 * SECTOR)
+        disk.lose_power()
+        data = _read(disk, path)
+        sizes.add((len(data) // SECTOR, data[:1]))
+    assert sizes == {(2, b"o"), (0, b""), (3, b"\0")}
+    assert strikes["disk.truncate_lost"] > 5
+    assert strikes["disk.growth_lost"] > 1
+    disk = _disk()
+    path = _written(disk, b"o" * 2 * SECTOR)
+    file = disk.open(path)
+    file.truncate(0)
+    file.allocate(2 * SECTOR)
+    file.fdatasync()
+    disk.lose_power()
+    assert _read(disk, path) == bytes(2 * SECTOR)
+
+
 def test_unsynced_names_are_kept_or_lost() -> None:
     """A new name, a rename and a removal may each be undone by a power loss, and only then."""
     kept = set()
+    strikes = Strikes()
     for seed in range(60):
-        disk = _disk(seed)
+        disk = SimDisk(random.Random(seed), strikes)
+        make_directory(disk, DATA)
         path = _written(disk, b"old")
         disk.rename(path, DATA / "renamed")
         disk.open(DATA / "new", create=True)
         disk.lose_power()
         kept.add(tuple(disk.listdir(DATA)))
     assert kept == {("file",), ("renamed",), ("file", "new"), ("new", "renamed")}
+    assert strikes["disk.rename_lost"] > 5
+    assert strikes["disk.creation_lost"] > 5
 
 
 def test_killed_process_loses_nothing_but_its_files_and_locks() -> None:
@@ -135,6 +199,84 @@ def test_read_error() -> None:
     with pytest.raises(OSError, match="error"):
         _read(disk, path)
     assert _read(disk, path) == b"data"
+
+
+def test_short_reads_and_writes_are_completed() -> None:
+    """A call that stops half-way is gone on with by the production code's loops; each is a step of its own."""
+    disk = _disk()
+    data = bytes(range(256)) * 20
+    path = DATA / "file"
+    file = disk.open(path, create=True)
+    disk.short_transfers = 10
+    before = disk.steps
+    file.pwrite(data, 0)
+    assert disk.steps > before + 1
+    disk.short_transfers = 10
+    assert file.pread(1 << 20, 0) == data
+    assert disk.strikes["disk.short_write"] > 1
+    assert disk.strikes["disk.short_read"] > 1
+
+
+@pytest.mark.parametrize("fault", ["misdirected", "stale"])
+def test_read_gives_wrong_bytes_once(fault: ReadFault) -> None:
+    """One read gives a sector of another place, or as it was before it was written; the next one the truth."""
+    differing = 0
+    for seed in range(20):
+        disk = _disk(seed)
+        path = _written(disk, b"a" * SECTOR + b"b" * SECTOR)
+        disk.read_fault, disk.reads_before = fault, 1
+        assert _read(disk, path) == b"a" * SECTOR + b"b" * SECTOR
+        wrong = _read(disk, path)
+        assert len(wrong) == 2 * SECTOR
+        differing += wrong != _read(disk, path) == b"a" * SECTOR + b"b" * SECTOR
+        assert disk.strikes.as_dict().get(f"disk.read_{fault}", 0) == (not disk.read_fault)
+    assert differing > 5
+
+
+@pytest.mark.parametrize("fault", ["misdirected", "lost"])
+def test_write_that_went_elsewhere_stays_if_something_follows(fault: WriteFault) -> None:
+    """The device claims to have written a sector, and has not; if nothing comes behind it, it has after all."""
+    for seed in range(10):
+        disk = _disk(seed)
+        path = DATA / "1.wal"
+        file = disk.open(path, create=True)
+        file.allocate(8 * SECTOR)
+        file.fdatasync()
+        disk.fsync_directory(DATA)
+        for follows in (False, True):
+            disk.write_fault = fault
+            file = disk.open(path)
+            file.pwrite(b"w" * SECTOR, SECTOR)
+            file.fdatasync()
+            if follows:
+                file.pwrite(b"x" * SECTOR, 2 * SECTOR)
+                file.fdatasync()
+            disk.lose_power()
+            data = _read(disk, path)
+            if not follows:
+                assert data == bytes(SECTOR) + b"w" * SECTOR + bytes(6 * SECTOR)
+                file = disk.open(path)
+                file.pwrite(bytes(SECTOR), SECTOR)
+                file.fdatasync()
+            else:
+                assert data[SECTOR : 2 * SECTOR] == bytes(SECTOR)
+                assert (b"w" * SECTOR in data.replace(b"x" * SECTOR, b"")) is (fault == "misdirected") or seed
+                assert disk.strikes[f"disk.write_{fault}"] == 1
+
+
+def test_misplaced_write_may_be_forbidden() -> None:
+    """Where another disk is damaged already, the write goes where it belongs."""
+    disk = _disk()
+    path = _written(disk, bytes(4 * SECTOR)).with_name("1.wal")
+    disk.rename(DATA / "file", path)
+    disk.fsync_directory(DATA)
+    disk.write_fault, disk.may_misplace = "lost", lambda: False
+    file = disk.open(path)
+    for sector in (1, 2):
+        file.pwrite(b"w" * SECTOR, sector * SECTOR)
+        file.fdatasync()
+    disk.lose_power()
+    assert _read(disk, path) == bytes(SECTOR) + b"w" * 2 * SECTOR + bytes(SECTOR)
 
 
 def test_full_disk() -> None:

@@ -208,7 +208,7 @@ class SimDisk:
         if self.lies:
             self._lie()
         elif self._misplaced is not None and self._misplaced.inode is inode and inode.dirty:
-            self._settle_misplaced(self._misplaced.how)
+            self._settle_misplaced(self._misplaced)
             inode.sync()
         elif self.write_fault and self._misplaced is None and inode.dirty and self._is_log(path, inode):
             self._misplace(inode)
@@ -295,11 +295,16 @@ class SimDisk:
             inode.device[target : target + SECTOR] = data
         self.write_fault = ""
 
-    def _settle_misplaced(self, how: WriteFault) -> None:
-        """Something is written behind it: from now on the damage shows, and stays."""
+    def looks_at_device(self, inode: Inode) -> None:
+        """A process is about to see what the device holds of a file."""
+        if self._misplaced is not None and self._misplaced.inode is inode:
+            self._settle_misplaced(self._misplaced)
+
+    def _settle_misplaced(self, misplaced: "_Misplaced") -> None:
+        """Something is written behind it, or it is looked at: from now on the damage shows, and stays."""
         if self.may_misplace():
             self._misplaced = None
-            self.strikes.hit(f"disk.write_{how}")
+            self.strikes.hit(f"disk.write_{misplaced.how}")
         else:
             self._undo_misplaced()
 

@@ -43,8 +43,8 @@ class SimFile:
         """One system call."""
         self._step()
         disk = self._disk
-        if disk.short_transfers and length > 1 and offset < len(self._inode.cache):
-            length = disk.shorten(length, "read")
+        if disk.short_transfers and (there := min(length, len(self._inode.cache) - offset)) > 1:
+            length = disk.shorten(there, "read")
         data = bytes(self._inode.cache[offset : offset + length])
         return disk.misread(data, offset) if disk.read_fault else data
 
@@ -104,6 +104,7 @@ class SimFile:
         """See `File.drop_cache`: clean pages only."""
         self._step()
         if self._inode.is_clean:
+            self._disk.looks_at_device(self._inode)
             self._inode.forget_cache()
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from oarlock.check.invariants import Monitor
 from oarlock.node.node import Node
+from oarlock.raft.quorum import VoteResult, vote_result
 from oarlock.raft.state import RaftState
 from oarlock.raft.types import Configuration, Index, ServerId
 
@@ -52,3 +53,21 @@ def possible_configurations(monitor: Monitor, gone: Collection[ServerId]) -> lis
             if configuration.voters:
                 found[configuration] = None
     return list(found)
+
+
+def is_admitted_without(monitor: Monitor, server_id: ServerId) -> bool:
+    """Whether a majority of the voters, a server apart, hold the admission of its disk, committed, on their own disks.
+
+    So in each configuration that anybody may act upon: then no word from another disk of the server can do harm.
+    """
+    own = monitor._mirrors.get(server_id)
+    if own is None:
+        return False
+    holders: dict[ServerId, bool] = {}
+    for other, mirror in monitor._mirrors.items():
+        known = min(mirror.durable_index or 0, mirror.seen.commit_index)
+        newest = [configuration for index, configuration in mirror.configurations if index <= known]
+        is_held = bool(newest) and newest[-1].disk_of(server_id) == own.seen.disk_id
+        holders[other] = is_held and other != server_id
+    configurations = possible_configurations(monitor, ())
+    return all(vote_result(configuration, holders) is VoteResult.WON for configuration in configurations)

@@ -3,9 +3,11 @@
 What is owed all the same, and when, is in `oarlock.sim.containment`.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from oarlock.raft.types import ServerId
+from oarlock.sim import inside
 from oarlock.sim.backend import NOTHING
 from oarlock.sim.containment import Exposure, Waits
 from oarlock.sim.faults.kind import Draw, Drawn, Kind
@@ -25,6 +27,7 @@ EMPTY: Final = 2.0
 """Values of `twin`: what is on its disk. With `TAKES_ADDRESS` added it is found where the other one was."""
 TAKES_ADDRESS: Final = 3.0
 
+_LOOK_EVERY_S: Final = 0.02
 _MODES: Final[tuple[Mode, ...]] = ("contained",)
 
 
@@ -85,11 +88,27 @@ def _forget_last(simulation: "Simulation", fault: Fault, servers: list[ServerId]
 def _wipe(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """The server comes back under its old name with an empty disk: its word must not count until that is admitted."""
     server = simulation.servers[servers[0]]
-    if simulation.is_whole(server):
+
+    def wipe() -> None:
         server.kill(power=True)
         server.replace_disk({}, NOTHING)
         simulation.strikes.hit("disk.wiped")
         simulation.restart_after(servers[0], fault.seconds)
+
+    _once_admitted(simulation, server, wipe)
+
+
+def _once_admitted(simulation: "Simulation", server: Server, begin: Callable[[], None]) -> None:
+    """Let an empty disk take the server's name once the one that it has is admitted where that cannot be lost.
+
+    Before, the others cannot tell it from a server that they never reached, whose word must count.
+    """
+    if simulation.is_healed or not simulation.is_whole(server):
+        return
+    if inside.is_admitted_without(simulation.observer.monitor, server.server_id):
+        begin()
+    else:
+        simulation.scheduler.after(_LOOK_EVERY_S, _once_admitted, simulation, server, begin)
 
 
 def _twin(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
@@ -109,7 +128,10 @@ def _twin(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> No
             twin.replace_disk(files, records)
             _begin_twin(simulation, fault, server, twin)
 
-    simulation.scheduler.after(fault.seconds if content == OLD_COPY else 0.0, begin)
+    if content == EMPTY:
+        _once_admitted(simulation, server, begin)
+    else:
+        simulation.scheduler.after(fault.seconds if content == OLD_COPY else 0.0, begin)
 
 
 def _begin_twin(simulation: "Simulation", fault: Fault, server: Server, twin: Server) -> None:
@@ -164,7 +186,7 @@ NOT_OWED: Final[dict[str, tuple[str, ...]]] = {
     "lie": ("monotone match_index",),
     "old_disk": ("monotone match_index",),
     "forget_last": ("monotone match_index",),
-    "wipe": ("monotone match_index",),
+    "wipe": (),
     "twin": ("monotone match_index", "match_index is durable", "committed on a durable quorum"),
 }
 """Properties that cannot hold: a leader takes back what it counted on; and nobody looks at the disk of a twin."""

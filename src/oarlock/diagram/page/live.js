@@ -20,6 +20,7 @@ export class Live {
     /** @type {TraceEvent[]} */
     this.waiting = [];
     this.timer = 0;
+    this.limit = MAX_LIVE_EVENTS;
     /** Events that did not reach this page. */
     this.lost = 0;
     setInterval(() => this.strip.draw(), TICK_MS);
@@ -63,7 +64,7 @@ export class Live {
       store.run.append(event);
       this.pulse.take(event);
     }
-    if (store.run.length > MAX_LIVE_EVENTS) this.#forget(store.run.length - MAX_LIVE_EVENTS / 2);
+    if (store.run.length > this.limit) this.#forget(store.run.length - this.limit / 2);
     store.grew();
   }
 
@@ -90,7 +91,7 @@ export class Live {
   #announce() {
     const { run } = this.store;
     const parts = [];
-    if (run.forgotten) parts.push(`${run.forgotten.toLocaleString("en")} older events were let go: the page keeps the last ${(MAX_LIVE_EVENTS / 2).toLocaleString("en")} to ${MAX_LIVE_EVENTS.toLocaleString("en")}.`);
+    if (run.forgotten) parts.push(`${run.forgotten.toLocaleString("en")} older events were let go: the page keeps the last ${(this.limit / 2).toLocaleString("en")} to ${this.limit.toLocaleString("en")}.`);
     if (this.lost) parts.push(`${this.lost.toLocaleString("en")} events came too fast for this page and are missing; what became of their messages is unresolved.`);
     this.say(parts.join(" "));
   }

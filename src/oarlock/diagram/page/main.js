@@ -18,7 +18,11 @@ export async function boot() {
     const views = setUp(store, extras);
     // For whoever tests or extends the page.
     Object.assign(window, { oarlock: { store, run, extras, views } });
-    if (extras.live) new Live(store, extras, say).connect();
+    if (extras.live) {
+      const live = new Live(store, extras, say);
+      Object.assign(views, { live });
+      live.connect();
+    }
   } catch (error) {
     say(`This run cannot be shown: ${error instanceof Error ? error.message : error}`);
     throw error;

@@ -22,6 +22,9 @@ UNREPEATABLE_CALLS = (
 RANDOM_CLASSES = ("random.Random",)
 """All that may be used of `random`: the type of the generator that is handed in."""
 
+COMPILES_THIS_PACKAGE = ("zoo",)
+"""Rooms that compile source: that of this package, changed on purpose, and nothing that arrives from elsewhere."""
+
 ALLOWED: dict[tuple[str, str], str] = {}
 """Exceptions: (module, call) and the reason."""
 
@@ -37,6 +40,8 @@ def test_no_data_is_run_as_code(module: Module) -> None:
         f"line {node.lineno}: import {name}" for name, node in imports(module.tree) if _matches(name, EXECUTING_MODULES)
     ]
     bad += [f"line {call.lineno}: {name}" for name, call in calls(module.tree) if name in EXECUTING_CALLS]
+    if module.room in COMPILES_THIS_PACKAGE:
+        bad = [each for each in bad if not each.endswith((": compile", ": exec"))]
     assert not bad
 
 

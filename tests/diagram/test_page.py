@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 from tests.diagram.conftest import OpenPage
 
 from oarlock.trace.loaded import Trace
+from oarlock.trace.schema import parse_id
 
 
 def cursor(page: Page) -> int:
@@ -79,7 +80,7 @@ def test_filter_counts_and_refuses(open_page: OpenPage, run: Trace) -> None:
     page = open_page()
     page.keyboard.press("/")
     page.keyboard.type("rule:L-4 node:n3")
-    wanted = sum("L-4" in event.r and event.id.startswith("n3.") for event in run.events)
+    wanted = sum("L-4" in event.r and "n3" in (parse_id(event.id).lane, event.src, event.to) for event in run.events)
     expect(page.locator(".wrong")).to_have_text(f"{wanted:,} events")
     page.locator("#query").fill("nodes:n3")
     expect(page.locator(".wrong")).to_contain_text('"nodes" is nothing to filter by')
@@ -107,7 +108,7 @@ def test_link_shows_what_was_seen(open_page: OpenPage) -> None:
     settled(again)
     for name in ("cursor", "why", "view"):
         assert again.evaluate(f"oarlock.store.shared.{name}") == page.evaluate(f"oarlock.store.shared.{name}")
-    expect(again.locator(".whyhead h3")).to_contain_text("Why ")
+    expect(again.locator("#panel-why .whyhead h3")).to_contain_text("Why ")
 
 
 def test_table_is_the_diagrams_twin(open_page: OpenPage, run: Trace) -> None:

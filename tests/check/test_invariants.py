@@ -358,6 +358,12 @@ def base_moves_back(scene: Scene) -> None:
     scene.see(1, base=SnapshotMetadata(1, 1, THREE), entries=entries(1, 1, after=1))
 
 
+@breaks("state not ahead of the log")
+def keeps_a_state_that_the_log_does_not_lead_to(scene: Scene) -> None:
+    scene.committed(3)
+    scene.see(1, durable_index=2, durable_applied_index=3)
+
+
 @breaks("applied in order, once")
 def applies_twice(scene: Scene) -> None:
     scene.committed()

@@ -34,6 +34,7 @@ PROPERTIES: Final = {
     "match_index is durable": "What a leader counts on a follower for is on that follower's disk.",
     "terms rise along the log": "Terms never fall along a log, and none is higher than the server's.",
     "order of indices": "purged <= snapshot <= applied <= committed <= last.",
+    "state not ahead of the log": "A crash leaves the state machine no further on than the log.",
     "applied in order, once": "Entries are applied in order, each once in a life.",
     "identical states": "State machines that stand at one index have one hash.",
     "configuration is the log's": "A server acts upon the newest configuration in its log.",
@@ -185,3 +186,7 @@ def _check_order(mirror: Mirror, before: Observed | None, now: Observed, found: 
             f"committed {now.commit_index}, last {now.last_index}"
         )
         found.append(Violation("order of indices", sentence, now.server_id, now.commit_index))
+    machine, log = now.durable_applied_index, now.durable_index
+    if machine is not None and log is not None and machine > log and now.disk_is_intact:
+        sentence = f"server {now.server_id} has its state machine on disk up to {machine}, and its log up to {log}"
+        found.append(Violation("state not ahead of the log", sentence, now.server_id, machine))

@@ -73,6 +73,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     durable_index: Index | None = None
     """Up to where a crash would now leave the log as it is, or a snapshot in its place, or, below a base that is not
     on disk yet, what was there before. A core believes less, at times; where the disk can be looked at, look there."""
+    durable_applied_index: Index | None = None
+    """Up to where a crash would now leave the state machine in a storage of its own."""
 
     applied: tuple[tuple[Index, Digest], ...] = ()
     """What the state machine was given since the last observation."""

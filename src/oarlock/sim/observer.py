@@ -172,6 +172,7 @@ class Observer:
             match_index=tuple(zip(peers, life.matches, strict=True)),
             durable_hard_state=durable.hard_state,
             durable_index=durable.common_index(log),
+            durable_applied_index=None if server.disk.has_lied else process.machine.durable_index(),
             applied=given,
             state_hash=hashes[-1] if hashes else None,
             promises=promises,

@@ -13,7 +13,7 @@ import msgspec
 from oarlock.check.verdict import Verdict, Violation
 from oarlock.raft.types import Configuration
 from oarlock.sim import inside
-from oarlock.sim.clients import OK
+from oarlock.sim.clients import OK, PENDING
 from oarlock.sim.cluster import Simulation
 from oarlock.sim.containment import NotOwed
 from oarlock.sim.generate import generate
@@ -30,6 +30,8 @@ from oarlock.trace.schema import Event, Sink
 ELECTIONS_AFTER_HEALING: Final = 10
 """Within so many election timeouts there must be a leader."""
 _CATCH_UP_S: Final = 60.0
+_PROMPT_S: Final = 5.0
+"""More than any pause between attempts to connect, or to send again."""
 _SETTLED_CLIENT: Final = 1000
 
 
@@ -178,6 +180,7 @@ def _settle(simulation: Simulation) -> None:
         states = ", ".join(_describe(simulation.servers[each]) for each in simulation.ids)
         raise _broken("everybody is up after healing", f"{_CATCH_UP_S:g} s after it: {states}")
     core = [server_id for server_id in core if server_id not in simulation.lost]
+    _answer_waiting(simulation, core)
     _serve_all(simulation, core, members.learners)
     if not scheduler.run_until(scheduler.now + _CATCH_UP_S, lambda: _have_caught_up(simulation, core)):
         states = ", ".join(_describe(simulation.servers[server_id]) for server_id in core)
@@ -197,6 +200,20 @@ def _finish_changes(simulation: Simulation) -> None:
     if not scheduler.run_until(scheduler.now + _CATCH_UP_S, simulation.are_members_settled):
         states = ", ".join(_describe(simulation.servers[each]) for each in simulation.ids)
         raise _broken("changes of members end", f"{simulation.operator.under_way} tasks go on: {states}")
+
+
+def _answer_waiting(simulation: Simulation, core: list[int]) -> None:
+    """Whoever asked before the healing is served by today's leader, long before its own time is up (G27)."""
+    scheduler = simulation.scheduler
+    waiting = [
+        request for request in simulation.clients.requests if request.outcome == PENDING and request.server_id in core
+    ]
+    limit_s = ELECTIONS_AFTER_HEALING * simulation.schedule.settings.election_timeout_ms / 1000 + _PROMPT_S
+    if not scheduler.run_until(scheduler.now + limit_s, lambda: all(request.outcome != PENDING for request in waiting)):
+        asked = ", ".join(
+            f"{each.operation.kind} at server {each.server_id}" for each in waiting if each.outcome == PENDING
+        )
+        raise _broken("requests are answered promptly", f"{limit_s:g} s after healing without an answer: {asked}")
 
 
 def _serve_all(simulation: Simulation, core: list[int], learners: Collection[int]) -> None:

@@ -7,10 +7,12 @@ from tests.support.source_tree import ROOT
 
 from oarlock.raft.rules import RULES
 from oarlock.zoo.catalogue import ALL, MUTANTS, WITHOUT_PITFALL, WITHOUT_RULE
+from oarlock.zoo.catalogue.bugs import REAL_BUGS
 from oarlock.zoo.mutant import Edit, Mutant, StalePatch, edits_by_module, patch
 
 CLIENT_RULES = {"CL-4", "CL-6"}
 """Of the dissertation's figure 6.1: carried out above the core, and not in the core's catalogue."""
+FIFTEEN, SPARES = 15, 6
 PITFALLS = (
     {f"G{n}" for n in range(1, 33)}
     | {f"K{n}" for n in range(1, 8)}
@@ -45,6 +47,18 @@ def test_every_rule_is_broken_or_excused() -> None:
     assert sorted(PITFALLS - broken - WITHOUT_PITFALL.keys()) == []
     assert sorted(WITHOUT_PITFALL.keys() & broken) == []
     assert sorted(broken - RULES.keys() - PITFALLS - CLIENT_RULES) == []
+
+
+def test_every_bug_of_others_is_made_again() -> None:
+    """The fifteen real bugs and the six spares each have a mutant that says where it was made, and no other says so."""
+    assert len(REAL_BUGS) == FIFTEEN + SPARES
+    named = [id_ for bug in REAL_BUGS for id_ in bug.mutants]
+    assert sorted(set(named) - MUTANTS.keys()) == []
+    assert len(named) == len(set(named))
+    for bug in REAL_BUGS:
+        project = bug.reported.split()[0].rstrip(",")
+        assert bug.mutants
+        assert all(project in MUTANTS[id_].source for id_ in bug.mutants), bug.cause
 
 
 def test_a_patch_that_no_longer_fits_is_refused() -> None:

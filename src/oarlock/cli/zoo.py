@@ -1,4 +1,4 @@
-"""`oarlock zoo`: names the known bugs, hunts them, and prints what catches each."""
+"""`oarlock zoo`: names known bugs, hunts them, and prints what catches each; the same for bugs by rule of grammar."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from oarlock.cli.mutation import add_options, mutate
 from oarlock.cli.terminal import paint, table
 from oarlock.zoo.catalogue import MUTANTS
 from oarlock.zoo.hunting import REPEATS, Verdict, WorkerFailed, hunt_all
@@ -26,6 +27,8 @@ def zoo(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.action == "list":
         return _list(as_json=options.json)
+    if options.action == "mutate":
+        return mutate(options)
     named = [options.id] if options.action == "run" else options.only or list(MUTANTS)
     unknown = [id_ for id_ in named if id_ not in MUTANTS]
     if unknown:
@@ -36,7 +39,7 @@ def zoo(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="oarlock zoo", description="Hunt known bugs, each a patch of the code.")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|run|score")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|run|score|mutate")
     listing = actions.add_parser("list", help="name all mutants")
     run = actions.add_parser("run", help="hunt one")
     run.add_argument("id", metavar="ID")
@@ -48,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--repeats", type=int, default=REPEATS, metavar="N", help="hunts by chance of each")
         action.add_argument("--seeds", type=int, metavar="N", help="the most seeds of a hunt")
         action.add_argument("--seconds", type=float, metavar="S", help="the most processor time of a hunt")
-    for action in (listing, run, score):
+    general = actions.add_parser("mutate", help="change the code in every small way, and count who notices")
+    add_options(general)
+    for action in (listing, run, score, general):
         action.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -4,27 +4,18 @@ Takes a `Request` as JSON from standard input and gives an `Answer` to standard 
 anything of what it changes is imported.
 """
 
-import importlib
-import itertools
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from types import FrameType
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from oarlock.zoo.catalogue import MUTANTS
 from oarlock.zoo.patching import install
+from oarlock.zoo.trials import Run, Stage, attempt, run_of, scene_names
 
-Stage = Literal["scenes", "core", "drill", "node"]
-Found = tuple[str, str]
-"""The property broken, and the sentence."""
-
-HANG_S = 20.0
+HANG_S: Final = 20.0
 """Processor time after which a run is taken to hang; a sound one needs a tenth of it."""
 
 
@@ -72,10 +63,6 @@ class Answer(msgspec.Struct, frozen=True):
     outcomes: list[Outcome]
 
 
-class _Hangs(BaseException):
-    """A run takes too long; no handler of the code under test stops this."""
-
-
 def work(request: Request) -> Answer:
     """Carry out a request in this process, for which it must be the first."""
     if request.mutant is not None:
@@ -88,7 +75,7 @@ def _hunt(hunt: Hunt, seconds: float) -> Outcome:
     runs = 0
     for where, run in _runs(hunt):
         runs += 1
-        found = _try(run)
+        found = attempt(run, HANG_S)
         if found is not None:
             catch = Catch(hunt.stage, where, *found)
             return Outcome(catch, runs, time.process_time() - began)
@@ -97,60 +84,14 @@ def _hunt(hunt: Hunt, seconds: float) -> Outcome:
     return Outcome(None, runs, time.process_time() - began)
 
 
-def _runs(hunt: Hunt) -> Iterator[tuple[str, Callable[[], Found | None]]]:
+def _runs(hunt: Hunt) -> Iterator[tuple[str, Run]]:
     """Each run with its name; scenes are played with one seed after the other."""
-    seeds = range(hunt.first, hunt.first + hunt.count)
-    if hunt.stage == "scenes":
-        scenes: dict[str, Callable[[int], None]] = importlib.import_module("oarlock.zoo.core.scenes").SCENES
-        for seed, (name, scene) in itertools.product(seeds, scenes.items()):
-            yield f"{name}({seed})", partial(_run_core, scene, seed)
-    elif hunt.stage == "core":
-        run_core: Callable[[int], object] = importlib.import_module("oarlock.zoo.core.run").run_seed
-        for seed in seeds:
-            yield str(seed), partial(_run_core, run_core, seed)
-    else:
-        drill: Callable[[int], object] = importlib.import_module("oarlock.zoo.drill").run_drill
-        own: Callable[[int], object] = importlib.import_module("oarlock.sim").run_seed
-        for seed in seeds:
-            yield str(seed), partial(_run_node, drill if hunt.stage == "drill" else own, seed)
-
-
-def _run_core(run: Callable[[int], object], seed: int) -> None:
-    """Cores that come to the run's end were in order; else it raises."""
-    run(seed)
-
-
-def _run_node(run: Callable[[int], Any], seed: int) -> Found | None:
-    violations = run(seed).violations
-    return (violations[0].name, violations[0].sentence) if violations else None
-
-
-def _try(run: Callable[[], Found | None]) -> Found | None:
-    """Make a run; whatever it raises is a catch."""
-    try:
-        with _limited(HANG_S):
-            return run()
-    except _Hangs:
-        return "no busy loop", f"a run does not end within {HANG_S:g} s of processor time"
-    except Exception as error:  # noqa: BLE001 - a mutant may raise anything
-        name = getattr(error, "name", None)
-        if type(error).__name__ == "Broken" and isinstance(name, str):
-            return name, str(getattr(error, "sentence", error))
-        return "no call raises", f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise _Hangs
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+    for seed in range(hunt.first, hunt.first + hunt.count):
+        if hunt.stage == "scenes":
+            for name in scene_names():
+                yield f"{name}({seed})", run_of("scenes", seed, name)
+        else:
+            yield str(seed), run_of(hunt.stage, seed)
 
 
 def main() -> None:

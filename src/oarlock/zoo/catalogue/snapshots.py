@@ -34,6 +34,21 @@ SNAPSHOTS = (
         ),
     ),
     Mutant(
+        id="snapshot-of-strangers-is-refused",
+        breaks=("IS-5", "MC-1"),
+        bug="A server does not take a snapshot whose configuration lacks it: whoever joins later never catches up.",
+        harm="liveness",
+        edits=(
+            Edit(
+                "raft.install_snapshot",
+                "    if metadata.last_included_index <= state.commit_index:\n        # Delayed",
+                "    if state.server_id not in metadata.configuration.members:\n        return\n"
+                "    if metadata.last_included_index <= state.commit_index:\n        # Delayed",
+            ),
+        ),
+        source="raft-rs issue 472",
+    ),
+    Mutant(
         id="every-chunk-is-the-first",
         breaks=("IS-3",),
         bug="The sender never moves on: each chunk is that at offset 0.",

@@ -1,0 +1,1 @@
+"""The production storage on the simulator's disk, without core, node and network: the fast first stage for its bugs."""

@@ -211,7 +211,7 @@ SNAPSHOTS = (
                 "    if message.prev_log_index >= 0:",
             ),
         ),
-        source="willemt/raft issue 37",
+        source="openraft issue 511, willemt/raft issue 37",
     ),
     Mutant(
         id="below-the-base-is-not-cut",

@@ -13,7 +13,7 @@ from oarlock.node.errors import Stopped
 
 async def test_backlog_does_not_delay_heartbeats(tmp_path: Path) -> None:
     """A long backlog of slow commands is applied in slices: the leader keeps its office meanwhile."""
-    async with NodeCluster(tmp_path, election_timeout_ms=600, heartbeat_interval_ms=60) as cluster:
+    async with NodeCluster(tmp_path, election_timeout_ms=1200, heartbeat_interval_ms=60) as cluster:
         leader = await cluster.leader()
         await leader.propose(b"warm")
         term = leader.status().term
@@ -26,7 +26,7 @@ async def test_backlog_does_not_delay_heartbeats(tmp_path: Path) -> None:
 
             machine.apply = slow
             cluster.nodes[server_id]._applier._machine = machine
-        futures = [leader.propose(b"%d" % number) for number in range(500)]
+        futures = [leader.propose(b"%d" % number) for number in range(1000)]
         longest = 0
         words = cluster.machine(leader.config.server_id).words
         while not futures[-1].done():
@@ -35,7 +35,7 @@ async def test_backlog_does_not_delay_heartbeats(tmp_path: Path) -> None:
             longest = max(longest, len(words) - before)
         assert 1 < longest <= 128, "in slices, and the loop went round between them"
         assert leader.status().term == term
-        assert cluster.machine(leader.config.server_id).words == [b"warm", *(b"%d" % number for number in range(500))]
+        assert cluster.machine(leader.config.server_id).words == [b"warm", *(b"%d" % number for number in range(1000))]
 
 
 async def test_broken_machine_ends_the_server(tmp_path: Path) -> None:

@@ -62,9 +62,9 @@ def test_keys_move_the_cursor(open_page: OpenPage) -> None:
 def test_click_in_the_diagram_selects(open_page: OpenPage) -> None:
     """A click on an event's place puts the cursor there."""
     page = open_page()
-    page.evaluate("oarlock.store.set({window: [0, 60], cursor: 0})")
-    settled(page)
     position = page.evaluate("oarlock.run.elections.data[0]")
+    page.evaluate("(at) => oarlock.store.set({window: [at - 30, at + 30], cursor: 0})", position)
+    settled(page)
     x, y = page.evaluate(
         "(position) => { const frame = oarlock.views.spacetime.frame();"
         " return [frame.x(oarlock.run.lane.data[position]), frame.y(position)]; }",

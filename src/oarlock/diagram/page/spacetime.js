@@ -5,7 +5,7 @@ import { WORLD, lowerBound } from "oarlock/run.js";
 import { label, paintLanes, paintMark, paintMessage, paintTiles, paintWalls, palette, termColour } from "oarlock/paint.js";
 
 /** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
-export const MOST_DRAWN = 5000;
+export const MOST_DRAWN = 1500;
 const GUTTER = 64;
 const HEAD = 44;
 /** How much of the axis is seen while the newest event is followed. @type {Record<string, number>} */

@@ -331,6 +331,45 @@ async def test_a_joining_server_catches_up_by_snapshot(tmp_path: Path) -> None:
         assert set(joined.peer_traffic()) == {1, 2, 3}
 
 
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_a_leader_that_a_member_does_not_know_yet(tmp_path: Path, tcp: bool) -> None:
+    """A member whose log ends before the leader was added answers it all the same, as the leader says where it is."""
+    async with NodeCluster(tmp_path, tcp=tcp, **CALM) as cluster:
+        leader = await cluster.leader()
+        away = (await cluster.follower()).config.server_id
+        await cluster.stop(away)
+        await cluster.add(4, ADD_LEARNER)
+        await promoted(leader, 4)
+        await leader.transfer_leadership(4)
+        await cluster.start(away)
+        await cluster.nodes[4].propose(b"found")
+        await cluster.all_applied()
+        assert cluster.nodes[4].is_leader
+        assert 4 in cluster.nodes[away].status().voters
+
+
+async def test_a_change_that_may_be_undone_keeps_its_links(tmp_path: Path) -> None:
+    """A member restarts with a removal in its log that was never committed: it still answers whom that removes."""
+    async with NodeCluster(tmp_path, **CALM) as cluster:
+        leader = await cluster.leader()
+        one, other = sorted(cluster.nodes.keys() - {leader.config.server_id})
+        server_id = leader.config.server_id
+        await leader.propose(b"first")
+        cluster.part({server_id}, {one}, {other})
+        with pytest.raises(ChangeTimeout):
+            await leader.change_membership([Change(REMOVE, one)], timeout=0.5)
+        await cluster.crash(server_id)
+        await cluster.start(server_id)
+        assert one not in cluster.nodes[server_id].status().voters
+        cluster.part({one, other})
+        elected = await cluster.leader({one, other})
+        await elected.transfer_leadership(one)
+        cluster.heal()
+        await cluster.nodes[one].propose(b"undone")
+        await cluster.all_applied()
+        assert one in cluster.nodes[server_id].status().voters
+
+
 async def test_a_member_moves(tmp_path: Path) -> None:
     """A member that is reached elsewhere is found there as soon as the cluster is told."""
     async with NodeCluster(tmp_path, tcp=True, **CALM) as cluster:

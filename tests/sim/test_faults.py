@@ -76,6 +76,8 @@ EVIDENCE: dict[str, tuple[Fault, str]] = {
     "joint": (Fault(at=1, kind="joint", servers=(1,), seconds=0.1, value=1.0), "members.joint_change"),
     "come_back": (Fault(at=2.4, kind="come_back"), "members.came_back"),
     "transfer": (Fault(at=1, kind="transfer", servers=(1,)), "leader.transferred"),
+    "alarm": (Fault(at=1, kind="alarm", servers=(1,), seconds=0.5), "alarm.raised"),
+    "repeat_proposals": (Fault(at=1, kind="repeat_proposals", seconds=1, value=1.0), "proposal.applied_before"),
 }
 
 REFUSED = ("rot_log_header", "rot_log_body", "rot_hard_state", "rot_identity", "rot_database", "lost_page")

@@ -89,7 +89,14 @@ class AmIRemoved(msgspec.Struct, frozen=True, array_like=True, tag_field="type",
     source: ServerId
 
 
-BetweenNodes = Forward | ForwardReply | ChangeMembers | ChangeMembersReply | Removed | AmIRemoved
+class ReachMe(msgspec.Struct, frozen=True, array_like=True, tag_field="type", tag=70, gc=False):
+    """To a member that may not know the sender, as its log may not have come so far: where to answer."""
+
+    source: ServerId
+    addresses: tuple[str, ...]
+
+
+BetweenNodes = Forward | ForwardReply | ChangeMembers | ChangeMembersReply | Removed | AmIRemoved | ReachMe
 """What is not the core's."""
 
 NodeMessage = RaftMessage | BetweenNodes

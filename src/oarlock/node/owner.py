@@ -22,6 +22,7 @@ from oarlock.node.codec import (
     ForwardOutcome,
     ForwardReply,
     NodeMessage,
+    ReachMe,
     Removed,
     decode,
 )
@@ -162,6 +163,8 @@ class Owner:
                 self._changes.on_reply(message)
             case Removed():
                 self._peers.on_removed(message)
+            case ReachMe():
+                self._peers.on_reach_me(message, self._raft.state)
             case AmIRemoved():
                 pass  # if it is, it was a stranger, and is being told
 

@@ -1,7 +1,8 @@
 """Whom the transport keeps links to: the members of the newest configuration, where it says that they are.
 
 A server that was removed is served until it can know (MC-9), and told whenever it speaks up again; a server that was
-just added is dialled from the moment its entry is in the log.
+just added is dialled from the moment its entry is in the log. A member whose log has not come so far cannot answer it
+then, so whoever leads or campaigns tells those who may not know it where it is reached.
 """
 
 import asyncio
@@ -10,10 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from oarlock.node.addresses import parse_address
-from oarlock.node.codec import AmIRemoved, Removed
+from oarlock.node.codec import AmIRemoved, ReachMe, Removed
 from oarlock.node.config import NodeConfig
-from oarlock.node.members import applied_configuration, removed_servers
-from oarlock.raft.state import RaftState
+from oarlock.node.members import MAX_ADDRESSES, applied_configuration, removed_servers
+from oarlock.raft.state import RaftState, Role
 from oarlock.raft.types import Configuration, ServerId
 from oarlock.transport.interface import Address, Transport
 
@@ -26,6 +27,10 @@ _TOLD_AFTER_S: Final = 1.0
 _MAX_TOLD: Final = 8
 """Removed servers with such a link at a time."""
 _ASK_EVERY_S: Final = 1.0
+_GUEST_FOR_S: Final = 10.0
+"""How long the link to a server stays that is in no configuration known here, once it is silent."""
+_MAX_GUESTS: Final = 8
+"""Such servers at a time."""
 
 
 class Peers:
@@ -36,7 +41,7 @@ class Peers:
         loop: asyncio.AbstractEventLoop,
         config: NodeConfig,
         transport: Transport,
-        send: Callable[[ServerId, Removed | AmIRemoved], bool],
+        send: Callable[[ServerId, Removed | AmIRemoved | ReachMe], bool],
         on_removed: Callable[[str], None],
     ) -> None:
         """Start without a link.
@@ -59,6 +64,9 @@ class Peers:
         self._linked: dict[ServerId, tuple[Address, ...]] = {}
         self._told: dict[ServerId, asyncio.TimerHandle] = {}
         self._asked_at = float("-inf")
+        self._guests: dict[ServerId, float] = {}
+        """Servers linked because they said where they are, and when each was last heard."""
+        self._introduced_at = float("-inf")
         self.is_leaving = False
         """Whether the newest configuration, committed or not, removes this server."""
 
@@ -72,18 +80,24 @@ class Peers:
             self._relink(state, configuration)
         if self.is_leaving:
             self._look_at_removal(state)
+        if state.role is not Role.FOLLOWER and self._loop.time() - self._introduced_at >= _ASK_EVERY_S:
+            self._introduce_myself(state)
 
     def _relink(self, state: RaftState, configuration: Configuration) -> None:
+        is_settled = state.configuration_index <= state.commit_index
         wanted = self._wanted(configuration)
+        if not is_settled:
+            # It may yet be undone, by a leader that it removes and that has to be answered.
+            wanted |= state.configuration_at(max(state.commit_index, state.log.base_index)).members - {self._server_id}
         for server_id in sorted(wanted):
             addresses = self._addresses(server_id, configuration)
             if self._linked.get(server_id) != addresses:
                 self._linked[server_id] = addresses
+                self._guests.pop(server_id, None)
                 self._stop_telling(server_id)
                 self._transport.add_peer(server_id, addresses)
-        is_settled = state.configuration_index <= state.commit_index
         served = state.leader.peers if state.leader is not None else {}
-        late = False
+        late = not is_settled
         for server_id in sorted(self._linked.keys() - wanted):
             if is_settled and server_id not in served:
                 del self._linked[server_id]
@@ -108,6 +122,34 @@ class Peers:
             if member == server_id:
                 return _readable(server_id, texts)
         return self._linked.get(server_id) or tuple(self._config.members.get(server_id, ()))
+
+    # -- servers that a member's log does not know yet -------------------------------------------------------------
+
+    def _introduce_myself(self, state: RaftState) -> None:
+        """Tell those who do not answer where this server is reached, in case they do not know it."""
+        self._introduced_at = now = self._loop.time()
+        own = dict(state.configuration.addresses).get(self._server_id, ())
+        for server_id in sorted(self._linked):
+            progress = state.leader.peers.get(server_id) if state.leader is not None else None
+            answers = progress is not None and now - progress.last_heard < state.config.election_timeout
+            if own and not answers:
+                self._send(server_id, ReachMe(self._server_id, own))
+
+    def on_reach_me(self, message: ReachMe, state: RaftState) -> None:
+        """A server says where it is reached: if the log here does not know it, link to it as long as it speaks."""
+        server_id, now = message.source, self._loop.time()
+        for guest, heard_at in list(self._guests.items()):
+            if now - heard_at > _GUEST_FOR_S:
+                del self._guests[guest]
+                self._transport.remove_peer(guest)
+        is_removed = server_id in removed_servers(state.configuration)
+        if server_id in self._linked or server_id in self._guests or is_removed or len(self._guests) >= _MAX_GUESTS:
+            return
+        addresses = _readable(server_id, message.addresses[:MAX_ADDRESSES])
+        if addresses:
+            logger.info("server %x is not known here yet, and says where it is", server_id)
+            self._guests[server_id] = now
+            self._transport.add_peer(server_id, addresses)
 
     # -- removed servers -----------------------------------------------------------------------------------------
 
@@ -135,6 +177,9 @@ class Peers:
 
         Its first words make the link, the next ones are answered over it.
         """
+        if server_id in self._guests:
+            self._guests[server_id] = self._loop.time()
+            return
         removed = removed_servers(applied_configuration(state, state.commit_index))
         if server_id not in removed or self._server_id in removed:
             return

@@ -252,6 +252,11 @@ class Raft:
             if progress.mode is Mode.REPLICATE:
                 progress.become_probe()
             progress.probe_outstanding = False
+            if progress.snapshot is not None:
+                # The chunk may be lost with the link: ask for it again soon, but not at every message that is dropped.
+                config = self.state.config
+                soon = self.state.now + config.election_timeout - config.snapshot_retry_ms / 1000
+                progress.chunk_sent_at = min(progress.chunk_sent_at, soon)
             self._conclude()
 
     # -- snapshots -----------------------------------------------------------------------------------------------

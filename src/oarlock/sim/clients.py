@@ -2,14 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from oarlock.raft.types import Index, ServerId
-from oarlock.sim.calls import FAILED, OK, PENDING, UNKNOWN, Answer, Call
+from oarlock.sim.calls import CONNECTION_REFUSED, FAILED, OK, PENDING, UNKNOWN, Answer, Call
 from oarlock.sim.fleet import Fleet
 from oarlock.sim.machine import Asked, DirectContext
 from oarlock.sim.network import Network
-from oarlock.sim.operations import encode, method_of
+from oarlock.sim.operations import READS, encode, method_of
 from oarlock.sim.process import Process
 from oarlock.sim.schedule import ClientOperation
 from oarlock.sim.trace import Trace
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from oarlock.sim.recording import Recording
+
+_MOST_TRIES: Final = 8
+_BACKOFF_S: Final = 0.03
 
 __all__ = ["FAILED", "OK", "PENDING", "UNKNOWN", "Clients", "Request"]
 
@@ -36,6 +41,7 @@ class Request:
         "outcome",
         "returned",
         "server_id",
+        "tries",
     )
 
     def __init__(self, number: int, operation: ClientOperation) -> None:
@@ -48,9 +54,11 @@ class Request:
         self.outcome = PENDING
         self.answer = b""
         self.error = ""
+        self.tries = 0
         self.asked = Asked()
+        """Of the last try."""
         self.call: Call | None = None
-        """Under way."""
+        """The last try."""
 
     @property
     def index(self) -> Index | None:
@@ -71,14 +79,18 @@ class Clients:
         fleet: The servers.
         timeout_s: How long a client waits for an answer.
         trace: Told what is asked and answered.
+        fails_over: Whether clients do as etcd's: where a connection is refused they ask the next server, and reads that
+            failed they repeat.
     """
 
-    def __init__(self, network: Network, fleet: Fleet, timeout_s: float, trace: Trace) -> None:
+    def __init__(self, network: Network, fleet: Fleet, timeout_s: float, trace: Trace, *, fails_over: bool) -> None:
         self._network = network
         self._scheduler = network.scheduler
         self._fleet = fleet
         self._timeout_s = timeout_s
         self._trace = trace
+        self._fails_over = fails_over
+        self._is_over = False
         self.recording: Recording | None = None
         """Where the run is recorded."""
         self.requests: list[Request] = []
@@ -94,7 +106,8 @@ class Clients:
         """How many have no answer yet."""
 
     def drop_unsent(self) -> None:
-        """Forget what clients only meant to ask."""
+        """Forget what clients only meant to ask; from now on they ask nothing by themselves."""
+        self._is_over = True
         for queue in self._waiting.values():
             while len(queue) > 1:
                 self.requests.remove(queue.pop())
@@ -112,49 +125,67 @@ class Clients:
 
     def ask(self, operation: ClientOperation) -> Request:
         """Ask now, or when the client's earlier requests are over."""
-        self._asked += 1
-        request = Request(self._asked, operation)
-        self.requests.append(request)
-        self.pending += 1
+        request = self._request(operation)
         queue = self._waiting.setdefault(operation.client, deque())
         queue.append(request)
         if len(queue) == 1:
             self._send(request)
         return request
 
+    def _request(self, operation: ClientOperation) -> Request:
+        self._asked += 1
+        request = Request(self._asked, operation)
+        self.requests.append(request)
+        self.pending += 1
+        return request
+
     def _send(self, request: Request) -> None:
-        scheduler = self._scheduler
-        request.server_id = self._directed(request.operation.server)
-        request.called = scheduler.now
+        request.called = self._scheduler.now
+        self._scheduler.after(self._timeout_s, self._give_up, request)
+        self._try(request)
         if self.recording is not None:
             self.recording.called(request)
-        scheduler.after(self._timeout_s, self._give_up, request)
-        server = self._fleet.servers[request.server_id]
-        request.call = Call(
+
+    def _try(self, request: Request) -> None:
+        if request.outcome != PENDING:
+            return
+        operation = request.operation
+        request.server_id = self._directed(operation.server, request.tries)
+        request.tries += 1
+        request.asked = asked = Asked()
+        request.call = call = Call(
             self._network,
-            _host_of(request.operation.client),
-            server,
-            lambda process: self._serve(request, process),
-            lambda answer: self._return(request, answer),
+            _host_of(operation.client),
+            self._fleet.servers[request.server_id],
+            lambda process: self._serve(operation, asked, process),
+            lambda answer: self._return(request, call, answer),
         )
 
-    def _directed(self, number: int) -> ServerId:
-        """The server of that number, 0 the leader, or the next one that clients have not given up on."""
-        wanted = self.of_number(number)
+    def _directed(self, number: int, tries: int) -> ServerId:
+        """The server of that number, 0 the leader; further on with each try, and past those that were given up."""
         servers = self._fleet.ids
-        start = servers.index(wanted)
+        start = (servers.index(self.of_number(number)) + tries) % len(servers)
+        wanted = servers[start]
         return next((each for each in (*servers[start:], *servers[:start]) if not self.avoided(each)), wanted)
 
-    def _serve(self, request: Request, process: Process) -> "bytes | Awaitable[bytes]":
-        path = method_of(request.operation.kind)
-        data = encode(request.operation, max(1, process.machine.store.current_revision - 10))
-        context = DirectContext(path, process.loop.time() + self._timeout_s, request.asked)
-        return process.services.handler(path)(data, context)
+    def _serve(self, operation: ClientOperation, asked: Asked, process: Process) -> "bytes | Awaitable[bytes]":
+        deadline = process.loop.time() + self._timeout_s
+        if operation.kind == "backup":
+            return process.services.backup(deadline)
+        path = method_of(operation.kind)
+        data = encode(operation, max(1, process.machine.store.current_revision - 10))
+        return process.services.handler(path)(data, DirectContext(path, deadline, asked))
 
-    def _return(self, request: Request, answer: Answer) -> None:
-        if request.outcome == PENDING:
-            request.answer = answer.data
-            self._end(request, answer.outcome, answer.error)
+    def _return(self, request: Request, call: Call, answer: Answer) -> None:
+        if request.outcome != PENDING or request.call is not call:
+            return
+        if self._fails_over and request.tries <= _MOST_TRIES and _may_repeat(request.operation, answer):
+            is_refused = answer.error == CONNECTION_REFUSED
+            self._network.strikes.hit("client.failed_over" if is_refused else "client.read_again")
+            self._scheduler.after(_BACKOFF_S, self._try, request)
+            return
+        request.answer = answer.data
+        self._end(request, answer.outcome, answer.error)
 
     def _give_up(self, request: Request) -> None:
         if request.outcome == PENDING:
@@ -183,8 +214,19 @@ class Clients:
             self.recording.returned(request)
         queue = self._waiting[operation.client]
         queue.popleft()
+        if outcome == UNKNOWN and operation.retries and not self._is_over:
+            self._network.strikes.hit("client.asked_again")
+            again = structs.replace(operation, retries=operation.retries - 1)
+            queue.appendleft(self._request(again))
         if queue:
             self._send(queue[0])
+
+
+def _may_repeat(operation: ClientOperation, answer: Answer) -> bool:
+    """Whether etcd's clients repeat a request by themselves: where it never left, and reads that failed."""
+    if answer.error == CONNECTION_REFUSED:
+        return True
+    return answer.outcome == UNKNOWN and operation.kind in READS
 
 
 def _host_of(client: int) -> str:

@@ -13,7 +13,7 @@ from oarlock.sim import inside
 from oarlock.sim.atlas import Atlas
 from oarlock.sim.clients import Clients
 from oarlock.sim.containment import Exposure, NotOwed
-from oarlock.sim.faults import NOT_OWED, members, strike
+from oarlock.sim.faults import NOT_OWED, strike
 from oarlock.sim.fleet import Fleet
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
@@ -61,7 +61,7 @@ class Simulation(Watcher):
         """Servers that know that they were removed from the cluster."""
         self.atlas = Atlas(self)
         timeout_s = settings.proposal_timeout_ms / 1000 + 1.0
-        self.clients = Clients(self.network, self.fleet, timeout_s, self.trace)
+        self.clients = Clients(self.network, self.fleet, timeout_s, self.trace, fails_over=settings.client_failover)
         self.clients.recording = self.recording
         self.clients.of_number = self.of_number
         self.clients.avoided = lambda server_id: server_id in self.lost or server_id in self.dismissed
@@ -210,8 +210,8 @@ class Simulation(Watcher):
 
     @property
     def has_changed_members(self) -> bool:
-        """Whether anybody tried to."""
-        return any(fault.kind in members.KINDS for fault in self.schedule.faults)
+        """Whether anybody may have; or did anything else that has to come to an end."""
+        return self.operator.begun > 0
 
     def are_members_settled(self) -> bool:
         """Whether no change of members is under way, and every member has been started and knows who it is.

@@ -52,6 +52,7 @@ class Exposure:
         self.may_end = True
         """False while it may forget still more."""
         self.widen(server.durable)
+        server.is_disk_intact = False
         server.is_held_back = waits != "not"
         simulation.exposures.append(self)
         simulation.scheduler.after(_LOOK_EVERY_S, self._look)

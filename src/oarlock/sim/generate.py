@@ -20,6 +20,13 @@ _MIX: Final = (
     ("cas", 12),
     ("txn", 8),
     ("compact", 2),
+    ("status", 1),
+    ("members", 1),
+    ("alarms", 1),
+    ("hash", 1),
+    ("hash_kv", 1),
+    ("defragment", 1),
+    ("backup", 1),
 )
 
 
@@ -122,7 +129,13 @@ def _knobs(rng: random.Random, servers: int, election_timeout_ms: int) -> dict[s
         old = rng.choice((Version.BEFORE, Version.BEFORE, Version.STAMPING, Version.NEXT))
         share = rng.choice((0.5, 1.0))
         versions = {number: int(old) for number in range(1, servers + 1) if rng.random() < share}
-    return {"lease_reads": lease_reads, "knobs": knobs, "server_knobs": server_knobs, "versions": versions}
+    return {
+        "lease_reads": lease_reads,
+        "client_failover": rng.random() < 0.5,
+        "knobs": knobs,
+        "server_knobs": server_knobs,
+        "versions": versions,
+    }
 
 
 def _duration_s(rng: random.Random, servers: int, election_timeout_ms: int) -> float:
@@ -143,6 +156,7 @@ def _operations(rng: random.Random, settings: Settings, *, is_busy: bool) -> lis
     keys = rng.choice((1, 3, 10))
     rate = rng.choice((40, 100) if is_busy else (10, 30, 100)) * min(1.0, 20 / settings.duration_s)
     count = min(600, int(rate * settings.duration_s))
+    retries = rng.choice((0, 0, 1, 2))
     moments = sorted(rng.random() * settings.duration_s for _ in range(count))
     return [
         ClientOperation(
@@ -152,6 +166,7 @@ def _operations(rng: random.Random, settings: Settings, *, is_busy: bool) -> lis
             kind=rng.choices(kinds, weights)[0],
             key=f"k{rng.randint(1, keys)}",
             value=f"v{number}" + "x" * rng.choice((0, 0, 0, 0, 400)),
+            retries=retries,
         )
         for number, at in enumerate(moments, 1)
     ]

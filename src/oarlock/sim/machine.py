@@ -6,11 +6,13 @@ from functools import partial
 from typing import Final
 
 from oarlock.check.observed import Promise
+from oarlock.etcd.errors import ApiError
 from oarlock.etcd.grpc import RpcContext, UnaryHandler
 from oarlock.etcd.grpc.route import Route
 from oarlock.etcd.machine import EtcdMachine
 from oarlock.etcd.requests import Kind
 from oarlock.etcd.services.calls import Calls
+from oarlock.machine.exactly_once import AlreadyApplied
 from oarlock.mvcc.store import Store
 from oarlock.node.codec import decode
 from oarlock.node.node import Node
@@ -67,11 +69,19 @@ class RecordingMachine(EtcdMachine):
         super().__init__(store, server_id)
         self.applied: list[tuple[Index, bytes]] = []
         self.hashes: list[tuple[Index, int]] = []
+        self.refused: list[Index] = []
+        """Where it refused a command, for an alarm that was raised, say."""
+        self.repeated = 0
+        """Commands that it had applied before."""
 
     def apply(self, index: Index, command: bytes) -> object:
         """See `EtcdMachine.apply`."""
         result = super().apply(index, command)
         self.applied.append((index, command))
+        if type(result) is AlreadyApplied:
+            self.repeated += 1
+        elif type(result) is ApiError:
+            self.refused.append(index)
         if not index % HASH_EVERY:
             self.hashes.append((index, self.store.hash()))
         return result

@@ -112,6 +112,8 @@ class Observer:
         """When each index was first seen committed anywhere, in true time."""
         self.applied: dict[Index, bytes | None] = {}
         """What was applied at each index; None for what is not for the state machine."""
+        self.refused: dict[Index, None] = {}
+        """Where the state machines refused what they were given."""
         self._committed: Index = 0
         self.on_leader: Callable[[Server, Term], None] | None = None
         """Told of each server that is seen leading a term for the first time."""
@@ -260,6 +262,12 @@ class Observer:
                     self.applied.setdefault(index, None)
         given.extend((index, data) for index, data in recorded[position:])
         recorded.clear()
+        machine = process.machine
+        self.refused.update(dict.fromkeys(machine.refused))
+        machine.refused.clear()
+        if machine.repeated:
+            self._strikes.hit("proposal.applied_before", machine.repeated)
+            machine.repeated = 0
         return tuple(given)
 
 

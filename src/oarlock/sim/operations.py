@@ -7,6 +7,7 @@ from oarlock.etcd.proto.rpc_pb2 import (
     Compare,
     DeleteRangeRequest,
     DeleteRangeResponse,
+    MemberListRequest,
     PutRequest,
     PutResponse,
     RangeRequest,
@@ -23,7 +24,10 @@ ALL_KEYS = ("k", "l")
 
 READS = ("get", "serializable", "range")
 
-KINDS: Final = ("put", "get", "serializable", "range", "delete", "delete_range", "cas", "txn", "compact")
+UPKEEP: Final = ("status", "members", "alarms", "hash", "hash_kv", "defragment", "backup")
+"""What operators ask; the model of keys and values knows nothing of it."""
+
+KINDS: Final = ("put", *READS, "delete", "delete_range", "cas", "txn", "compact", *UPKEEP)
 
 _METHODS: Final = {
     "put": "/etcdserverpb.KV/Put",
@@ -32,6 +36,13 @@ _METHODS: Final = {
     "cas": "/etcdserverpb.KV/Txn",
     "txn": "/etcdserverpb.KV/Txn",
     "compact": "/etcdserverpb.KV/Compact",
+    "status": "/etcdserverpb.Maintenance/Status",
+    "members": "/etcdserverpb.Cluster/MemberList",
+    "alarms": "/etcdserverpb.Maintenance/Alarm",
+    "hash": "/etcdserverpb.Maintenance/Hash",
+    "hash_kv": "/etcdserverpb.Maintenance/HashKV",
+    "defragment": "/etcdserverpb.Maintenance/Defragment",
+    "backup": "/etcdserverpb.Maintenance/Snapshot",
 }
 
 
@@ -66,6 +77,10 @@ def encode(operation: ClientOperation, revision: int) -> bytes:
             return CompactionRequest(revision=revision).SerializeToString()
         case "cas" | "txn":
             return _transaction(operation, key, value).SerializeToString()
+        case "members":
+            return MemberListRequest(linearizable=True).SerializeToString()
+        case "status" | "alarms" | "hash" | "hash_kv" | "defragment" | "backup":
+            return b""
         case kind:
             raise ValueError(f"no operation {kind!r}")
 

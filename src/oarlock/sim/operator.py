@@ -43,6 +43,8 @@ class Operator:
     def __init__(self, simulation: "Simulation", timeout_s: float) -> None:
         self._simulation = simulation
         self._timeout_s = timeout_s
+        self.begun = 0
+        """How many tasks there were."""
         self.under_way = 0
         """Tasks that have not ended."""
         self.is_resting = False
@@ -50,6 +52,7 @@ class Operator:
 
     def begin(self, task: Task) -> None:
         """Begin a task."""
+        self.begun += 1
         self.under_way += 1
         self._go(task, None)
 

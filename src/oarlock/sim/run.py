@@ -138,7 +138,8 @@ def _judgement(simulation: Simulation) -> Judgement:
             settle_safely(simulation)
         else:
             _settle(simulation)
-        return judge(simulation.clients.requests, simulation.observer.applied, simulation.observer.committed_at)
+        observer = simulation.observer
+        return judge(simulation.clients.requests, observer.applied, observer.committed_at, observer.refused)
     except NotOwed:
         simulation.strikes.hit("contained.not_owed")
         judgement = Judgement()

@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `TransportOptions` after "transport."."""
     server_knobs: dict[int, dict[str, int]] = {}
     """The same for single servers, by number; counts before what all have."""
+    client_failover: bool = False
+    """Whether clients turn to the next server where one refuses connections, and repeat reads that failed."""
     versions: dict[int, int] = {}
     """Which version single servers begin as, by number: see `oarlock.sim.versions`."""
 
@@ -76,6 +78,8 @@ class ClientOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """"put", "get", "serializable", "range", "delete", "delete_range", "cas", "txn", "compact"."""
     key: str = ""
     value: str = ""
+    retries: int = 0
+    """How often it is asked anew, as a request of its own, while nobody can tell what became of the last."""
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):

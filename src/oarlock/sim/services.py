@@ -1,15 +1,16 @@
 """What one server offers its clients: the production services and their gRPC methods, put together as in production."""
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from typing import Final
+from typing import Final, cast
 
-from oarlock.etcd.grpc import GrpcServer, RpcError, UnaryHandler
+from oarlock.etcd.grpc import GrpcServer, RequestStream, RpcError, UnaryHandler
 from oarlock.etcd.header import Headers
 from oarlock.etcd.machine import EtcdMachine
-from oarlock.etcd.proto.rpc_pb2 import Member
+from oarlock.etcd.proto.rpc_pb2 import Member, SnapshotResponse
 from oarlock.etcd.requests import Kind, encode_command
 from oarlock.etcd.services.calls import Limits, outcome_of
 from oarlock.etcd.services.cluster import ClusterService
@@ -19,7 +20,7 @@ from oarlock.etcd.services.maintenance import MaintenanceService
 from oarlock.etcd.services.quota import Quota
 from oarlock.etcd.services.unimplemented import add_unimplemented
 from oarlock.node.node import Node
-from oarlock.sim.machine import RecordingCalls
+from oarlock.sim.machine import DirectContext, RecordingCalls
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ class Services(GrpcServer):
         self.calls = RecordingCalls(loop, node, machine, headers, limits)
         KvService(self.calls, Quota(self.calls)).register(self)
         ClusterService(self.calls, wall_clock=wall_clock).register(self)
-        MaintenanceService(self.calls, executor).register(self)
+        self._maintenance = MaintenanceService(self.calls, executor)
+        self._maintenance.register(self)
         HealthService().register(self)
 
     def add_unary(self, path: str, handler: UnaryHandler) -> None:
@@ -70,6 +72,19 @@ class Services(GrpcServer):
     def handler(self, path: str) -> UnaryHandler:
         """The handler of a unary method."""
         return self._unary[path]
+
+    async def backup(self, deadline: float) -> bytes:
+        """Take a backup, as `etcdctl snapshot save` does, and check the sum that comes with it; gives what was sent."""
+        blobs = [
+            SnapshotResponse.FromString(message)
+            async for message in self._maintenance.snapshot(
+                cast("RequestStream", _one_message(b"")), DirectContext("/etcdserverpb.Maintenance/Snapshot", deadline)
+            )
+        ]
+        data = b"".join(each.blob for each in blobs[:-1])
+        if not data or hashlib.sha256(data).digest() != blobs[-1].blob:
+            raise AssertionError(f"a backup of {len(data)} bytes does not have the sum that was sent with it")
+        return data
 
     async def publish(self, name: str) -> None:
         """Tell the cluster this server's name, as production does at each start, until it has taken it."""
@@ -86,3 +101,7 @@ class Services(GrpcServer):
                 await asyncio.sleep(_PUBLISH_PAUSE_S)
             else:
                 return
+
+
+async def _one_message(message: bytes) -> AsyncIterator[bytes]:
+    yield message

@@ -1,6 +1,6 @@
 """The judgement at the end of a run, from what clients saw and what was applied."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from oarlock.check.history import Operation, make_history
@@ -12,7 +12,7 @@ from oarlock.machine.exactly_once import HEADER_BYTES, read_envelope
 from oarlock.raft.types import Index, ServerId
 from oarlock.sim.clients import FAILED, OK, Request
 from oarlock.sim.machine import command_id
-from oarlock.sim.operations import READS, model_input, model_output
+from oarlock.sim.operations import READS, UPKEEP, model_input, model_output
 
 WGL_STEPS: Final = 100_000
 """What the search may cost; where that is not enough, the replay of the log alone decides."""
@@ -32,7 +32,10 @@ class Judgement:
 
 
 def judge(
-    requests: Sequence[Request], applied: Mapping[Index, bytes | None], committed_at: Mapping[Index, float]
+    requests: Sequence[Request],
+    applied: Mapping[Index, bytes | None],
+    committed_at: Mapping[Index, float],
+    refused: Collection[Index] = (),
 ) -> Judgement:
     """Judge a run.
 
@@ -40,14 +43,17 @@ def judge(
         requests: Of all clients.
         applied: What was applied at each index.
         committed_at: When each index was first committed.
+        refused: Where the state machine refused what it was given.
     """
     judgement = Judgement()
     log = _executed(applied)
+    without_effect = {log.get(index) for index in refused}  # wherever a copy of them stands
+    log = {index: None if command in without_effect else command for index, command in log.items()}
     placed: list[Placed] = []
     stale: list[Placed] = []
     for request in requests:
         operation = request.operation
-        if operation.kind == "compact":
+        if operation.kind == "compact" or operation.kind in UPKEEP:
             continue
         is_read = operation.kind in READS
         if request.outcome == FAILED or (is_read and request.outcome != OK):
@@ -108,10 +114,11 @@ def _operation(request: Request) -> Operation:
 
 def _judge_stale(log: Mapping[Index, int | None], placed: Sequence[Placed], stale: Sequence[Placed]) -> list[Violation]:
     """Reads of a server's own state may be late, but must show some state of the log: moments do not count."""
+    commands = set(log.values())
     timeless = [
         Placed(_timeless(each.operation), each.command, each.index)
         for each in (*placed, *stale)
-        if each.command is None or each.command in set(log.values())
+        if each.command is None or each.command in commands
     ]
     return replay_log(log, timeless, "kv").violations
 

@@ -35,7 +35,7 @@ class Version(IntEnum):
 
 _NAMES_DISK: Final = frozenset((2, 4, 6, 8))
 """Tags of the messages whose last field is the sender's disk."""
-_NEWER: Final = frozenset((68, 69))
+_NEWER: Final = frozenset((68, 69, 70))
 """Tags of the messages that the first version did not know."""
 _FIXARRAY: Final = 0x90
 _MOST: Final = 15

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from oarlock.sim.faults import clocks, damage, disks, forgetting, members, network, processes
+from oarlock.sim.faults import clocks, damage, disks, forgetting, members, network, processes, upkeep
 from oarlock.sim.faults.forgetting import NOT_OWED, is_alone
 from oarlock.sim.faults.kind import Draw, Kind
 from oarlock.sim.faults.members import ADDING
@@ -21,6 +21,7 @@ KINDS: Final[dict[str, Kind]] = {
     **forgetting.KINDS,
     **clocks.KINDS,
     **members.KINDS,
+    **upkeep.KINDS,
 }
 """What each kind of fault does."""
 FORGETTING: Final = tuple(forgetting.KINDS)

@@ -80,7 +80,6 @@ def _forget_last(simulation: "Simulation", fault: Fault, servers: list[ServerId]
     server.kill(power=False)
     if simulation.is_whole(server) and rot(server.disk, "last_record"):
         Exposure(simulation, server, _waits(fault))
-        server.is_disk_intact = False
     else:
         simulation.restart_after(server.server_id, fault.seconds)
 

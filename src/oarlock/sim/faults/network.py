@@ -15,7 +15,7 @@ from oarlock.sim.schedule import Fault
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
-_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+_TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 64, 65, 66, 67, 68)
 """Kinds of messages that may be lost on purpose."""
 
 
@@ -89,7 +89,7 @@ def _client_cut(simulation: "Simulation", fault: Fault, servers: list[ServerId])
     simulation.strikes.hit("partition.client")
 
 
-def _links_between(simulation: "Simulation", servers: list[ServerId]) -> list[Link]:
+def links_between(simulation: "Simulation", servers: list[ServerId]) -> list[Link]:
     """One server: all its links; two: the one from the first to the second; none: all links."""
     ids = simulation.ids
     if len(servers) == 2 and servers[0] != servers[1]:
@@ -102,7 +102,7 @@ def _links_between(simulation: "Simulation", servers: list[ServerId]) -> list[Li
 
 
 def _clog(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    links = _links_between(simulation, servers)
+    links = links_between(simulation, servers)
     for number, link in enumerate(links):
         # Swizzled: one after the other, so that they also open one after the other.
         link.clog(fault.seconds * (number + 1) / len(links))
@@ -110,7 +110,7 @@ def _clog(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> No
 
 
 def _slow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    links = _links_between(simulation, servers)
+    links = links_between(simulation, servers)
     for link in links:
         link.slowness *= fault.value
 
@@ -122,7 +122,7 @@ def _slow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> No
 
 
 def _narrow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    links = _links_between(simulation, servers)
+    links = links_between(simulation, servers)
     for link in links:
         link.narrowings.append(fault.value)
 
@@ -150,16 +150,17 @@ def _half_open(simulation: "Simulation", _fault: Fault, servers: list[ServerId])
 def _frames(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """Faults of frames: the second word of the kind says which, the value how likely."""
     faults = msgspec.structs.replace(FrameFaults(), **{fault.kind.removeprefix("frame_"): fault.value})
-    _filter(simulation, faults, _links_between(simulation, servers), fault.seconds)
+    filter_frames(simulation, faults, links_between(simulation, servers), fault.seconds)
 
 
 def _drop_kind(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """Lose every message of one kind: the fault's value is its tag."""
     faults = FrameFaults(drop=1.0, kinds=(int(fault.value),))
-    _filter(simulation, faults, _links_between(simulation, servers), fault.seconds)
+    filter_frames(simulation, faults, links_between(simulation, servers), fault.seconds)
 
 
-def _filter(simulation: "Simulation", faults: FrameFaults, links: list[Link], seconds: float) -> None:
+def filter_frames(simulation: "Simulation", faults: FrameFaults, links: list[Link], seconds: float) -> None:
+    """Have these faults on links for a while."""
     for link in links:
         link.filter.active.append(faults)
 

@@ -10,13 +10,14 @@ import html
 import json
 import sys
 from collections import Counter, defaultdict
-from importlib import util
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "scripts")]
 
-from oarlock.diagram.telling import TELLINGS  # noqa: E402 - found by the path above
+import generate_rules  # noqa: E402 - found by the path above
+
+from oarlock.diagram.telling import TELLINGS  # noqa: E402
 from oarlock.diagram.texts import box_of  # noqa: E402
 from oarlock.raft.roles import TRANSITIONS  # noqa: E402
 from oarlock.raft.rules import RULES  # noqa: E402
@@ -99,7 +100,7 @@ def _edge(centre: tuple[float, float], towards: tuple[float, float]) -> tuple[fl
 
 def card() -> str:
     """The card, box by box."""
-    places, tests = _rules_page().fired(), _rules_page().proved()
+    places, tests = generate_rules.fired(), generate_rules.proved()
     mutants: dict[str, list[str]] = defaultdict(list)
     for mutant in MUTANTS.values():
         for rule in mutant.breaks:
@@ -127,15 +128,6 @@ _BOXES = [
     *("State", "AppendEntries RPC", "RequestVote RPC", "All servers", "Followers", "Candidates", "Leaders"),
     *("Safety properties", "InstallSnapshot RPC", "Beyond Figure 2"),
 ]
-
-
-def _rules_page():  # noqa: ANN202 - a module that is a script
-    spec = util.spec_from_file_location("generate_rules", ROOT / "scripts" / "generate_rules.py")
-    assert spec is not None  # noqa: S101 - it is beside this one
-    assert spec.loader is not None  # noqa: S101
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def count() -> str:

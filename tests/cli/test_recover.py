@@ -1,10 +1,8 @@
 """`oarlock recover`: what it shows, what it asks, what it refuses, and what it leaves behind."""
 
 import json
-import logging
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +20,7 @@ from oarlock.storage.wal import WriteAheadLog
 YES = "--yes-i-lost-the-majority"
 
 
-@pytest.fixture(autouse=True)
-def _keep_logging() -> Iterator[None]:
-    """Commands set up logging for the process; put it back."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    root.handlers.clear()
-    yield
-    logging.captureWarnings(capture=False)
-    for handler in root.handlers:
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("keep_logging")
 
 
 @pytest.fixture

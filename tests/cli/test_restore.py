@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +29,7 @@ from oarlock.storage.wal import WriteAheadLog
 MEMBERS = "a=http://127.0.0.1:11,b=http://127.0.0.1:12,c=http://127.0.0.1:13"
 
 
-@pytest.fixture(autouse=True)
-def _keep_logging() -> Iterator[None]:
-    """Commands set up logging for the process; put it back."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    root.handlers.clear()
-    yield
-    logging.captureWarnings(capture=False)
-    for handler in root.handlers:
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("keep_logging")
 
 
 def some_store() -> Store:

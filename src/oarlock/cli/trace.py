@@ -106,7 +106,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     run = load_recorded(options.run)
     first = run.position(options.first) if options.first else 0
     chosen = [event for event in run.events[first:] if _is_asked_for(event, options)]
-    lanes = sorted((lane for lane in run.lanes if lane != WORLD), key=lambda lane: int(lane[1:], 16))
+    lanes = run.servers
     table = Table(box=None, padding=(0, 1), show_edge=False)
     table.add_column("time", justify="right", no_wrap=True, style="dim")
     table.add_column("event", no_wrap=True, style="bold")

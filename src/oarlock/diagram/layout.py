@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import WORLD, Event, Kind, parse_id, sent_id
+from oarlock.trace.schema import Event, Kind, parse_id, sent_id
 from oarlock.trace.state import states_at
 
 TERM_HUES: Final = ("#8b9096", "#2f6fb0", "#2a8a5c", "#a8790a", "#8250a8", "#0e8b97", "#b0507f", "#6a7a1f", "#5a5fc4")
@@ -83,7 +83,7 @@ def lay_out(trace: Trace, first: int = 0, last: int | None = None, *, most: int 
             rows.append(position)
         position += 1
     row_of = {at: row for row, at in enumerate(rows)}
-    lanes = sorted((lane for lane in trace.lanes if lane != WORLD), key=lambda lane: int(lane[1:], 16))
+    lanes = trace.servers
     return Layout(
         lanes=lanes,
         rows=[trace.events[at] for at in rows],

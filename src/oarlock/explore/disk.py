@@ -4,11 +4,20 @@ A write is there whole or not at all, and writes keep their order. That is what 
 record behind a checksum, and a torn one ends the log.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from oarlock.explore.violation import Require
 from oarlock.raft.ready import Ready
 from oarlock.raft.types import Entry, HardState, Index, SnapshotMetadata, Term
+
+
+def term_at(base: SnapshotMetadata, entries: Sequence[Entry], index: Index) -> Term | None:
+    """The term of the entry at `index`, in a log of `entries` behind `base`; None if it is not there."""
+    offset = index - base.last_included_index
+    if offset == 0:
+        return base.last_included_term
+    return entries[offset - 1].term if 0 < offset <= len(entries) else None
 
 
 class Write(NamedTuple):
@@ -43,10 +52,7 @@ class Disk(NamedTuple):
 
     def term(self, index: Index) -> Term | None:
         """The term of the entry at `index`, if the disk knows it."""
-        offset = index - self.base.last_included_index
-        if offset == 0:
-            return self.base.last_included_term
-        return self.entries[offset - 1].term if 0 < offset <= len(self.entries) else None
+        return term_at(self.base, self.entries, index)
 
     def after(self, write: Write, require: Require) -> "Disk":
         """With one write more."""

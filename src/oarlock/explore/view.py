@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from oarlock.explore.disk import Disk
+from oarlock.explore.disk import Disk, term_at
 from oarlock.explore.server import ServerState
 from oarlock.raft.state import RaftState, Role
 from oarlock.raft.types import Configuration, Entry, Index, ServerId, SnapshotMetadata, Term
@@ -46,10 +46,7 @@ class View(NamedTuple):
 
     def term(self, index: Index) -> Term | None:
         """The term of the entry at `index`, if the log knows it."""
-        offset = index - self.base.last_included_index
-        if offset == 0:
-            return self.base.last_included_term
-        return self.entries[offset - 1].term if 0 < offset <= len(self.entries) else None
+        return term_at(self.base, self.entries, index)
 
 
 def view_of(server: ServerState, state: RaftState) -> View:

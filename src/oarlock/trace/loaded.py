@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from oarlock.trace.reader import TraceError, open_trace
-from oarlock.trace.schema import Event, Header, Kind, parse_id, sent_id
+from oarlock.trace.schema import WORLD, Event, Header, Kind, parse_id, sent_id
 
 MAX_LOADED: Final = 2_000_000
 """Events; each takes one to two kilobytes of memory."""
@@ -55,6 +55,11 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.events)
+
+    @property
+    def servers(self) -> list[str]:
+        """The lanes of servers, by their ids."""
+        return sorted((lane for lane in self.lanes if lane != WORLD), key=lambda lane: int(lane[1:], 16))
 
     def position(self, event_id: str) -> int:
         """Where an event stands, from 0.

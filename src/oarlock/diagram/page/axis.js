@@ -9,11 +9,9 @@ const LONGEST_GAP = 12;
 
 const QUIET = new Set([KIND.ready, KIND.advance, KIND.fsync, KIND.key, KIND.apply, KIND.timer]);
 
-/** Whether a message is a heartbeat or the answer to one: nothing new in either. @param {TraceEvent | undefined} event */
-export function isHeartbeat(event) {
-  const type = event?.x?.type;
-  if (type === "AppendEntries") return !event?.x?.entries?.length;
-  return type === "AppendEntriesReply" && event?.x?.is_heartbeat === true;
+/** Whether a message is a heartbeat. @param {TraceEvent | undefined} event */
+function isHeartbeat(event) {
+  return event?.x?.type === "AppendEntries" && !event.x.entries?.length;
 }
 
 export class Axis {
@@ -23,15 +21,19 @@ export class Axis {
     /** Which events belong to heartbeats from which nothing followed: 1 or 0. */
     this.isFolded = new Uint8Array(0);
     this.coordinates = new Float64Array(0);
-    this.kind = "logical";
     this.showsHeartbeats = false;
+    /** What the layout was made from: the events, and how they are to stand. */
+    this.madeFrom = { events: "", all: "" };
   }
 
-  /** Lay all events out again. @param {string} kind "logical", "time" or "gaps" @param {boolean} showsHeartbeats */
+  /** Lay all events out, if anything is other than it was. @param {string} kind "logical", "time" or "gaps" @param {boolean} showsHeartbeats */
   layOut(kind, showsHeartbeats) {
-    this.kind = kind;
+    const events = `${this.run.forgotten}+${this.run.length}`;
+    const all = `${events} ${kind} ${showsHeartbeats}`;
+    if (this.madeFrom.all === all) return;
+    if (this.madeFrom.events !== events) this.isFolded = foldable(this.run);
+    this.madeFrom = { events, all };
     this.showsHeartbeats = showsHeartbeats;
-    if (this.isFolded.length !== this.run.length) this.isFolded = foldable(this.run);
     const length = this.run.length;
     const found = new Float64Array(length);
     const times = this.run.t.data;

@@ -1,6 +1,7 @@
 /** The card of Figure 2: rules light up as they act, with how often they did; a click filters. */
 
 import { follow, make } from "oarlock/dom.js";
+import { shown } from "oarlock/words.js";
 
 const ORDER = ["State", "AppendEntries RPC", "RequestVote RPC", "All servers", "Followers", "Candidates", "Leaders", "InstallSnapshot RPC", "Beyond Figure 2"];
 
@@ -62,15 +63,6 @@ export class Card {
   #operands(id, values) {
     if (!values) return "";
     const names = this.extras.rules[id].operands;
-    return values.map((value, at) => `${(names[at] ?? `#${at}`).replaceAll("_", " ")} ${show(value)}`).join(", ");
+    return values.map((value, at) => `${(names[at] ?? `#${at}`).replaceAll("_", " ")} ${shown(value)}`).join(", ");
   }
-}
-
-/** An operand as people read it. @param {any} value @returns {string} */
-export function show(value) {
-  if (value === null) return "none";
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  if (Array.isArray(value)) return `(${value.map(show).join(", ")})`;
-  if (typeof value === "number" && !Number.isInteger(value)) return value.toFixed(3);
-  return String(value);
 }

@@ -1,11 +1,9 @@
 /** What clients asked and were told, on the axis of the diagram: each call from its begin to its end, with the moment
  * at which its entry was committed. */
 
-import { Axis } from "oarlock/axis.js";
-import { label, palette } from "oarlock/paint.js";
+import { followPalette, label } from "oarlock/paint.js";
 
 const HEAD = 44;
-const COLOURS = /** @type {Record<string, string>} */ ({ ok: "--term-2", failed: "--faint", unknown: "--drop" });
 
 /** @typedef {{y: (position: number) => number, x: (client: string) => number, width: number, height: number, step: number}} Scales */
 
@@ -23,12 +21,16 @@ export class ClientHistory {
     this.note = document.createElement("p");
     this.note.className = "hint";
     element.append(this.note, this.canvas);
-    this.axis = new Axis(store.run);
+    this.axis = store.axis;
     /** @type {Call[]} */
     this.calls = [];
     /** @type {string[]} */
     this.clients = [];
     this.knownLength = -1;
+    followPalette(element, (colours) => {
+      this.colours = colours;
+      this.draw();
+    });
     new ResizeObserver(() => this.draw()).observe(element);
     this.canvas.addEventListener("click", (event) => this.#click(event.offsetX, event.offsetY));
     store.subscribe((_, changed) => {
@@ -40,10 +42,10 @@ export class ClientHistory {
     const { run, shared } = this.store;
     if (this.knownLength !== run.length) {
       this.calls = callsOf(run);
+      this.clients = [...new Set(this.calls.map((call) => call.client))].sort((a, b) => Number(a) - Number(b));
       this.knownLength = run.length;
     }
     this.axis.layOut(shared.axis, shared.showsHeartbeats);
-    this.clients = [...new Set(this.calls.map((call) => call.client))].sort((a, b) => Number(a) - Number(b));
   }
 
   /** @returns {Scales} */
@@ -75,7 +77,7 @@ export class ClientHistory {
     this.note.textContent = this.calls.length
       ? `${this.calls.length} calls of ${this.clients.length} clients, ${answered} answered. ◆ is where the call's entry was committed.`
       : "The trace holds no calls of clients.";
-    const frame = /** @type {any} */ ({ context, colours: palette(this.element) });
+    const frame = /** @type {any} */ ({ context, colours: this.colours });
     for (const client of this.clients) label(frame, `client ${client}`, scales.x(client) - 20, 16, frame.colours.faint);
     for (const call of this.calls) this.#paint(frame, scales, call);
     context.fillStyle = frame.colours.accent;
@@ -88,7 +90,7 @@ export class ClientHistory {
     if (bottom < HEAD || top > scales.height) return;
     const { context } = frame;
     const x = scales.x(call.client);
-    context.fillStyle = getComputedStyle(this.element).getPropertyValue(COLOURS[call.outcome] ?? "--drop");
+    context.fillStyle = { ok: frame.colours.terms[2], failed: frame.colours.faint }[call.outcome] ?? frame.colours.drop;
     context.globalAlpha = 0.35;
     context.fillRect(x - 8, Math.max(HEAD, top), 16, Math.max(2, bottom - Math.max(HEAD, top)));
     context.globalAlpha = 1;

@@ -1,6 +1,6 @@
 /** Everything by keyboard. */
 
-import { sentId } from "oarlock/run.js";
+import { sentId } from "oarlock/ids.js";
 import { linkOf } from "oarlock/link.js";
 import { go, showHelp } from "oarlock/toolbar.js";
 import { VIEWS } from "oarlock/views.js";

@@ -16,7 +16,7 @@ export const DASHES = {
 const CAUSE_WORDS = { dst_down: "was down", queue: "not sent", stale_epoch: "earlier life", reset: "connection reset" };
 
 /** Colours from the style sheet, so that light and dark are decided in one place. @param {Element} element */
-export function palette(element) {
+function palette(element) {
   const style = getComputedStyle(element);
   /** @param {string} name */
   const value = (name) => style.getPropertyValue(name).trim();
@@ -28,6 +28,12 @@ export function palette(element) {
 }
 
 /** @typedef {ReturnType<typeof palette>} Palette */
+
+/** Have the colours now, and whenever light turns into dark or back. @param {Element} element @param {(colours: Palette) => void} use */
+export function followPalette(element, use) {
+  use(palette(element));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => use(palette(element)));
+}
 
 /** The colour of a term; term 0 is before the first. @param {Palette} colours @param {number} term */
 export function termColour(colours, term) {
@@ -42,6 +48,8 @@ export function termColour(colours, term) {
  * @property {number} height
  * @property {number} first First position that is seen.
  * @property {number} last The one after the last.
+ * @property {(coordinate: number) => number} place The height of a coordinate of the axis.
+ * @property {(y: number) => number} coordinate What stands at a height.
  * @property {(position: number) => number} y
  * @property {(lane: number) => number} x Not a number for a lane that is not drawn.
  * @property {number} spacing Between two lanes.
@@ -145,15 +153,8 @@ export function paintMessage(frame, message, strength) {
 
 /** @param {Frame} frame @param {number} x @param {number} y @param {string} cause */
 function paintLoss(frame, x, y, cause) {
-  const { context, colours } = frame;
-  context.strokeStyle = colours.drop;
-  context.lineWidth = 2;
-  context.beginPath();
-  context.moveTo(x - 4, y - 4);
-  context.lineTo(x + 4, y + 4);
-  context.moveTo(x + 4, y - 4);
-  context.lineTo(x - 4, y + 4);
-  context.stroke();
+  const { colours } = frame;
+  cross(frame, x, y, colours.drop, 4);
   // A wall says it already, or the label above.
   const place = `${Math.round(x)} ${cause}`;
   const isFree = y - (frame.labels.get(place) ?? -Infinity) > 26;
@@ -294,12 +295,8 @@ export function paintTiles(frame, axis) {
   const { context, run, colours } = frame;
   const rows = Math.ceil(frame.height);
   const worst = new Uint8Array(run.lanes.length * rows);
-  const base = frame.y(0);
-  const scale = frame.y(1e9) - base;
-  const perUnit = scale / (axis.at(1e9) - axis.at(0));
-  const origin = base - axis.at(0) * perUnit;
   for (let position = frame.first; position < frame.last; position++) {
-    const row = (origin + axis.coordinates[position] * perUnit) | 0;
+    const row = frame.place(axis.coordinates[position]) | 0;
     if (row < 0 || row >= rows) continue;
     const tile = run.lane.data[position] * rows + row;
     const severity = run.severity.data[position] + 1;

@@ -1,6 +1,6 @@
 /** Why did this happen? The chain of what was read, as `oarlock.trace.provenance` follows it; a test compares the two. */
 
-import { sentId } from "oarlock/run.js";
+import { laneOf, sentId } from "oarlock/ids.js";
 
 /** @typedef {{variable: string, id: string}} Because One reason: what was read, and the event that last wrote it. */
 /** @typedef {{event: TraceEvent, rules: string[], because: Because[], depth: number}} Step */
@@ -195,11 +195,6 @@ function entryOf(variables, index) {
 export function headOf(variable) {
   const dot = variable.indexOf(".");
   return dot < 0 ? variable : variable.slice(0, dot);
-}
-
-/** The server of an event's id. @param {string} id */
-export function laneOf(id) {
-  return id.slice(0, id.indexOf("."));
 }
 
 /** The variables that a pattern stands for, of those that were read.

@@ -1,5 +1,7 @@
 /** Rates and latencies of a running cluster, from its events alone. */
 
+import { laneOf } from "oarlock/ids.js";
+
 /** What is measured is of so many milliseconds. */
 const SPAN_MS = 5000;
 /** Proposals that wait for their commit, at most. */
@@ -29,7 +31,7 @@ export class Pulse {
     if (event.k === "send") this.sent.push(now);
     if (event.k === "client" && event.x?.op === "propose" && event.x.index) {
       const last = event.x.index + (event.x.count ?? 1) - 1;
-      this.proposed.set(`${lane(event)} ${last}`, event.t);
+      this.proposed.set(`${laneOf(event.id)} ${last}`, event.t);
       if (this.proposed.size > MOST_PENDING) this.proposed.clear();
     }
     if (event.s?.commit) this.commit = Math.max(this.commit, event.s.commit);
@@ -39,7 +41,7 @@ export class Pulse {
   /** @param {TraceEvent} event @param {number} from @param {number} to @param {number} now */
   #committed(event, from, to, now) {
     for (let index = from + 1; index <= to; index++) {
-      const key = `${lane(event)} ${index}`;
+      const key = `${laneOf(event.id)} ${index}`;
       const began = this.proposed.get(key);
       if (began === undefined) continue;
       this.proposed.delete(key);
@@ -82,9 +84,4 @@ export class Pulse {
     }
     return { inFlight, unresolved };
   }
-}
-
-/** @param {TraceEvent} event */
-function lane(event) {
-  return event.id.slice(0, event.id.indexOf("."));
 }

@@ -1,5 +1,7 @@
 /** The filter: words such as `node:n2 rule:AE-2 term>=4 kind:drop idx:17`, all of which must hold. */
 
+import { laneOf } from "oarlock/ids.js";
+
 /** @typedef {(event: TraceEvent, state: ServerState | undefined) => boolean} Test */
 
 const COMPARE = /** @type {Record<string, (a: number, b: number) => boolean>} */ ({
@@ -30,7 +32,7 @@ function free(text) {
 function pair(name, sign, value) {
   switch (name) {
     case "node": return (event) => event.id.startsWith(`${value}.`) || event.src === value || event.to === value;
-    case "rule": return (event) => (event.r ?? []).some((rule) => rule === value.toUpperCase() || rule.toUpperCase().startsWith(`${value.toUpperCase()}-`) || rule.toUpperCase() === value.toUpperCase());
+    case "rule": return (event) => (event.r ?? []).some((rule) => isRule(rule.toUpperCase(), value.toUpperCase()));
     case "kind": return (event) => event.k === value;
     case "type": return (event) => String(event.x?.type ?? "").toLowerCase() === value.toLowerCase();
     case "cause": return (event) => event.cause === value;
@@ -38,7 +40,7 @@ function pair(name, sign, value) {
     case "from": return (event) => event.src === value || (event.k === "send" && event.id.startsWith(`${value}.`));
     case "to": return (event) => event.to === value;
     case "term": return number(sign, value, (event, state) => Number(event.x?.term ?? state?.term ?? NaN));
-    case "idx": return index(sign, number(sign, value, () => NaN), Number(value));
+    case "idx": return index(sign, numberOf(value));
     case "commit": return number(sign, value, (event) => Number(event.w?.commit?.[1] ?? NaN));
     default: throw new Error(`"${name}" is nothing to filter by; there are node, rule, kind, type, cause, role, from, to, term, idx, commit`);
   }
@@ -46,14 +48,25 @@ function pair(name, sign, value) {
 
 /** @param {string} sign @param {string} value @param {(event: TraceEvent, state: ServerState | undefined) => number} get @returns {Test} */
 function number(sign, value, get) {
-  const wanted = Number(value);
-  if (Number.isNaN(wanted)) throw new Error(`"${value}" is no number`);
+  const wanted = numberOf(value);
   return (event, state) => COMPARE[sign](get(event, state), wanted);
 }
 
+/** A number in a query. @param {string} value */
+function numberOf(value) {
+  const found = Number(value);
+  if (Number.isNaN(found)) throw new Error(`"${value}" is no number`);
+  return found;
+}
+
+/** Whether a rule is the one meant, or of the group meant: "AE" is all of AE-1 to AE-5. @param {string} rule @param {string} wanted */
+function isRule(rule, wanted) {
+  return rule === wanted || rule.startsWith(`${wanted}-`);
+}
+
 /** Whether an event touches a log index: appends, deletes, commits, acknowledges or carries it.
- * @param {string} sign @param {Test} _ Checks that the value is a number. @param {number} wanted @returns {Test} */
-function index(sign, _, wanted) {
+ * @param {string} sign @param {number} wanted @returns {Test} */
+function index(sign, wanted) {
   const holds = (/** @type {number | undefined} */ value) => value !== undefined && COMPARE[sign](value, wanted);
   return (event) => {
     const { w: delta, x: fields } = event;
@@ -72,7 +85,7 @@ export function matchesOf(run, query) {
   const terms = new Map();
   for (let position = 0; position < run.length; position++) {
     const event = run.events[position];
-    const name = event.id.slice(0, event.id.indexOf("."));
+    const name = laneOf(event.id);
     if (event.s) terms.set(name, event.s.term ?? 0);
     if (event.w?.term) terms.set(name, event.w.term[1]);
     const state = /** @type {any} */ ({ term: terms.get(name) });

@@ -1,5 +1,6 @@
 /** A run in memory: events as they come, with columns beside them for drawing and an index for questions. */
 
+import { laneOf, sentId } from "oarlock/ids.js";
 import { StateTrack, copyCluster } from "oarlock/state.js";
 
 /** Kinds of events by number, for columns. */
@@ -133,7 +134,7 @@ export class Run {
   /** Add an event; it comes after all it follows from. @param {TraceEvent} event */
   append(event) {
     const position = this.events.length;
-    const name = event.id.slice(0, event.id.indexOf("."));
+    const name = laneOf(event.id);
     const lane = this.#laneNumber(name);
     this.events.push(event);
     this.positionById.set(event.id, position);
@@ -211,8 +212,8 @@ export class Run {
     const outcome = event.k === "drop" ? "dropped" : "received";
     const known = this.messageById.get(sent);
     if (known === undefined) {
-      const to = this.#laneNumber(event.to || event.id.slice(0, event.id.indexOf(".")));
-      const from = this.#laneNumber(event.src || sent.slice(0, sent.indexOf(".")));
+      const to = this.#laneNumber(event.to || laneOf(event.id));
+      const from = this.#laneNumber(event.src || laneOf(sent));
       this.#addMessage({ sent: -1, end: position, outcome, type: event.x?.type ?? "", from, to });
       return;
     }
@@ -289,10 +290,4 @@ export class Run {
     const at = direction > 0 ? lowerBound(column.data, column.length, position + 1) : lowerBound(column.data, column.length, position) - 1;
     return at >= 0 && at < column.length ? column.data[at] : -1;
   }
-}
-
-/** The id of the sending of a message or of any copy of it. @param {string} id */
-export function sentId(id) {
-  const mark = id.indexOf("#");
-  return mark < 0 ? id : id.slice(0, mark);
 }

@@ -1,8 +1,8 @@
 /** The space-time diagram: servers side by side, time downwards, messages between them. */
 
-import { Axis } from "oarlock/axis.js";
 import { WORLD, lowerBound } from "oarlock/run.js";
-import { label, paintLanes, paintMark, paintMessage, paintTiles, paintWalls, palette, termColour } from "oarlock/paint.js";
+import { followPalette, label, paintLanes, paintMark, paintMessage, paintTiles, paintWalls, termColour } from "oarlock/paint.js";
+import { applyCut } from "oarlock/state.js";
 
 /** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
 export const MOST_DRAWN = 1500;
@@ -21,7 +21,7 @@ export class SpaceTime {
     this.store = store;
     this.run = store.run;
     this.extras = extras;
-    this.axis = new Axis(this.run);
+    this.axis = store.axis;
     this.element = element;
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
@@ -29,14 +29,13 @@ export class SpaceTime {
     this.canvas.setAttribute("aria-label", "Space-time diagram; the table of events holds the same");
     this.canvas.style.cssText = "position:absolute;inset:0;width:100%;height:100%;touch-action:none";
     element.append(this.canvas);
-    this.colours = palette(element);
     this.cuts = cutsOf(this.run);
     this.#layOut();
     /** How much is seen while following, and the window that this led to. */
     this.followed = { kind: "", height: 0, window: /** @type {[number, number]} */ ([0, 1]) };
     new ResizeObserver(() => this.draw()).observe(element);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.colours = palette(element);
+    followPalette(element, (colours) => {
+      this.colours = colours;
       this.draw();
     });
     this.#listen();
@@ -89,6 +88,8 @@ export class SpaceTime {
       context, run: this.run, colours: this.colours, width, height, order, spacing, matches, showsHeartbeats,
       isFolded: this.axis.isFolded, labels: new Map(),
       first: Math.max(0, Math.floor(shown[0]) - 1), last: Math.min(this.run.length, Math.ceil(shown[1]) + 2),
+      place: (coordinate) => HEAD + (coordinate - top) * scale,
+      coordinate: (y) => top + (y - HEAD) / scale,
       y: (position) => HEAD + (this.axis.at(position) - top) * scale,
       x: (lane) => columns[lane],
     };
@@ -163,10 +164,7 @@ export class SpaceTime {
     const start = this.run.t.data[0] ?? 0;
     let last = -100;
     for (let y = HEAD + 8; y < frame.height; y += 48) {
-      const [from] = this.store.shared.window;
-      const top = this.axis.at(from);
-      const perPixel = (this.axis.at(this.store.shared.window[1]) - top) / (frame.height - HEAD - 10);
-      const position = Math.round(this.axis.positionAt(top + (y - HEAD) * perPixel));
+      const position = Math.round(this.axis.positionAt(frame.coordinate(y)));
       if (position < 0 || position >= this.run.length || y - last < 40) continue;
       last = y;
       context.fillStyle = this.colours.line;
@@ -301,11 +299,8 @@ export class SpaceTime {
   /** The event that is meant by a point; -1 for none. @param {number} px @param {number} py */
   nearest(px, py) {
     const frame = this.frame();
-    const [from, to] = this.store.shared.window;
-    const top = this.axis.at(from);
-    const perPixel = (this.axis.at(to) - top) / (this.element.clientHeight - HEAD - 10);
-    const low = lowerBound(this.axis.coordinates, this.run.length, top + (py - REACH - HEAD) * perPixel);
-    const high = lowerBound(this.axis.coordinates, this.run.length, top + (py + REACH - HEAD) * perPixel);
+    const low = lowerBound(this.axis.coordinates, this.run.length, frame.coordinate(py - REACH));
+    const high = lowerBound(this.axis.coordinates, this.run.length, frame.coordinate(py + REACH));
     let best = -1;
     let least = Infinity;
     for (let position = low; position < Math.min(high, low + 20_000); position++) {
@@ -353,11 +348,7 @@ function cutsOf(run) {
     const last = found[found.length - 1];
     if (last && last.to === Infinity) last.to = position;
     links = new Set(links);
-    for (const [from, to] of event.x?.links ?? []) {
-      if (event.k === "part") links.add(`${from}>${to}`);
-      else links.delete(`${from}>${to}`);
-    }
-    if (event.k === "heal" && !event.x?.links) links.clear();
+    applyCut(links, event);
     if (links.size) found.push({ from: position, to: Infinity, links });
   }
   return found;

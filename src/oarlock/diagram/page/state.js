@@ -1,5 +1,7 @@
 /** The states of all servers at any position, from checkpoints and the changes since. */
 
+import { laneOf } from "oarlock/ids.js";
+
 /** Positions between two checkpoints: bounds what a seek replays. */
 const CHECKPOINT_EVERY = 2048;
 
@@ -112,20 +114,27 @@ export class StateTrack {
     const begin = isNear && this.recent ? this.recent.position + 1 : from;
     for (let at = begin; at <= position; at++) {
       const event = this.run.events[at];
-      apply(cluster, event, event.id.slice(0, event.id.indexOf(".")));
+      apply(cluster, event, laneOf(event.id));
     }
     this.recent = { position, cluster };
     return cluster;
   }
 }
 
+/** Follow a cut of the network, or its healing. @param {Set<string>} cut As `Cluster.cut`, changed in place.
+ * @param {TraceEvent} event */
+export function applyCut(cut, event) {
+  if (event.k === "heal" && !event.x?.links) return cut.clear();
+  for (const [from, to] of event.x?.links ?? []) {
+    if (event.k === "part") cut.add(`${from}>${to}`);
+    else cut.delete(`${from}>${to}`);
+  }
+}
+
 /** @param {Cluster} cluster @param {TraceEvent} event @param {string} name */
 function apply(cluster, event, name) {
-  if (event.k === "part") {
-    for (const [from, to] of event.x?.links ?? []) cluster.cut.add(`${from}>${to}`);
-  } else if (event.k === "heal") {
-    if (event.x?.links) for (const [from, to] of event.x.links) cluster.cut.delete(`${from}>${to}`);
-    else cluster.cut.clear();
+  if (event.k === "part" || event.k === "heal") {
+    applyCut(cluster.cut, event);
   } else if (event.k === "crash") {
     cluster.down.add(event.x?.server ?? name);
   } else if (event.k === "gap") {

@@ -1,5 +1,7 @@
 /** What all views share: the cursor, the window of time that is shown, the selection and the filter. */
 
+import { Axis } from "oarlock/axis.js";
+
 /** @typedef {object} Shared
  * @property {number} cursor The position of the event that all views stand at.
  * @property {number} selected The position of the event that was clicked; -1 for none.
@@ -11,7 +13,6 @@
  * @property {string} view The view that is in front.
  * @property {string} why The question that is open: an event's id, and after a colon a variable.
  * @property {boolean} showsHeartbeats Whether heartbeats are drawn singly.
- * @property {string[]} folded Lanes that are drawn as a line only.
  * @property {number[]} marked Bookmarked positions.
  * @property {boolean} isPlaying
  * @property {boolean} follows Whether the cursor stays at the newest event of a live run.
@@ -26,11 +27,13 @@ export class Store {
   /** @param {import("oarlock/run.js").Run} run */
   constructor(run) {
     this.run = run;
+    /** Where events stand, alike in all views. */
+    this.axis = new Axis(run);
     const cursor = run.violations.length ? run.violations.data[0] : run.elections.length ? run.elections.data[0] : 0;
     /** @type {Shared} */
     this.shared = {
       cursor, selected: -1, hovered: -1, window: [0, Math.max(1, run.length)],
-      axis: "logical", query: "", matches: null, view: "spacetime", why: "", showsHeartbeats: false, folded: [],
+      axis: "logical", query: "", matches: null, view: "spacetime", why: "", showsHeartbeats: false,
       marked: [], isPlaying: false, follows: false,
     };
     if (run.length > FIRST_WINDOW * 1.5) this.shared.window = this.clampWindow(cursor - FIRST_WINDOW * 0.3, cursor + FIRST_WINDOW * 0.7);

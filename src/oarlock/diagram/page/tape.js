@@ -1,7 +1,7 @@
 /** The whole run as a strip: who led which term, crashes, losses, violations; a drag seeks. */
 
 import { SEVERITY, lowerBound } from "oarlock/run.js";
-import { palette, termColour } from "oarlock/paint.js";
+import { followPalette, termColour } from "oarlock/paint.js";
 
 export class TermTape {
   /** @param {HTMLElement} element @param {import("oarlock/store.js").Store} store */
@@ -14,12 +14,6 @@ export class TermTape {
     this.canvas.setAttribute("role", "slider");
     this.canvas.setAttribute("aria-label", "Position in the run");
     element.append(this.canvas);
-    this.colours = palette(element);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.colours = palette(element);
-      this.drawnLength = -1;
-      this.draw();
-    });
     new ResizeObserver(() => this.draw()).observe(element);
     store.subscribe((_, changed) => {
       if (["cursor", "window", "run"].some((name) => changed.has(name))) this.draw();
@@ -27,6 +21,11 @@ export class TermTape {
     /** @type {OffscreenCanvas | undefined} */
     this.backdrop = undefined;
     this.drawnLength = -1;
+    followPalette(element, (colours) => {
+      this.colours = colours;
+      this.drawnLength = -1;
+      this.draw();
+    });
     this.#listen();
   }
 

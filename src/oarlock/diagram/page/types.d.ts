@@ -128,7 +128,7 @@ interface Extras {
   superseded: Record<string, string>;
   claimless: string[];
   perServer: string[];
-  /** Words for kinds of events, causes of drops, roles. */
+  /** Words for causes of drops. */
   words: Record<string, Record<string, string>>;
   /** Where the page's own server is, if there is one; absent in a file. */
   live?: LivePlaces;

@@ -56,7 +56,7 @@ export class WhyView {
     const rules = step.rules.filter((rule, at) => step.rules.indexOf(rule) === at);
     return make("li", { style: `--depth:${Math.min(step.depth, 8)}` },
       make("button", { class: "event", onclick: () => this.store.goTo(position, { select: true }), title: "Go there" }, step.event.id),
-      make("span", { class: "told" }, " ", rules.length ? sentence(this.extras, { ...step.event, ...chosenRules(step) }, names) : sentence(this.extras, step.event, names)),
+      make("span", { class: "told" }, " ", sentence(this.extras, rules.length ? { ...step.event, ...chosenRules(step) } : step.event, names)),
       ...rules.map((rule) => make("details", {},
         make("summary", {}, make("code", {}, rule), " ", this.extras.rules[rule]?.sentence ?? ""),
         make("p", {}, this.extras.rules[rule]?.reason ?? "", " "),

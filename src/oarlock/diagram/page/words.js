@@ -1,5 +1,6 @@
 /** Events as sentences, in the words of `diagram/sentences.py`; a test compares the two. */
 
+import { laneOf } from "oarlock/ids.js";
 import { WORLD } from "oarlock/run.js";
 
 const PART = /\{(\w+)\?((?:[^{}|]|\{\w+\})*)\|((?:[^{}|]|\{\w+\})*)\}|\{(\w+)\}/g;
@@ -36,7 +37,7 @@ export function ruleSentence(extras, rule, operands) {
 
 /** What happened, in one sentence. @param {Extras} extras @param {TraceEvent} event @param {Record<string, string>} [names] */
 export function sentence(extras, event, names = {}) {
-  const subject = event.id.slice(0, event.id.indexOf("."));
+  const subject = laneOf(event.id);
   const opening = openingOf(extras, event);
   if (subject === WORLD) return named(`${opening.slice(0, 1).toUpperCase()}${opening.slice(1)}.`, names);
   const rules = toldRules(event);

@@ -1,0 +1,12 @@
+/** The ids of events: `n2.3.187` is server, boot epoch and number; copies of a message have `#2` and so on behind it. */
+
+/** The lane of an event, or of a message's sending. @param {string} id */
+export function laneOf(id) {
+  return id.slice(0, id.indexOf("."));
+}
+
+/** The id of the sending of a message or of any copy of it. @param {string} id */
+export function sentId(id) {
+  const mark = id.indexOf("#");
+  return mark < 0 ? id : id.slice(0, mark);
+}

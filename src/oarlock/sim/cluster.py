@@ -13,6 +13,7 @@ from oarlock.sim import inside
 from oarlock.sim.atlas import Atlas
 from oarlock.sim.clients import Clients
 from oarlock.sim.containment import Exposure, NotOwed
+from oarlock.sim.edits import Edits
 from oarlock.sim.faults import NOT_OWED, strike
 from oarlock.sim.fleet import Fleet
 from oarlock.sim.network import LinkSettings, Network
@@ -25,7 +26,7 @@ from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
 from oarlock.storage.errors import DiskFull, NewerFormat, ReadFailed, WriteFailed, WrongIdentity
-from oarlock.trace.schema import Sink
+from oarlock.trace.schema import Event, Sink
 
 _RESTART_S: Final = 0.5
 """How soon a process that failed is started again by whoever looks after it."""
@@ -54,6 +55,8 @@ class Simulation(Watcher):
         self.observer.on_leader = self._led
         self.fleet = Fleet(settings, self._seed, self.network, self.strikes, self)
         self.servers = self.fleet.servers
+        if sink is None and schedule.edits:
+            sink = _unheard  # messages are named by what records them
         self.recording = self._record(sink) if sink is not None else None
         self.lost: dict[ServerId, str] = {}
         """Servers that will not come back, and why."""
@@ -80,11 +83,20 @@ class Simulation(Watcher):
         """The number of the fault that begins just now."""
 
     def _record(self, sink: Sink) -> Recording:
-        recording = Recording(self.scheduler, self.network, self.observer.applied, sink)
+        edits = Edits(self.scheduler, self.schedule, self._hand_over)
+        recording = Recording(self.scheduler, self.network, self.observer.applied, sink, edits)
         for server_id, server in self.servers.items():
             server.recording = recording
             recording.add_host(server.host.name, server_id)
         return recording
+
+    def _hand_over(self, source: ServerId, to: ServerId, payload: bytes) -> bool:
+        """Give a server a message past the network; False if it is down."""
+        process = self.servers[to].process
+        if process is None or not process.is_started:
+            return False
+        process.loop.call_soon(inside.hand_over, process.node, source, payload)
+        return True
 
     # -- for faults ----------------------------------------------------------------------------------------------------
 
@@ -332,3 +344,8 @@ class Simulation(Watcher):
 def _is_of_disk(error: BaseException | None) -> bool:
     """Whether the store's database failed."""
     return isinstance(error, StorageFailedError | StorageFullError)
+
+
+def _unheard(_event: Event) -> bool:
+    """A sink for what nobody wants to see."""
+    return True

@@ -33,11 +33,18 @@ class Pipe:
 
     def send(self, data: bytes) -> None:
         """Bytes, after all sent before."""
-        if self._mail is not None:
-            self._mail.written(self, data)
-        for piece in self._link.pieces(data):
+        travelling = self._mail.written(self, data) if self._mail is not None else data
+        if not travelling:
+            self._link.draw_for(data)
+            return
+        for piece in self._link.pieces(travelling):
             self.unread_bytes += len(piece)
             self._put(len(piece), self._arrive, piece)
+
+    def send_alone(self, frame: bytes) -> None:
+        """A frame that was held back, after all sent since; it draws no chance."""
+        self.unread_bytes += len(frame)
+        self._put_at(self._network.scheduler.now, len(frame), self._arrive, frame)
 
     def finish(self) -> None:
         """The stream's end, after all sent before."""
@@ -61,8 +68,10 @@ class Pipe:
         self.resume()
 
     def _put(self, size: int, callback: Callable[..., None], *args: object) -> None:
-        now = self._network.scheduler.now
-        self._last_due = max(self._last_due, now + self._link.delay())
+        self._put_at(self._network.scheduler.now + self._link.delay(), size, callback, *args)
+
+    def _put_at(self, due: float, size: int, callback: Callable[..., None], *args: object) -> None:
+        self._last_due = max(self._last_due, due)
         self._queue.append((self._last_due, size, callback, args))
         if len(self._queue) == 1:
             self._link.busy[self] = None

@@ -20,6 +20,11 @@ def raft_state(node: Node) -> RaftState | None:
     return owner.raft.state if owner is not None else None
 
 
+def hand_over(node: Node, source: ServerId, payload: bytes) -> None:
+    """Give a node a message as its transport does."""
+    node._owner.receive(source, payload)
+
+
 def applied_index(node: Node) -> Index:
     """How far the applier has come."""
     return node._applier.applied_index

@@ -147,7 +147,14 @@ class Link:
 
     def pieces(self, data: bytes) -> list[bytes]:
         """How a write arrives: faults of frames applied, perhaps cut in two."""
-        pieces = self.filter.apply(data) if self.filter.active else [data]
+        return self._cut(data, self.filter.apply(data) if self.filter.active else [data])
+
+    def draw_for(self, data: bytes) -> None:
+        """Draw what a write would have drawn that is left out, so that later ones find the chance they would have."""
+        for _ in self._cut(data, [data]):
+            self.delay()
+
+    def _cut(self, data: bytes, pieces: list[bytes]) -> list[bytes]:
         if pieces and len(data) > 1 and self.rng.random() < self._settings.cut:
             first = pieces[0]
             at = self.rng.randrange(1, len(first)) if len(first) > 1 else 1

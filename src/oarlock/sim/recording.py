@@ -14,6 +14,7 @@ from oarlock.check.verdict import Violation
 from oarlock.machine.exactly_once import read_envelope
 from oarlock.raft.types import Index, ServerId
 from oarlock.sim.clients import Request
+from oarlock.sim.edits import Edits
 from oarlock.sim.machine import command_id
 from oarlock.sim.mail import LinkMail
 from oarlock.sim.schedule import Fault, Schedule
@@ -75,7 +76,8 @@ class SimRecorder(Recorder):
     def dropped(self, to: int, stamp: Stamp, cause: str) -> None:
         """See `Recorder.dropped`; the network knows more of the cause."""
         mail = self._recording.mail(self._server_id, to)
-        mail.refused(stamp)
+        if not mail.refused(stamp):
+            return
         if mail.link is not None and mail.link.is_blocked:
             cause = "partition"
         elif to not in self._recording.living:
@@ -96,6 +98,7 @@ class Recording:
         network: Whose links are watched.
         applied: What was applied at each index, as it becomes known.
         sink: Takes the events.
+        edits: Change what becomes of single messages.
     """
 
     def __init__(
@@ -104,9 +107,11 @@ class Recording:
         network: "Network",
         applied: Mapping[Index, bytes | None],
         sink: Sink,
+        edits: Edits,
     ) -> None:
         self.scheduler = scheduler
         self._out: Sink | None = sink
+        self._edits = edits
         self.world = World(self.sink, lambda: scheduler.now)
         self.recorders: dict[ServerId, SimRecorder] = {}
         """The newest of each server."""
@@ -156,7 +161,7 @@ class Recording:
         """The messages from one server to another."""
         found = self._mail.get((source, to))
         if found is None:
-            found = self._mail[source, to] = LinkMail(self.world, source, to)
+            found = self._mail[source, to] = LinkMail(self.world, source, to, self._edits)
         return found
 
     def add_host(self, name: str, server_id: ServerId) -> None:

@@ -82,6 +82,18 @@ class ClientOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """How often it is asked anew, as a request of its own, while nobody can tell what became of the last."""
 
 
+class MessageEdit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to become of one message, whatever would have become of it: a counterfactual."""
+
+    message: str
+    """The id of its sending in the trace of the run without this edit, such as "n3.1.13"."""
+    do: Literal["drop", "deliver", "delay", "duplicate"]
+    """It is lost; it arrives, past everything that stands in the way; it arrives so much later, overtaken by others; it
+    arrives twice."""
+    seconds: float = 0.0
+    """Of the delay."""
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """All that a run is made from, its seed for chance in the small included."""
 
@@ -90,3 +102,5 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     faults: tuple[Fault, ...] = ()
     operations: tuple[ClientOperation, ...] = ()
+    edits: tuple[MessageEdit, ...] = ()
+    """The first names a message of the run without edits, each other one of the run with those before it."""

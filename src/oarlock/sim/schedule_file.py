@@ -8,7 +8,8 @@ import msgspec
 from oarlock.sim.cluster import Simulation
 from oarlock.sim.faults import KINDS
 from oarlock.sim.operations import KINDS as OPERATIONS
-from oarlock.sim.schedule import FORMAT, ClientOperation, Fault, Schedule
+from oarlock.sim.schedule import FORMAT, ClientOperation, Fault, MessageEdit, Schedule
+from oarlock.trace.schema import parse_id
 
 _LONGEST_S: Final = 1e6
 _HIGHEST_NUMBER: Final = 1000
@@ -56,6 +57,8 @@ def check_schedule(schedule: Schedule) -> None:
         _check_fault(fault, f"faults[{number}]")
     for number, operation in enumerate(schedule.operations):
         _check_operation(operation, f"operations[{number}]")
+    for number, edit in enumerate(schedule.edits):
+        _check_edit(edit, f"edits[{number}]")
 
 
 def _check_settings(schedule: Schedule) -> None:
@@ -108,6 +111,15 @@ def _check_operation(operation: ClientOperation, where: str) -> None:
         raise ScheduleError(
             f'{where}.kind: there is no operation "{operation.kind}"; there are {", ".join(OPERATIONS)}'
         )
+
+
+def _check_edit(edit: MessageEdit, where: str) -> None:
+    try:
+        parse_id(edit.message)
+    except ValueError as error:
+        raise ScheduleError(f"{where}.message: {error}") from None
+    _check_moment(edit.seconds, f"{where}.seconds")
+    _require(edit.do == "delay" or not edit.seconds, f"{where}.seconds", f"{edit.do} takes no time")
 
 
 def _check_moment(seconds: float, where: str) -> None:

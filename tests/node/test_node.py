@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from tests.support.node_cluster import NodeCluster, eventually
 
+from oarlock.node.errors import ActivityCancelled, Stopped
+
 
 @pytest.mark.parametrize("tcp", [False, True])
 async def test_three_servers_commit(tmp_path: Path, tcp: bool) -> None:
@@ -55,3 +57,35 @@ async def test_proposals_during_a_hand_over(tmp_path: Path) -> None:
         await eventually(lambda: successor.is_leader, "the successor leads")
         await cluster.all_applied()
         assert len(cluster.machine(1).words) == len(set(cluster.machine(1).words)) == 60
+
+
+async def test_start_given_up_leaves_nothing_locked(tmp_path: Path) -> None:
+    """A start that is cancelled while a thread opens the storage closes it again: the next start finds it free."""
+    async with NodeCluster(tmp_path, 1) as cluster:
+        await cluster.stop(1)
+        starting = asyncio.ensure_future(cluster.node(1).start())
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        node = await cluster.start(1)
+        await node.propose(b"after")
+
+
+@pytest.mark.parametrize("activity", ["applier", "owner", "heartbeats", "elections", "keeper", "space"])
+async def test_node_ends_with_any_of_its_activities(tmp_path: Path, activity: str) -> None:
+    """An activity that somebody cancels takes the node with it: it never goes on half dead, and starts again."""
+    async with NodeCluster(tmp_path, 1) as cluster:
+        node = await cluster.leader()
+        waiting = node.propose(b"one")
+        (task,) = (task for task in asyncio.all_tasks() if task.get_name() == f"oarlock-{activity}")
+        task.cancel()
+        await eventually(lambda: 1 in cluster.failures, "the node has failed")
+        assert isinstance(cluster.failures[1], ActivityCancelled)
+        with pytest.raises(Stopped):
+            await waiting
+        with pytest.raises(Stopped):
+            await node.propose(b"two")
+        await cluster.stop(1)
+        node = await cluster.start(1)
+        assert await node.propose(b"three") >= 1

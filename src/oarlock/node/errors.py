@@ -33,6 +33,10 @@ class Stopped(NodeError):
     outcome_unknown = True
 
 
+class ActivityCancelled(NodeError):
+    """One of the node's own tasks was cancelled by somebody else; without it the node cannot go on."""
+
+
 class Overloaded(NodeError):
     """Too many proposals or reads are waiting; nothing was proposed. Try again later."""
 

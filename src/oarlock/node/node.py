@@ -12,7 +12,7 @@ from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
 from oarlock.node.changes import Changes
 from oarlock.node.config import NodeConfig
-from oarlock.node.errors import NodeError, Stopped
+from oarlock.node.errors import ActivityCancelled, NodeError, Stopped
 from oarlock.node.executors import Executors
 from oarlock.node.handover import Handover
 from oarlock.node.keeper import Keeper
@@ -122,14 +122,7 @@ class Node:
         self._loop = loop = asyncio.get_running_loop()
         self._executors = executors = self._executors or Executors.threads()
         try:
-            self._opened = opened = await loop.run_in_executor(
-                executors.wal,
-                open_storage,
-                self.config,
-                self._disk,
-                self._boot_epoch,
-                self._rng.randrange(1, 1 << _DISK_ID_BITS) if self._names_disk else 0,
-            )
+            self._opened = opened = await self._open_storage(executors)
         except BaseException:
             if self._owns_executors:
                 executors.shutdown()
@@ -154,6 +147,24 @@ class Node:
             ("space", self._space.run()),
         ):
             self._spawn(name, activity)
+
+    async def _open_storage(self, executors: Executors) -> OpenedStorage:
+        """In a thread, which ends what it has begun even if this is cancelled: then nothing may stay open."""
+        opening = self._loop.run_in_executor(
+            executors.wal,
+            open_storage,
+            self.config,
+            self._disk,
+            self._boot_epoch,
+            self._rng.randrange(1, 1 << _DISK_ID_BITS) if self._names_disk else 0,
+        )
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                opened = await opening
+                await self._loop.run_in_executor(executors.wal, opened.close)
+            raise
 
     def _assemble(self, opened: OpenedStorage, applied_index: Index, executors: Executors) -> None:
         loop, config = self._loop, self.config
@@ -254,7 +265,13 @@ class Node:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """An activity never ends by itself: where one does, the node cannot go on."""
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled():
+            error = task.exception()
+        elif self._stopping is None:
+            error = ActivityCancelled(f"{task.get_name()} was cancelled, and not by the node")
+        else:
+            error = None
+        if error is not None:
             self._fail(error)
 
     def fail(self, error: BaseException) -> None:

@@ -152,6 +152,10 @@ class Harness:
         if not measure.is_kept:
             raise LabFailure(f"{what}: {figure:g}, but {measure.budget} is allowed")
 
+    def agreed_commands(self) -> int:
+        """How many commands were agreed on, for the report."""
+        return 0
+
     def warn(self, sentence: str) -> None:
         """Note what is odd, but not wrong."""
         self.warnings.append(sentence)

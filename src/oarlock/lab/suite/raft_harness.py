@@ -1,6 +1,7 @@
 """The world of the Raft scenarios: servers made by `make`, what they apply, and the labs' questions about them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from oarlock.lab.failure import LabFailure
@@ -8,6 +9,7 @@ from oarlock.lab.group import Service
 from oarlock.lab.harness import Harness
 from oarlock.lab.interface import ApplyMsg, ClientEnd, Make, Persister, Raft, Runtime
 from oarlock.lab.suite.applied import Applied, shown
+from oarlock.lab.suite.table import Scenario, scenario
 
 AGREEMENT_S: Final = 10.0
 """In which `one` must succeed."""
@@ -43,6 +45,10 @@ class RaftHarness(Harness):
             self.group.start(server)
         for server in self.everyone:
             self.group.connect(server)
+
+    def agreed_commands(self) -> int:
+        """See `Harness.agreed_commands`."""
+        return self.applied.highest()
 
     @property
     def everyone(self) -> range:
@@ -118,6 +124,15 @@ class RaftHarness(Harness):
     def is_connected(self, server: int) -> bool:
         """Whether a server lives and was connected last."""
         return self.group.connected[server] and self.group.lives_now(server)
+
+    def restart_everyone(self) -> None:
+        """All servers crash, and only then any begins anew."""
+        self.crash(*self.everyone)
+        self.restart(*self.everyone)
+
+    def after(self, server: int, distance: int = 1) -> int:
+        """The server so many places after another, in a circle."""
+        return (server + distance) % self.size
 
     # -- the labs' questions -------------------------------------------------------------------------------------
 
@@ -249,3 +264,12 @@ class RaftHarness(Harness):
         """A command unlike all others."""
         number: int = self.random.getrandbits(48)
         return number
+
+
+def prepare(runtime: Runtime, make: Make, entry: Scenario) -> RaftHarness:
+    """The world of a Raft scenario."""
+    return RaftHarness(runtime, make, entry.servers, reliable=entry.reliable, snapshots=entry.snapshots)
+
+
+raft_scenario = partial(scenario, prepare=prepare)
+"""As `table.scenario`, for Raft."""

@@ -22,6 +22,7 @@ from oarlock.node.errors import (
 from oarlock.node.members import MAX_REMOVED, Change, ChangeKind, removed_servers, target
 from oarlock.node.node import Node
 from oarlock.raft.types import Configuration
+from oarlock.storage.errors import WrongIdentity
 
 ADD_VOTER, ADD_LEARNER, PROMOTE, REMOVE, UPDATE = ChangeKind
 
@@ -274,6 +275,21 @@ async def test_a_removed_server_refuses_to_start(tmp_path: Path) -> None:
         with pytest.raises(ChangeRefused) as refused:
             await leader.change_membership([cluster.change(ADD_VOTER, server_id)])
         assert refused.value.refusal is Refusal.ID_REMOVED
+
+
+async def test_anothers_mark_of_removal_is_not_ones_own(tmp_path: Path) -> None:
+    """A server that is given a removed one's data says whose they are, not that it was removed itself."""
+    async with NodeCluster(tmp_path, **CALM) as cluster:
+        leader = await cluster.leader()
+        removed, other = (each for each in sorted(cluster.nodes) if each != leader.config.server_id)
+        await leader.change_membership([Change(REMOVE, removed)])
+        await eventually(lambda: cluster.removed == [removed], "it knows")
+        await cluster.stop(removed)
+        await cluster.stop(other)
+        node = cluster.node(other)
+        node.config = msgspec.structs.replace(node.config, data_dir=str(cluster.data_dir(removed)))
+        with pytest.raises(WrongIdentity, match=f"belongs to server {removed:x}"):
+            await node.start()
 
 
 @pytest.mark.parametrize("tcp", [False, True])

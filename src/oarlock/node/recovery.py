@@ -70,10 +70,10 @@ def open_storage(config: NodeConfig, disk: Disk, boot_epoch: int, new_disk_id: D
     make_directory(disk, directory)
     lock = disk.lock_directory(directory)
     try:
-        _refuse_removed(config, disk, directory)
         if load_identity(disk, directory) is None:
             _make_log(config, disk, directory)
         identity = load_or_create_identity(disk, directory, config.cluster_id, config.server_id, new_disk_id)
+        _refuse_removed(config, disk, directory)  # once it is known whose the mark is
         epoch = next_boot_epoch(disk, directory, boot_epoch)
         origin = load_origin(disk, directory, config.cluster_id)
         tell(origin)

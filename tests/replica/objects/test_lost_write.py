@@ -1,0 +1,82 @@
+"""A write that was acknowledged must not be lost: PySyncObj 0.3.17 loses one, and the same schedule does no harm here.
+
+The schedule: a leader is cut off and takes one more command. The others elect another leader, commit without it and
+compact their logs. When the network heals, the old leader must be sent a snapshot, which takes several messages.
+"""
+
+from tests.support.pysyncobj_network import (
+    ELECTION_TIMEOUT_S,
+    HEARTBEAT_S,
+    NAMES,
+    Answers,
+    Clock,
+    Network,
+    Register,
+    own_clock,
+)
+
+
+def _turn(nodes: dict[str, Register], network: Network, clock: Clock) -> None:
+    """Everybody works, and everything is delivered, through a few heartbeats."""
+    for _ in range(6):
+        clock.now += HEARTBEAT_S
+        for name in NAMES:
+            nodes[name].doTick(0)
+        network.deliver_all()
+
+
+def _elect(nodes: dict[str, Register], network: Network, clock: Clock, name: str) -> None:
+    """Lets the time of one node alone pass, so that it and nobody else stands for election."""
+    clock.now += ELECTION_TIMEOUT_S + 0.01
+    nodes[name].doTick(0)
+    for _ in range(4):
+        network.deliver_all()
+    nodes[name].doTick(0)
+    network.deliver_all()
+    _turn(nodes, network, clock)
+
+
+def test_pysyncobj_acknowledges_a_write_and_loses_it() -> None:
+    """A deposed leader of PySyncObj reports success for its divergent tail between two chunks of a snapshot."""
+    with own_clock() as clock:
+        network = Network()
+        nodes = {name: Register(name, network) for name in NAMES}
+        for name in NAMES:
+            network.heal(name)
+        answers = Answers()
+        _elect(nodes, network, clock, "a")
+        assert nodes["a"]._isLeader()
+        answers.write(nodes["a"], "before")
+        _turn(nodes, network, clock)
+        assert answers.successes() == ["before"]
+
+        network.cut("a")
+        answers.write(nodes["a"], "lost")
+        nodes["a"].doTick(0)
+        assert "lost" not in answers.told
+        _elect(nodes, network, clock, "b")
+        assert nodes["b"]._isLeader()
+        for number in range(20):
+            answers.write(nodes["b"], f"value {number} {'x' * 20}")
+        clock.now += HEARTBEAT_S
+        _turn(nodes, network, clock)
+        nodes["b"].forceLogCompaction()
+        _turn(nodes, network, clock)
+
+        network.heal("a")
+        _bring_chunks_one_by_one(nodes, network, clock)
+
+        assert "lost" in answers.successes()
+        assert all("lost" not in nodes[name].written for name in NAMES)
+
+
+def _bring_chunks_one_by_one(nodes: dict[str, Register], network: Network, clock: Clock) -> None:
+    """The old leader works between any two messages that reach it, as it does when they come slowly."""
+    for _ in range(40):
+        clock.now += HEARTBEAT_S
+        nodes["b"].doTick(0)
+        while network.deliver("b", "a", most=1):
+            nodes["a"].doTick(0)
+        network.deliver("a", "b")
+        network.deliver("b", "c")
+        network.deliver("c", "b")

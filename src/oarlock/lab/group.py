@@ -148,8 +148,12 @@ class ServerGroup:
     # -- sizes ---------------------------------------------------------------------------------------------------
 
     def largest_raft_state(self) -> int:
-        """The most bytes that any server has persisted, without snapshots."""
+        """The most bytes that any server holds persisted now, without snapshots."""
         return max(persister.raft_state_size() for persister in self.persisters)
+
+    def largest_raft_state_ever(self) -> int:
+        """The most bytes that any server ever had persisted, without snapshots."""
+        return max(persister.largest_raft_state for persister in self.persisters)
 
     def largest_snapshot(self) -> int:
         """The most bytes of any server's snapshot."""

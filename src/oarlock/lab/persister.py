@@ -10,6 +10,8 @@ class Persister:
         self._held = (raft_state, snapshot)
         self.saves = 0
         """How often anything was saved."""
+        self.largest_raft_state = len(raft_state)
+        """In bytes, of all that was saved here and in those that this is a copy of."""
 
     def save(self, raft_state: bytes, snapshot: bytes | None) -> None:
         """Replace both at once; None erases the snapshot.
@@ -19,6 +21,7 @@ class Persister:
         """
         self._held = (_as_bytes("raft_state", raft_state), b"" if snapshot is None else _as_bytes("snapshot", snapshot))
         self.saves += 1
+        self.largest_raft_state = max(self.largest_raft_state, len(self._held[0]))
 
     def read_raft_state(self) -> bytes:
         """The last saved; empty before the first time."""
@@ -38,7 +41,9 @@ class Persister:
 
     def copy(self) -> "Persister":
         """What a crash leaves behind: an old instance that goes on saving does not reach it."""
-        return Persister(*self._held)
+        twin = Persister(*self._held)
+        twin.largest_raft_state = self.largest_raft_state
+        return twin
 
 
 def _as_bytes(name: str, value: Any) -> bytes:  # noqa: ANN401 - whatever a user hands over

@@ -19,9 +19,8 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from oarlock.lab.interface import CLOSED, ApplyChannel, ApplyMsg, ClientEnd, Persister
-from oarlock.lab.raft.numbering import Numbering
 from oarlock.lab.raft.recorded import Tracing
-from oarlock.lab.raft.stored import decode_snapshot, decode_state, encode_snapshot, encode_state, log_of
+from oarlock.lab.raft.stored import Ledger, decode_snapshot, decode_state, encode_snapshot, log_of
 from oarlock.lab.wire import decode, encode
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.messages import (
@@ -114,7 +113,7 @@ class LabRaft:
         self._incoming = b""
         configuration = Configuration(voters=frozenset(range(1, len(peers) + 1)))
         log = log_of(stored, configuration)
-        self._numbers = Numbering(log.base_index, stored.base_number, log.slice(log.base_index + 1, log.last_index))
+        self._ledger = Ledger(log, stored.base_number)
         self._core = Raft(
             RaftConfig(
                 server_id=me + 1,
@@ -152,7 +151,7 @@ class LabRaft:
             except NotLeader:
                 return -1, term, False
             self._carry_out()
-            return self._numbers.number_at(index), term, True
+            return self._ledger.numbers.number_at(index), term, True
 
     def get_state(self) -> tuple[int, bool]:
         """See `interface.Raft.get_state`: both of one moment (K2)."""
@@ -166,9 +165,9 @@ class LabRaft:
             ValueError: The service cannot have come so far.
         """
         with self._lock:
-            if index <= self._numbers.base_number or self._dead:
+            if index <= self._ledger.numbers.base_number or self._dead:
                 return
-            at = self._numbers.index_of(index)
+            at = self._ledger.numbers.index_of(index)
             if at > self._core.state.handed_to_apply:
                 raise ValueError(f"a snapshot of index {index}, of which nothing was delivered yet")
             self._core.applied(at)  # the service has it, though the applier may not have come to say so
@@ -303,11 +302,11 @@ class LabRaft:
         if ready.snapshot is not None:
             self._install(ready)
         elif ready.compact_to is not None:
-            self._numbers.compact(ready.compact_to.last_included_index)
+            self._ledger.compact(ready.compact_to.last_included_index)
         if ready.entries:
-            self._numbers.overwrite(ready.entries)
+            self._ledger.overwrite(ready.entries)
         if ready.must_persist:
-            raft_state = encode_state(state.hard_state, state.log, self._numbers.base_number)
+            raft_state = self._ledger.encode(state.hard_state, state.log.base.last_included_term)
             self._persister.save(raft_state, self._snapshot or None)
             self._core.advance(ready.number)
 
@@ -318,8 +317,7 @@ class LabRaft:
         received = decode_snapshot(self._incoming)
         self._snapshot, self._incoming = received.data, b""
         index = metadata.last_included_index
-        log = self._core.state.log
-        self._numbers = Numbering(index, received.number, log.slice(index + 1, log.last_index))
+        self._ledger = Ledger(self._core.state.log, received.number)
         message = ApplyMsg(
             snapshot_valid=True,
             snapshot=received.data,
@@ -344,7 +342,7 @@ class LabRaft:
             # There is a newer one by now: begin again, with that.
             self._core.snapshot_unavailable(request.to)
             return
-        data = encode_snapshot(self._numbers.base_number, self._snapshot)
+        data = encode_snapshot(self._ledger.numbers.base_number, self._snapshot)
         source, metadata = self._core.state.server_id, request.metadata
         message = InstallSnapshot(source, request.term, request.request_id, metadata, request.offset, data, done=True)
         self._send([(request.to, message)], [])
@@ -358,7 +356,7 @@ class LabRaft:
         for entry in ready.committed_entries:
             message = None
             if entry.kind is EntryKind.COMMAND:
-                command, number = decode(entry.data, None, "a command"), self._numbers.number_at(entry.index)
+                command, number = decode(entry.data, None, "a command"), self._ledger.numbers.number_at(entry.index)
                 message = ApplyMsg(command_valid=True, command=command, command_index=number)
             self._hand_over(Delivery(entry.index, message))
 

@@ -1,20 +1,10 @@
 /** From the bytes in the page to a run. */
 
 import { Run } from "oarlock/run.js";
+import { unpackBeside } from "oarlock/unpack.js";
 
 /** Beyond this many events the page says that it shows only the first. */
 export const MAX_EVENTS = 500_000;
-/** Lines parsed before the browser gets its turn. */
-const SLICE = 20_000;
-
-/** The text of a gzipped, base64-encoded file. @param {string} base64 */
-export async function unpack(base64) {
-  const packed = atob(base64.trim());
-  const bytes = new Uint8Array(packed.length);
-  for (let at = 0; at < packed.length; at++) bytes[at] = packed.charCodeAt(at);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return await new Response(stream).text();
-}
 
 /** The servers of a trace, as they are to stand side by side. @param {TraceHeader} header */
 export function serverNames(header) {
@@ -22,27 +12,37 @@ export function serverNames(header) {
   return Object.keys(names).sort((a, b) => (names[a] || a).localeCompare(names[b] || b, "en", { numeric: true }));
 }
 
-/** Read a whole trace. @param {string} text @param {(done: number) => void} progress Is told the share that is done.
+/** Read a whole packed trace. @param {string} base64 @param {(events: number) => void} progress Is told how many events are read.
  * @returns {Promise<Run>} */
-export async function readRun(text, progress) {
-  let end = text.indexOf("\n");
-  if (end < 0) end = text.length;
-  const header = /** @type {TraceHeader} */ (JSON.parse(text.slice(0, end)));
-  if (header.v !== 1) throw new Error(`this page reads raft-trace/1, and the file says version ${header.v}`);
-  const run = new Run(header, serverNames(header));
-  let at = end + 1;
-  while (at < text.length) {
-    for (let line = 0; line < SLICE && at < text.length; line++) {
-      end = text.indexOf("\n", at);
-      if (end < 0) end = text.length;
-      if (end > at) {
-        if (run.length >= MAX_EVENTS) run.truncated += 1;
-        else run.append(JSON.parse(text.slice(at, end)));
-      }
-      at = end + 1;
-    }
-    progress(Math.min(1, at / text.length));
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
+export async function readRun(base64, progress) {
+  /** @type {Run | undefined} */
+  let run;
+  await unpackBeside(/** @type {any} */ (self).oarlockUnpacker, base64, (text) => {
+    run = readLines(run, text);
+    progress(run.length);
+  });
+  if (!run) throw new Error("the trace is empty");
   return run;
+}
+
+/** Take whole lines in; the first of all is the header. @param {Run | undefined} known @param {string} text */
+function readLines(known, text) {
+  let run = known;
+  for (let at = 0; at < text.length;) {
+    let end = text.indexOf("\n", at);
+    if (end < 0) end = text.length;
+    if (!run) run = begin(text.slice(at, end));
+    else if (run.length >= MAX_EVENTS) run.truncated += 1;
+    else if (end > at) run.append(JSON.parse(text.slice(at, end)));
+    at = end + 1;
+  }
+  if (!run) throw new Error("the trace is empty");
+  return run;
+}
+
+/** @param {string} line */
+function begin(line) {
+  const header = /** @type {TraceHeader} */ (JSON.parse(line));
+  if (header.v !== 1) throw new Error(`this page reads raft-trace/1, and the file says version ${header.v}`);
+  return new Run(header, serverNames(header));
 }

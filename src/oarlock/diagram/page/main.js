@@ -2,7 +2,7 @@
 
 import { listenToKeys } from "oarlock/keys.js";
 import { keepLink } from "oarlock/link.js";
-import { readRun, unpack } from "oarlock/load.js";
+import { readRun } from "oarlock/load.js";
 import { Live } from "oarlock/live.js";
 import { Store } from "oarlock/store.js";
 import { setUpToolbar } from "oarlock/toolbar.js";
@@ -12,7 +12,7 @@ import { VIEWS } from "oarlock/views.js";
 export async function boot() {
   const extras = /** @type {Extras} */ (JSON.parse(text("extras")));
   try {
-    const run = await readRun(await unpack(text("trace")), (share) => say(`Loading ${Math.round(share * 100)} %`));
+    const run = await readRun(text("trace"), (events) => say(`Loading: ${events.toLocaleString("en")} events`));
     say("");
     const store = new Store(run);
     const views = setUp(store, extras);
@@ -70,6 +70,8 @@ function setUp(store, extras) {
     }
     const panel = document.createElement("div");
     panel.id = `panel-${id}`;
+    // Until one is in front, none has reason to draw.
+    panel.hidden = true;
     panel.setAttribute("role", "tabpanel");
     panel.setAttribute("aria-labelledby", `tab-${id}`);
     panels.append(panel);

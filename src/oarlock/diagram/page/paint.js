@@ -288,29 +288,3 @@ function star(frame, x, y) {
   context.fillStyle = colours.ink;
   context.fill();
 }
-
-/** Zoomed out: for each lane and pixel the worst that happened there, so that no violation vanishes.
- * @param {Frame} frame @param {import("oarlock/axis.js").Axis} axis */
-export function paintTiles(frame, axis) {
-  const { context, run, colours } = frame;
-  const rows = Math.ceil(frame.height);
-  const worst = new Uint8Array(run.lanes.length * rows);
-  for (let position = frame.first; position < frame.last; position++) {
-    const row = frame.place(axis.coordinates[position]) | 0;
-    if (row < 0 || row >= rows) continue;
-    const tile = run.lane.data[position] * rows + row;
-    const severity = run.severity.data[position] + 1;
-    if (severity > worst[tile]) worst[tile] = severity;
-  }
-  const styles = [colours.line, colours.line, colours.drop, colours.faint, colours.ink, colours.ink, colours.violation];
-  const widths = [4, 8, 16, 12, 18, 22, 26];
-  for (const lane of frame.order) {
-    const x = frame.x(lane);
-    for (let row = 0; row < rows; row++) {
-      const severity = worst[lane * rows + row];
-      if (!severity) continue;
-      context.fillStyle = styles[severity - 1];
-      context.fillRect(x - widths[severity - 1] / 2, row, widths[severity - 1], 1);
-    }
-  }
-}

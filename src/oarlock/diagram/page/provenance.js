@@ -1,6 +1,6 @@
 /** Why did this happen? The chain of what was read, as `oarlock.trace.provenance` follows it; a test compares the two. */
 
-import { laneOf, sentId } from "oarlock/ids.js";
+import { laneOf, readsOf, sentId } from "oarlock/ids.js";
 
 /** @typedef {{variable: string, id: string}} Because One reason: what was read, and the event that last wrote it. */
 /** @typedef {{event: TraceEvent, rules: string[], because: Because[], depth: number}} Step */
@@ -104,7 +104,7 @@ class Search {
     const fields = want.fields?.length ? want.fields : Object.keys(flow?.fields ?? {});
     const heads = new Set(fields.flatMap((field) => (flow?.fields[field] ?? []).map(headOf)));
     if (!this.extras.claimless.includes(event.x?.type)) heads.add("disk");
-    const reads = Object.entries(event.rd ?? {});
+    const reads = Object.entries(readsOf(event));
     const entry = entryOf(reads.map(([variable]) => variable), want.entry ?? 0);
     for (const [variable, writer] of reads) {
       const isBesides = variable.startsWith("log.") && variable !== entry;
@@ -120,6 +120,7 @@ class Search {
     const chosen = this.#chosen(event, want);
     step.rules = rules.filter((rule, at) => chosen.has(at) || step.rules.includes(rule));
     if (!rules.length || !chosen.size) return this.#ofRuleless(step, want);
+    const reads = readsOf(event);
     /** @type {Set<string>} */
     const fields = new Set();
     for (const at of [...chosen].sort((a, b) => a - b)) {
@@ -128,16 +129,16 @@ class Search {
           fields.add(read.slice(2));
           continue;
         }
-        for (const variable of named(read, event.g?.[at] ?? [], event.rd ?? {})) {
+        for (const variable of named(read, event.g?.[at] ?? [], reads)) {
           if (want.entry && variable.startsWith("log.")) continue; // the message itself says whose entries it took
-          this.#follow(step, variable, /** @type {Record<string, string>} */ (event.rd)[variable], { variable });
+          this.#follow(step, variable, reads[variable], { variable });
         }
       }
     }
     const asked = headOf(want.variable ?? "") === "log" ? Number((want.variable ?? "").slice(4)) : 0;
     if (fields.size && event.m) this.#follow(step, "message", event.m, { fields: [...fields], entry: asked });
     for (const variable of ["disk", "forward"]) {
-      const writer = event.rd?.[variable];
+      const writer = reads[variable];
       if (writer && (event.k === "advance" || event.k === "client")) this.#follow(step, variable, writer, {});
     }
   }
@@ -146,7 +147,7 @@ class Search {
   #ofRuleless(step, want) {
     const event = step.event;
     if (event.k === "fsync") return;
-    for (const [variable, writer] of Object.entries(event.rd ?? {})) {
+    for (const [variable, writer] of Object.entries(readsOf(event))) {
       if (event.k !== "restart" || variable === want.variable) this.#follow(step, variable, writer, { variable });
     }
     if (event.m && !want.rules?.length) this.#follow(step, "message", event.m, {});

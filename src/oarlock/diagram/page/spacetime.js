@@ -1,8 +1,9 @@
 /** The space-time diagram: servers side by side, time downwards, messages between them. */
 
 import { WORLD, lowerBound } from "oarlock/run.js";
-import { followPalette, label, paintLanes, paintMark, paintMessage, paintTiles, paintWalls, termColour } from "oarlock/paint.js";
+import { followPalette, label, paintLanes, paintMark, paintMessage, paintWalls, termColour } from "oarlock/paint.js";
 import { applyCut } from "oarlock/state.js";
+import { Tiles } from "oarlock/tiles.js";
 
 /** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
 export const MOST_DRAWN = 1500;
@@ -29,8 +30,11 @@ export class SpaceTime {
     this.canvas.setAttribute("aria-label", "Space-time diagram; the table of events holds the same");
     this.canvas.style.cssText = "position:absolute;inset:0;width:100%;height:100%;touch-action:none";
     element.append(this.canvas);
+    this.tiles = new Tiles(this.run, this.axis);
     this.cuts = cutsOf(this.run);
     this.#layOut();
+    /** The lanes from left to right, and what that was made from. @type {{lanes: number, names: unknown, order: number[]}} */
+    this.sorted = { lanes: -1, names: undefined, order: [] };
     /** How much is seen while following, and the window that this led to. */
     this.followed = { kind: "", height: 0, window: /** @type {[number, number]} */ ([0, 1]) };
     new ResizeObserver(() => this.draw()).observe(element);
@@ -66,10 +70,13 @@ export class SpaceTime {
 
   /** Lanes from left to right. */
   get order() {
-    return this.run.lanes
-      .map((_, lane) => lane)
-      .filter((lane) => this.run.lanes[lane] !== WORLD)
-      .sort((a, b) => this.run.compare(this.run.lanes[a], this.run.lanes[b]));
+    const { run } = this;
+    // Sorting by names costs as much as drawing does; who is there changes seldom.
+    if (this.sorted.lanes !== run.lanes.length || this.sorted.names !== run.header.nodes) {
+      const lanes = run.lanes.map((_, lane) => lane).filter((lane) => run.lanes[lane] !== WORLD);
+      this.sorted = { lanes: run.lanes.length, names: run.header.nodes, order: lanes.sort((a, b) => run.compare(run.lanes[a], run.lanes[b])) };
+    }
+    return this.sorted.order;
   }
 
   /** @returns {import("oarlock/paint.js").Frame} */
@@ -111,7 +118,7 @@ export class SpaceTime {
     paintWalls(frame, this.cuts);
     this.#paintScale(frame);
     paintLanes(frame);
-    if (frame.last - frame.first > MOST_DRAWN) paintTiles(frame, this.axis);
+    if (frame.last - frame.first > MOST_DRAWN) this.tiles.paint(frame);
     else this.#paintAll(frame);
     this.#paintViolations(frame);
     this.#paintCursor(frame);

@@ -3,12 +3,9 @@
 import { laneOf } from "oarlock/ids.js";
 
 /** Positions between two checkpoints: bounds what a seek replays. */
-const CHECKPOINT_EVERY = 2048;
+const CHECKPOINT_EVERY = 1024;
 
-const SCALARS = /** @type {const} */ ([
-  "term", "vote", "role", "leader", "commit", "handed", "applied", "durable", "timer", "beat", "snapshot", "transfer", "conf",
-]);
-const PER_SERVER = /** @type {const} */ (["next", "match", "mode", "votes"]);
+const PER_SERVER = new Set(["next", "match", "mode", "votes"]);
 
 /** @typedef {{servers: Map<string, ServerState>, down: Set<string>, cut: Set<string>}} Cluster
  * `cut` holds links that let nothing through, as "n1>n2". */
@@ -39,18 +36,22 @@ export function copyCluster(cluster) {
 
 /** Apply a change to a state, in place. @param {ServerState} state @param {Delta} delta */
 function change(state, delta) {
-  for (const name of SCALARS) {
-    const pair = delta[name];
-    if (pair) /** @type {any} */ (state)[name] = pair[1];
+  const held = /** @type {any} */ (state);
+  for (const name in delta) {
+    const value = /** @type {any} */ (delta)[name];
+    if (name === "log") changeLog(state, value);
+    else if (PER_SERVER.has(name)) changeEach(held[name], value);
+    else held[name] = value[1];
   }
-  for (const name of PER_SERVER) {
-    for (const [server, pair] of Object.entries(delta[name] ?? {})) {
-      const held = /** @type {Record<string, any>} */ (state[name]);
-      if (pair[1] === null) delete held[server];
-      else held[server] = pair[1];
-    }
+}
+
+/** @param {Record<string, any>} held By server. @param {Record<string, Pair<any>>} changes */
+function changeEach(held, changes) {
+  for (const server in changes) {
+    const value = changes[server][1];
+    if (value === null) delete held[server];
+    else held[server] = value;
   }
-  if (delta.log) changeLog(state, delta.log);
 }
 
 /** @param {ServerState} state @param {LogDelta} delta */

@@ -70,7 +70,8 @@ interface TraceEvent {
   x?: Record<string, any>;
   r?: string[];
   g?: any[][];
-  rd?: Record<string, string>;
+  /** A string as `unpack.js` leaves it; see `readsOf`. */
+  rd?: Record<string, string> | string;
   w?: Delta;
   cause?: string;
   s?: Partial<ServerState>;

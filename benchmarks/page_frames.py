@@ -22,21 +22,27 @@ from oarlock.sim.schedule import ClientOperation, Fault, Schedule, Settings
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 FRAMES = """async ([name, count]) => {
-  const { store, run } = oarlock, n = run.length;
+  const { store, run, views: { spacetime } } = oarlock, n = run.length;
   const middle = Math.floor(n / 2);
-  const moves = {
-    "pan, whole run": (at) => store.set({ window: [at * 10, n - 1000 + at * 10] }),
-    "pan, 250 events": (at) => store.set({ window: [middle + at * 5, middle + 250 + at * 5] }),
-    "pan, 2,000 events": (at) => store.set({ window: [middle + at * 20, middle + 2000 + at * 20] }),
-    "zoom, whole run to 50 events": (at) => {
-      const half = Math.max(25, (n / 2) * 0.9 ** at);
-      store.set({ window: [middle - half, middle + half] });
-    },
-    "step, event by event": (at) => store.goTo(middle + at),
-  };
+  const scene = document.getElementById("scene").clientHeight;
+  // Where a move begins, and what each of its frames does: what a pointer or a key does too.
+  const [window, move] = {
+    "pan, whole run": [[0, n * 0.9], () => spacetime.pan(1)],
+    "pan, 250 events": [[middle, middle + 250], () => spacetime.pan(12)],
+    "pan, 2,000 events": [[middle, middle + 2000], () => spacetime.pan(12)],
+    "zoom, whole run to 50 events": [[0, n], () => spacetime.zoom(0.88, scene / 2)],
+    "step, event by event": [[middle - 100, middle + 150], (at) => store.goTo(middle + at)],
+    "seek, all over the run": [[middle, middle + 250], (at) => {
+      const position = Math.floor((n / count) * at);
+      store.set({ cursor: position, window: store.clampWindow(position - 125, position + 125) });
+    }],
+  }[name];
+  store.set({ window, cursor: middle });
+  await new Promise(requestAnimationFrame);
+  await new Promise(requestAnimationFrame);
   const times = [];
   for (let at = 0; at < count; at++) {
-    moves[name](at);
+    move(at);
     const began = await new Promise(requestAnimationFrame);
     const port = new MessageChannel();
     await new Promise((done) => {
@@ -53,6 +59,7 @@ MOVES = (
     "pan, 2,000 events",
     "zoom, whole run to 50 events",
     "step, event by event",
+    "seek, all over the run",
 )
 
 

@@ -5,6 +5,8 @@ import { glyph, nameOf } from "oarlock/spacetime.js";
 import { lastIndex, termAt } from "oarlock/state.js";
 
 const CELL = 34;
+/** The column of names. */
+const HEAD = 110;
 
 /** What one cell of the table is to be. @typedef {{text: string, class?: string, title?: string}} Cell */
 
@@ -31,7 +33,7 @@ export class LogMatrix {
     const names = run.servers.filter((name) => cluster.servers.has(name)).sort((a, b) => run.compare(a, b));
     const states = names.map((name) => /** @type {ServerState} */ (cluster.servers.get(name)));
     const last = Math.max(0, ...states.map(lastIndex));
-    const room = Math.max(4, Math.floor((this.element.clientWidth - 120) / CELL));
+    const room = Math.max(4, Math.floor((this.element.clientWidth - HEAD - 24) / CELL));
     const first = Math.max(1, Math.min(last - room + 2, Math.min(...states.map((state) => state.commit)) - 2));
     const indices = Array.from({ length: Math.max(0, Math.min(last + 1, first + room - 1) - first + 1) }, (_, at) => first + at);
     const leader = leaderAmong(cluster, names);
@@ -73,6 +75,8 @@ export class LogMatrix {
       const [entries, marks] = [cells("td"), cells("td")];
       return { rows: [make("tr", {}, head, ...entries), make("tr", { class: "marks" }, ...marks)], cells: [name, role, ...entries, ...marks] };
     });
+    // Widths that depend on no text: a table that measures itself does so in every step.
+    this.table.style.width = `${HEAD + columns * CELL + 4}px`;
     this.table.replaceChildren(
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "index"), ...heads)),
       make("tbody", {}, ...groups.flatMap((group) => group.rows)),

@@ -56,6 +56,8 @@ export function lowerBound(column, length, value) {
  * @typedef {{from: number, to: number, term: number, role: string, isDown: boolean}} Span
  * `from` and `to` are positions of events, `to` excluded; the last span is open (`to` is Infinity). */
 
+const BY_NAME = new Intl.Collator("en", { numeric: true });
+
 /** Positions in one bucket of the index of messages. */
 const BUCKET = 256;
 
@@ -113,7 +115,7 @@ export class Run {
   compare(one, other) {
     const names = this.header.nodes ?? {};
     if (one in names !== other in names) return one in names ? -1 : 1;
-    return (names[one] || one).localeCompare(names[other] || other, "en", { numeric: true });
+    return BY_NAME.compare(names[one] || one, names[other] || other);
   }
 
   /** Let the first events go; the states that they led to stay. @param {number} count */

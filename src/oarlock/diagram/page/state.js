@@ -3,7 +3,7 @@
 import { laneOf } from "oarlock/ids.js";
 
 /** Positions between two checkpoints: bounds what a seek replays. */
-const CHECKPOINT_EVERY = 1024;
+const CHECKPOINT_EVERY = 256;
 
 const PER_SERVER = new Set(["next", "match", "mode", "votes"]);
 

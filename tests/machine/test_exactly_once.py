@@ -80,7 +80,7 @@ def test_a_new_boot_starts_afresh_and_the_old_one_is_over() -> None:
     table, register = ExactlyOnce(), Register()
     table.apply(1, seal(1, 1, 5, 5, b"old boot"), register)
     table.apply(2, seal(1, 2, 1, 1, b"new boot"), register)
-    assert table.apply(3, seal(1, 1, 6, 6, b"ghost"), register) == AlreadyApplied(None)
+    assert table.apply(3, seal(1, 1, 6, 6, b"ghost"), register) == AlreadyApplied(None, later_epoch=2)
     assert register.executed == [b"old boot", b"new boot"]
 
 

@@ -8,11 +8,11 @@ import pytest
 from tests.support.node_cluster import CLUSTER_ID, NodeCluster, eventually
 
 from oarlock.node.config import NodeConfig
-from oarlock.node.errors import RecoveryError
+from oarlock.node.errors import BootOutdated, RecoveryError, Stopped
 from oarlock.node.recovery import next_boot_epoch, open_storage
 from oarlock.raft.types import Entry, EntryKind, HardState, SnapshotMetadata
 from oarlock.storage.batches import Batch
-from oarlock.storage.disk import PosixDisk
+from oarlock.storage.disk import File, PosixDisk
 from oarlock.storage.errors import DirectoryLocked, LogMissing, WrongIdentity
 from oarlock.storage.snapshots import SnapshotStore
 
@@ -140,6 +140,70 @@ def test_boot_epoch_rises(tmp_path: Path) -> None:
     assert next_boot_epoch(disk, tmp_path, 7) == 1001
     (tmp_path / "boot").write_bytes(b"rubbish")
     assert next_boot_epoch(disk, tmp_path, 2000) == 2000
+    (tmp_path / "boot").write_bytes(b"3000")  # as earlier versions wrote it
+    assert next_boot_epoch(disk, tmp_path, 1) == 3001
+    whole = (tmp_path / "boot").read_bytes()
+    (tmp_path / "boot").write_bytes(whole.replace(b"3001", b"2001"))
+    assert next_boot_epoch(disk, tmp_path, 1) == 1, "a damaged number is not believed"
+
+
+class _MisreadOnce(PosixDisk):
+    """Shows zeros where the number is, the first time it is read."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def open(self, path: Path, *, create: bool = False) -> File:
+        file = super().open(path, create=create)
+        if path.name == "boot" and not create:
+            self.reads += 1
+            if self.reads == 1:
+                return _Zeros(file)
+        return file
+
+
+class _Zeros:
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+    def pread(self, size: int, _offset: int) -> bytes:
+        return bytes(size)
+
+
+def test_boot_misread_once(tmp_path: Path) -> None:
+    """One wrong read of the number does not have a boot counted below the one before."""
+    assert next_boot_epoch(PosixDisk(), tmp_path, 1000) == 1000
+    disk = _MisreadOnce()
+    assert next_boot_epoch(disk, tmp_path, 1) == 1001
+    assert disk.reads == 2
+
+
+@pytest.mark.parametrize("what_counted", ["lost", "there"])
+async def test_boot_counted_below_an_earlier_one(tmp_path: Path, what_counted: str) -> None:
+    """A date that goes back while nothing else counts the boots costs one start, and no proposal waits for ever."""
+    async with NodeCluster(tmp_path, 1) as cluster:
+        cluster.boot_epoch = 5000
+        await cluster.stop(1)
+        node = await cluster.start(1)
+        await node.propose(b"one")
+        await cluster.stop(1)
+        if what_counted == "lost":
+            (cluster.data_dir(1) / "boot").unlink()
+        cluster.boot_epoch = 100
+        node = await cluster.start(1)
+        waiting = node.propose(b"two")
+        if what_counted == "lost":
+            with pytest.raises(Stopped, match="the cluster has seen number 5000"):
+                await waiting
+            assert isinstance(cluster.failures[1], BootOutdated)
+            await cluster.stop(1)
+            node = await cluster.start(1)
+            waiting = node.propose(b"two")
+        await waiting
+        assert cluster.machine(1).words == [b"one", b"two"]
 
 
 def test_first_start_killed_at_any_point(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ class AlreadyApplied(msgspec.Struct, frozen=True):
 
     result: object | None
     """What the first application returned, where it is still at hand; None otherwise."""
+    later_epoch: int = 0
+    """Of a boot of the proposing server that counts as later than the entry's; 0 if the entry's is the latest."""
 
 
 def seal(origin: ServerId, epoch: int, sequence: int, floor: int, command: bytes) -> bytes:
@@ -138,7 +140,7 @@ class ExactlyOnce:
         if session is None or epoch > session.epoch:
             session = self._open(origin, epoch, floor)
         elif epoch < session.epoch:
-            return AlreadyApplied(None)  # of a boot that is over: its waiters died with it
+            return AlreadyApplied(None, session.epoch)  # of a boot that is over: its waiters died with it
         elif sequence < session.floor:
             return AlreadyApplied(None)
         elif sequence in session.applied:

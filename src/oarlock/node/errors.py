@@ -37,6 +37,13 @@ class ActivityCancelled(NodeError):
     """One of the node's own tasks was cancelled by somebody else; without it the node cannot go on."""
 
 
+class BootOutdated(NodeError):
+    """The cluster has seen a later boot of this server: the date went back, and what counts boots was lost.
+
+    Nothing that this boot proposes is applied; the next one is counted above all of them.
+    """
+
+
 class Overloaded(NodeError):
     """Too many proposals or reads are waiting; nothing was proposed. Try again later."""
 

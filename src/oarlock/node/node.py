@@ -12,7 +12,7 @@ from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
 from oarlock.node.changes import Changes
 from oarlock.node.config import NodeConfig
-from oarlock.node.errors import ActivityCancelled, NodeError, Stopped
+from oarlock.node.errors import ActivityCancelled, BootOutdated, NodeError, Stopped
 from oarlock.node.executors import Executors
 from oarlock.node.handover import Handover
 from oarlock.node.keeper import Keeper
@@ -21,7 +21,7 @@ from oarlock.node.owner import Owner
 from oarlock.node.peers import Peers
 from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
-from oarlock.node.recovery import OpenedStorage, bring_together, mark_removed, open_storage
+from oarlock.node.recovery import OpenedStorage, bring_together, mark_removed, open_storage, raise_boot_epoch
 from oarlock.node.sender import Sender, TracedSender
 from oarlock.node.snapshots import Snapshots
 from oarlock.node.space import Space
@@ -172,6 +172,7 @@ class Node:
         raft = self._make_raft(opened, applied_index, trace)
         kick = Kick(loop)
         self._proposals = Proposals(loop, config, opened.boot_epoch, self.counters, kick.set)
+        self._proposals.on_later_boot = self._outdated
         self._reads = ReadBarriers(loop, config, self._rng, self.counters, kick.set)
         self._changes = Changes(loop, config, opened.boot_epoch, kick.set)
         self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters, trace)
@@ -257,6 +258,19 @@ class Node:
             self._settle_all(Stopped("this server was removed from the cluster"))
             if self._on_removed is not None:
                 self._on_removed()
+
+    def _outdated(self, later_epoch: int) -> None:
+        """This boot is counted below an earlier one: nothing that it proposes is applied; the next boot's will be."""
+        self._spawn("boot epoch", self._end_outdated(later_epoch))
+
+    async def _end_outdated(self, later_epoch: int) -> None:
+        executors = self._executors
+        assert executors is not None  # noqa: S101 - set by start
+        await self._loop.run_in_executor(executors.wal, raise_boot_epoch, self.config, self._disk, later_epoch)
+        raise BootOutdated(
+            f"this boot is number {self._opened.boot_epoch} of server {self.config.server_id:x}, but the cluster has "
+            f"seen number {later_epoch}: the date went back, or two servers run under this name; start it again"
+        )
 
     def _spawn(self, name: str, activity: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(activity, name=f"oarlock-{name}")

@@ -96,6 +96,8 @@ class Proposals:
         self._request_id = (epoch & 0xFFFF_FFFF) << 31
         """Rising, and not from where an earlier boot began, whose answers may still be under way."""
         self._leader: tuple[ServerId | None, Term] = (None, 0)
+        self.on_later_boot: Callable[[int], None] | None = None
+        """Told the epoch of a later boot of this server, by which nothing of this one is applied any more."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep_s = max(0.01, min(config.heartbeat_interval_ms, 100) / 2000)
         self._default_timeout_s = config.proposal_timeout_ms / 1000
@@ -260,6 +262,11 @@ class Proposals:
 
     def settle(self, sequence: int, result: object) -> None:
         """An entry with this id was applied: its waiter's one and only result."""
+        if type(result) is AlreadyApplied and result.later_epoch:
+            if self.on_later_boot is not None:
+                on_later_boot, self.on_later_boot = self.on_later_boot, None
+                on_later_boot(result.later_epoch)
+            return  # whoever waits is told when the node ends
         proposal = self._pending.pop(sequence, None)
         if proposal is None:
             return  # given up before, or settled by an earlier copy

@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final
 
+import google_crc32c
 import msgspec
 
 from oarlock.machine.interface import StateMachine, carry_out
@@ -27,7 +28,7 @@ from oarlock.storage.wal import Recovered, WriteAheadLog
 logger = logging.getLogger(__name__)
 
 _BOOT: Final = "boot"
-_BOOT_BYTES: Final = 20
+_BOOT_BYTES: Final = 40
 _START_ANEW: Final = (
     "remove this server from the cluster and add it again, with an empty directory; if only the directory is removed, "
     "the server joins anew, and its word counts for nothing until it has caught up and the leader has admitted it again"
@@ -231,15 +232,49 @@ def next_boot_epoch(disk: Disk, directory: Path, at_least: int) -> int:
         at_least: A lower bound, above that of boots whose directory was lost.
     """
     path = directory / _BOOT
-    last = 0
-    if disk.exists(path):
-        file = disk.open(path)
-        text = file.pread(_BOOT_BYTES, 0).strip()
-        file.close()
-        last = int(text) if text.isdigit() else 0
+    last = _read_boot(disk, path)
+    if last is None:
+        last = _read_boot(disk, path)  # a disk that gave another place's bytes once gives the right ones now
+    if last is None:
+        logger.error("%s is damaged; this boot is counted by the date, and again if that turns out to be wrong", path)
+        last = 0
     epoch = max(last + 1, at_least)
-    _write_aside(disk, directory, _BOOT, b"%d" % epoch)
+    _write_boot(disk, directory, epoch)
     return epoch
+
+
+def raise_boot_epoch(config: NodeConfig, disk: Disk, epoch: int) -> None:
+    """Have the next boot counted above this one, whatever its date; blocking.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    directory = Path(config.data_dir)
+    if (_read_boot(disk, directory / _BOOT) or 0) < epoch:
+        _write_boot(disk, directory, epoch)
+
+
+def _read_boot(disk: Disk, path: Path) -> int | None:
+    """The last boot's number; 0 if there was none, None if it cannot be made out."""
+    if not disk.exists(path):
+        return 0
+    file = disk.open(path)
+    try:
+        text = file.pread(_BOOT_BYTES, 0)
+    finally:
+        file.close()
+    number, _, checksum = text.strip().partition(b" ")
+    is_whole = number.isdigit() and checksum in (b"", _boot_checksum(number))  # earlier versions wrote none
+    return int(number) if is_whole else None
+
+
+def _write_boot(disk: Disk, directory: Path, epoch: int) -> None:
+    number = b"%d" % epoch
+    _write_aside(disk, directory, _BOOT, number + b" " + _boot_checksum(number))
+
+
+def _boot_checksum(number: bytes) -> bytes:
+    return b"%08x" % google_crc32c.value(number)
 
 
 def _write_aside(disk: Disk, directory: Path, name: str, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,12 +27,20 @@ def shrink(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("run", metavar="SEED|FILE", help="the seed, or a schedule in a file")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: shrunk-SEED.json)")
-    parser.add_argument("--max-runs", type=int, default=2000, metavar="N", help="the most that it may cost")
+    parser.add_argument("--max-runs", type=int, default=2000, metavar="N", help="the most runs that it may cost")
+    parser.add_argument(
+        "--max-seconds", type=float, default=600.0, metavar="S", help="the longest that it may take (default: 600)"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     options = parser.parse_args(arguments)
     try:
         schedule = generate(int(options.run)) if options.run.isdecimal() else read_schedule(options.run)
-        shrunk = shrink_schedule(schedule, max_runs=options.max_runs, progress=None if options.quiet else _show)
+        shrunk = shrink_schedule(
+            schedule,
+            max_runs=options.max_runs,
+            max_s=options.max_seconds,
+            progress=None if options.quiet else _Progress().show,
+        )
         out = options.out or Path(f"shrunk-{schedule.seed}.json")
         write_schedule(shrunk.schedule, out)
     except NotFailing as error:
@@ -47,8 +56,19 @@ def shrink(arguments: Sequence[str]) -> int:
         f"reduced to {len(shrunk.schedule.faults)} faults and {len(shrunk.schedule.operations)} operations in "
         f"{shrunk.runs} runs; replay with: oarlock sim --schedule {out}"
     )
+    if not shrunk.is_least:
+        print(f"more could perhaps go: oarlock shrink {out} --max-seconds {2 * options.max_seconds:g} goes on")
     return 0
 
 
-def _show(runs: int, faults: int, operations: int) -> None:
-    print(f"\r\x1b[K{runs} runs, {faults} faults, {operations} operations left", end="", file=sys.stderr, flush=True)
+class _Progress:
+    """One line, drawn again and again."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def show(self, runs: int, faults: int, operations: int) -> None:
+        """After each run."""
+        elapsed_s = time.monotonic() - self._began
+        line = f"{runs} runs in {elapsed_s:.0f} s, {faults} faults and {operations} operations left"
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

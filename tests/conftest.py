@@ -4,11 +4,25 @@ asyncio's debug mode, the dump of all stacks before a timeout, and warnings as e
 """
 
 import os
+import secrets
 from collections.abc import Generator
 
 import pytest
 
+SEED_BASE = "OARLOCK_SEED_BASE"
+"""Where the session's fresh seeds begin, as `tests.support.seeds` gives it."""
+
 CONTINUOUS_INTEGRATION = os.environ.get("CI") == "true"
+
+
+def pytest_configure() -> None:
+    """Drawn here, the session's seeds are the same in all its processes, which inherit them."""
+    os.environ.setdefault(SEED_BASE, str(secrets.randbelow(1 << 32)))
+
+
+def pytest_report_header() -> str:
+    """Says how to have the same session again."""
+    return f"fresh seeds: {SEED_BASE}={os.environ[SEED_BASE]} repeats them"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,7 @@
 """Clocks: offset, rate, leaps, halts and ticks, and what they do to timers."""
 
 import math
+import random
 
 import pytest
 
@@ -32,6 +33,26 @@ def test_leap() -> None:
     clock.jump(1.0, 30.0)
     assert clock.read(1.0) == 31.0
     assert clock.true_time(20.0) <= 1.0
+
+
+def test_no_change_takes_anything_back() -> None:
+    """Whatever is done to it, a clock never shows less than it has shown: so it is for all monotonic clocks."""
+    rng = random.Random(5)
+    clock = Clock(0.0, 12345.678)
+    now, shown = 0.0, clock.read(0.0)
+    for _ in range(2000):
+        now += rng.choice((0.0, 0.0001, 0.01, 1.0))
+        change = rng.randrange(4)
+        if change == 0:
+            clock.set_rate(now, rng.choice((0.0, 0.5, 1.0, 2.0)))
+        elif change == 1:
+            clock.set_tick(now, rng.choice((0.0, 0.001, 0.016, 0.25)))
+        elif change == 2:
+            clock.jump(now, rng.choice((0.0, 0.3)))
+        assert clock.read(now) >= shown
+        shown = clock.read(now)
+        due = clock.true_time(shown + 0.1)
+        assert due == math.inf or (due >= now and clock.read(due) >= shown + 0.1 - 1e-6)
 
 
 def test_ticks() -> None:

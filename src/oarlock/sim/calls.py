@@ -101,10 +101,14 @@ class Call:
             return
         future = process.loop.create_task(answer) if inspect.iscoroutine(answer) else answer
         assert isinstance(future, asyncio.Future)  # noqa: S101 - what handlers give
+        process.calls[future] = None
         future.add_done_callback(self._settled)
 
     def _settled(self, future: "asyncio.Future[bytes]") -> None:
+        if self.process is not None:
+            self.process.calls.pop(future, None)
         if future.cancelled():
+            self.is_lost = True
             return
         error = future.exception()
         if error is None:

@@ -1,6 +1,10 @@
 """A server's monotonic clock: a line over true time whose slope and offset may change, and which may tick coarsely."""
 
 import math
+from typing import Final
+
+_ROUNDING: Final = 1e-6
+"""Of a tick: less is no difference but of the arithmetic."""
 
 
 class Clock:
@@ -13,23 +17,26 @@ class Clock:
         tick_s: The clock shows multiples of this only; 0 for a smooth one.
     """
 
-    __slots__ = ("_reading", "_since", "rate", "tick_s")
+    __slots__ = ("_least", "_reading", "_since", "rate", "tick_s")
 
     def __init__(self, now: float, reading: float, rate: float = 1.0, tick_s: float = 0.0) -> None:
         self._since = now
         self._reading = reading
+        self._least = -math.inf
         self.rate = rate
         self.tick_s = tick_s
 
     def read(self, now: float) -> float:
         """What it shows at a moment of true time."""
         reading = self._reading + (now - self._since) * self.rate
-        return math.floor(reading / self.tick_s) * self.tick_s if self.tick_s else reading
+        return max(self._least, math.floor(reading / self.tick_s + _ROUNDING) * self.tick_s) if self.tick_s else reading
 
     def true_time(self, reading: float) -> float:
         """When it will show `reading`, in true time; infinity while it stands still before that."""
+        if reading <= self._least:
+            return self._since
         if self.tick_s:
-            reading = math.ceil(reading / self.tick_s) * self.tick_s
+            reading = math.ceil(reading / self.tick_s - _ROUNDING) * self.tick_s
         ahead = reading - self._reading
         if ahead <= 0:
             return self._since
@@ -40,6 +47,13 @@ class Clock:
         self._reading += (now - self._since) * self.rate
         self._since = now
         self.rate = rate
+
+    def set_tick(self, now: float, tick_s: float) -> None:
+        """Tick so coarsely from now on; what was shown is never taken back."""
+        self._least = self.read(now)
+        self.tick_s = tick_s
+        self._reading = max(self._least, self._reading + (now - self._since) * self.rate)
+        self._since = now
 
     def jump(self, now: float, seconds: float) -> None:
         """Leap forward."""

@@ -7,7 +7,7 @@ from typing import Final
 from oarlock.check.verdict import Violation
 from oarlock.etcd.joining import JoinError
 from oarlock.mvcc.errors import StorageFailedError, StorageFullError
-from oarlock.node.errors import ServerRemoved
+from oarlock.node.errors import BootOutdated, ServerRemoved
 from oarlock.raft.types import ServerId, Term
 from oarlock.sim import inside
 from oarlock.sim.atlas import Atlas
@@ -19,12 +19,13 @@ from oarlock.sim.fleet import Fleet
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
 from oarlock.sim.operator import Operator
-from oarlock.sim.process import Server, Watcher
+from oarlock.sim.process import Server
 from oarlock.sim.recording import Recording
 from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
+from oarlock.sim.watcher import Watcher
 from oarlock.storage.errors import DiskFull, NewerFormat, ReadFailed, WriteFailed, WrongIdentity
 from oarlock.trace.schema import Event, Sink
 
@@ -282,6 +283,10 @@ class Simulation(Watcher):
         if why == "removed":
             self.strikes.hit("members.left")
             self.dismissed[server.server_id] = None
+        if server.graveyard[-1].is_hurt and why in {"refused", "failed", "could not stop"}:
+            self.strikes.hit("process.ended_for_want_of_memory" if _is_of_memory(error) else "process.ended_cancelled")
+            self.restart_after(server.server_id, _RESTART_S)
+            return
         if why == "stopped":
             self.restart_after(server.server_id, _RESTART_S)
         if why == "could not stop" and isinstance(error, StorageFailedError):
@@ -299,6 +304,9 @@ class Simulation(Watcher):
             self.restart_after(server.server_id, _RESTART_S)
         elif isinstance(error, DiskFull | WriteFailed | ReadFailed | OSError) or _is_of_disk(error):
             self.strikes.hit(f"process.{why}")
+            self.restart_after(server.server_id, _RESTART_S)
+        elif isinstance(error, BootOutdated) and (server.has_gone_back or self.exposures):
+            self.strikes.hit("process.counted_its_boot_anew")
             self.restart_after(server.server_id, _RESTART_S)
         elif isinstance(error, NewerFormat):
             self.strikes.hit("version.refused_newer_data")
@@ -349,3 +357,7 @@ def _is_of_disk(error: BaseException | None) -> bool:
 def _unheard(_event: Event) -> bool:
     """A sink for what nobody wants to see."""
     return True
+
+
+def _is_of_memory(error: BaseException | None) -> bool:
+    return isinstance(error, MemoryError)

@@ -190,6 +190,11 @@ class SimDisk:
                 raise PowerLoss
             self.fail_after -= 1
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process holds a lock on it."""
+        return bool(self._locked)
+
     def release(self, directory: str) -> None:
         """Give up a lock."""
         self._locked.discard(directory)

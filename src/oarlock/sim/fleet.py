@@ -14,10 +14,11 @@ from oarlock.sim.clock import Clock
 from oarlock.sim.disk import SimDisk
 from oarlock.sim.durable import DurableLog
 from oarlock.sim.network import Host, Network
-from oarlock.sim.process import PEER_PORT, DiskSpeed, Server, Watcher
+from oarlock.sim.process import PEER_PORT, DiskSpeed, Server
 from oarlock.sim.schedule import Settings
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.versions import Version
+from oarlock.sim.watcher import Watcher
 from oarlock.transport.options import TransportOptions
 
 CLUSTER_ID: Final = 0xC1

@@ -107,6 +107,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._is_frozen = False
         self._is_dead = False
         self._tasks: list[asyncio.Task[Any]] = []
+        self._interruption: Callable[[], object] | None = None
+        self._interrupt_after = 0
+        self.callbacks = 0
+        """How many iterations have called, or passed over as cancelled."""
         self.complaints: list[str] = []
         """What the exception handler was told."""
 
@@ -204,6 +208,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         if not self._is_dead:
             self.complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
 
+    @property
+    def tasks(self) -> list["asyncio.Task[Any]"]:
+        """Those that have not ended, the oldest first."""
+        return [task for task in self._tasks if not task.done()]
+
     # -- the process's life ----------------------------------------------------------------------------------------
 
     @property
@@ -229,6 +238,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._busy_until = self._scheduler.now
         self._is_scheduled = False
         self._schedule()
+
+    def interrupt(self, callbacks: int, interruption: Callable[[], object]) -> None:
+        """Between two callbacks, so many from now, have something done: whatever awaits then is in the middle of it."""
+        self._interrupt_after, self._interruption = callbacks, interruption
 
     def clock_changed(self) -> None:
         """The clock was set or runs at another rate: timers fall due at other moments."""
@@ -297,12 +310,25 @@ class SimLoop(asyncio.AbstractEventLoop):
         ready = self._ready
         count = len(ready)
         self._is_scheduled = True  # whatever is called soon from here on is scheduled below, all at once
-        self._run(ready, count)
+        if self._interruption is None:
+            self._run(ready, count)
+        else:
+            self._run_interrupted(ready, count)
+        self.callbacks += count
         self._is_scheduled = False
         self._busy_until = max(self._busy_until, now + count * CALLBACK_S)
         if ready:
             self._schedule()
         self._surroundings.after_iteration(count)
+
+    def _run_interrupted(self, ready: deque[Handle], count: int) -> None:
+        before = min(count, self._interrupt_after)
+        self._interrupt_after -= before
+        self._run(ready, before)
+        if before < count and self._interruption is not None:
+            interruption, self._interruption = self._interruption, None
+            interruption()
+            self._run(ready, count - before)
 
     def _run(self, ready: deque[Handle], count: int) -> None:
         outer = _running_loop()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from oarlock.check.observed import Promise
 from oarlock.etcd.errors import ApiError
@@ -73,9 +73,19 @@ class RecordingMachine(EtcdMachine):
         """Where it refused a command, for an alarm that was raised, say."""
         self.repeated = 0
         """Commands that it had applied before."""
+        self.lacks_memory: Literal["", "before", "after"] = ""
+        """When the next command runs out of memory: before it has done anything, or when it has done all."""
 
     def apply(self, index: Index, command: bytes) -> object:
-        """See `EtcdMachine.apply`."""
+        """See `EtcdMachine.apply`.
+
+        Raises:
+            MemoryError: As if there were no more.
+        """
+        if self.lacks_memory:
+            if self.lacks_memory == "after":
+                super().apply(index, command)
+            raise MemoryError
         result = super().apply(index, command)
         self.applied.append((index, command))
         if type(result) is AlreadyApplied:

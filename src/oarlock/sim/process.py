@@ -34,6 +34,7 @@ from oarlock.sim.machine import RecordingMachine, RecordingTransport
 from oarlock.sim.network import Host, Network
 from oarlock.sim.services import Services
 from oarlock.sim.versions import Version, check_incoming, leave_behind, take_over
+from oarlock.sim.watcher import Watcher
 from oarlock.transport.interface import OnMessage, OnUnreachable
 from oarlock.transport.options import TransportOptions
 
@@ -59,25 +60,6 @@ class SimThread(Executor):
     def __init__(self, name: str) -> None:
         self.name = name
         self.jobs: deque[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
-
-
-class Watcher:
-    """Whoever wants to know what a server does."""
-
-    def iterated(self, server: "Server", callbacks: int) -> None:
-        """An iteration of its loop has ended."""
-
-    def started(self, server: "Server") -> None:
-        """A process is there, and its node has recovered."""
-
-    def ended(self, server: "Server", why: str) -> None:
-        """A process is gone: "killed", "stopped", "removed", "could not stop", "refused" or "failed"."""
-
-    def defect(self, server: "Server", error: BaseException) -> None:
-        """A callback raised what it should not have."""
-
-    def acted(self, rule: str, operands: tuple[object, ...]) -> None:
-        """A rule of some core has acted."""
 
 
 class Server:
@@ -139,6 +121,10 @@ class Server:
         """Whether it was given another server's disk."""
         self.is_held_back = False
         """Whether whoever looks after it leaves it down."""
+        self.wall_offset_s = 0.0
+        """By how much its idea of the date is wrong."""
+        self.has_gone_back = False
+        """Whether its date has ever gone back."""
         self.stalled_until = 0.0
         """Blocking work ends no sooner, in true time."""
         self.version = Version.CURRENT
@@ -238,6 +224,12 @@ class Process:
         self.threads = [SimThread("wal"), SimThread("machine"), SimThread("snapshots"), SimThread("maintenance")]
         self.is_started = False
         self.is_stopping = False
+        self.is_hurt = False
+        """Whether one of its tasks was cancelled, or memory refused to it: then it may end, in order."""
+        self.is_ending = False
+        """Whether all its tasks were cancelled, as at the end of `asyncio.run`."""
+        self.calls: dict[asyncio.Future[Any], None] = {}
+        """Of clients, under way."""
         self.is_removed = False
         """Whether it knows that its server is no member any more."""
         self.promises: list[Promise] = []
@@ -260,7 +252,7 @@ class Process:
             listen=[(server.host.name, PEER_PORT)],
             executors=Executors(wal=wal, machine=machine, snapshots=snapshots),
             # As production takes the clock's, so that a server on an empty disk is not taken for its former self.
-            boot_epoch=1 + round(self._scheduler.now * 1000),
+            boot_epoch=round(self._wall_clock() * 1000),
             on_fatal=self._fatal,
             on_removed=self._removed,
             open_trace=partial(server.recording.begin, server, self) if server.recording is not None else None,
@@ -307,8 +299,11 @@ class Process:
                 place = await find_place(server.config, server.disk, server.contacts, self.loop, self.threads[0])
                 self.node = self._make_node(place)
             await self._start_node()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, the process ends with it
             server.refusal = error
+            if isinstance(error, asyncio.CancelledError) and server.disk.is_locked:
+                self.is_hurt = False
+                server.refusal = RuntimeError("its start was cancelled, and has left its directory locked")
             self._scheduler.after(0, server.gone, self, "refused")
             return
         limits = Limits(request_timeout_s=server.config.proposal_timeout_ms / 1000)
@@ -328,7 +323,7 @@ class Process:
         await self.loop.run_in_executor(thread, leave_behind, self.version, server.config, server.disk)
 
     def _wall_clock(self) -> float:
-        return EPOCH_S + self._scheduler.now
+        return EPOCH_S + self._scheduler.now + self.server.wall_offset_s
 
     def _removed(self) -> None:
         """The server is no member any more: production ends the process in order."""
@@ -336,7 +331,9 @@ class Process:
         self.stop()
 
     def _fatal(self, error: BaseException) -> None:
-        """The node cannot go on: production ends the process at once."""
+        """The node cannot go on: production ends the process at once, unless it is ending already."""
+        if self.is_ending:
+            return
         self.server.refusal = error
         self.is_started = False
         self._scheduler.after(0, self.server.gone, self, "failed")
@@ -350,7 +347,7 @@ class Process:
     async def _stop(self) -> None:
         try:
             await self.node.stop()
-        except Exception as error:  # noqa: BLE001 - production would end with a stack trace
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - production would end with a stack trace
             self.server.refusal = error
             self._scheduler.after(0, self.server.gone, self, "could not stop")
             return

@@ -11,9 +11,10 @@ from oarlock.sim import inside
 from oarlock.sim.backend import NOTHING
 from oarlock.sim.containment import Exposure, Waits
 from oarlock.sim.faults.kind import Draw, Drawn, Kind
-from oarlock.sim.process import Server, Watcher
+from oarlock.sim.process import Server
 from oarlock.sim.rot import rot
 from oarlock.sim.schedule import Fault, Mode
+from oarlock.sim.watcher import Watcher
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation

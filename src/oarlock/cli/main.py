@@ -26,6 +26,7 @@ commands:
   trace    read a recorded run: show, why, why-not, diff, check
   explore  try all that can happen to a small cluster, and check every state
   zoo      known bugs, hunted until a check catches them
+  lab      the MIT labs' scenarios and advice, for anyone's Raft in Python
   version  print the version
 
 `oarlock COMMAND --help` says more."""
@@ -33,7 +34,7 @@ commands:
 
 COMMANDS: Final = (
     *("serve", "up", "status", "recover", "restore"),
-    *("sim", "hunt", "shrink", "check", "draw", "trace", "explore", "zoo"),
+    *("sim", "hunt", "shrink", "check", "draw", "trace", "explore", "zoo", "lab"),
 )
 """Each is a module here, with a function of its name."""
 

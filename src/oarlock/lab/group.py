@@ -22,6 +22,16 @@ class Service(Protocol):
 StartServer = Callable[[Sequence[ClientEnd], int, Persister], Mapping[str, Service]]
 """`start_server(peers, me, persister)` begins a life of a server; its services by the names that RPCs call them."""
 
+Links = list[tuple[int, int]]
+"""Ways, each from one server to another."""
+
+
+class OnLinks(Protocol):
+    """Is told which ways changed."""
+
+    def __call__(self, links: Links, *, opened: bool) -> None:
+        """Ways were opened or shut."""
+
 
 class ServerGroup:
     """Servers 0 to n-1. None lives at first; `start` begins lives, `connect` opens ways.
@@ -46,6 +56,8 @@ class ServerGroup:
         """Of the servers that live."""
         self.persisters = [Persister() for _ in range(size)]
         self.lives = [0] * size
+        self.on_links: OnLinks | None = None
+        """Is told of each change of the ways between servers."""
         self._ends: list[list[str]] = [[] for _ in range(size)]
         """The names of each server's ends to all, in this life."""
         self._clients = 0
@@ -96,35 +108,33 @@ class ServerGroup:
     def connect(self, server: int) -> None:
         """Open the ways between a server and all connected ones."""
         self.connected[server] = True
-        for other in self.everyone:
-            if self.connected[other]:
-                self._open(server, other, enabled=True)
-                self._open(other, server, enabled=True)
+        others = [other for other in self.everyone if self.connected[other]]
+        self._set(_both_ways(server, others), opened=True)
 
     def disconnect(self, server: int) -> None:
         """Shut all ways to and from a server."""
         self.connected[server] = False
-        for other in self.everyone:
-            self._open(server, other, enabled=False)
-            self._open(other, server, enabled=False)
+        self._set(_both_ways(server, self.everyone), opened=False)
 
     def partition(self, *sides: Iterable[int]) -> None:
         """Leave open just the ways within each side; who is on no side is cut off."""
-        for server in self.everyone:
-            self.disconnect(server)
-        for side in map(list, sides):
-            for server in side:
-                self.connected[server] = True
-                for other in side:
-                    self._open(server, other, enabled=True)
+        within = {(source, to) for side in map(list, sides) for source in side for to in side}
+        every = [(source, to) for source in self.everyone for to in self.everyone]
+        self.connected = [(server, server) in within for server in self.everyone]
+        self._set([way for way in every if way not in within], opened=False)
+        self._set([way for way in every if way in within], opened=True)
 
     def heal(self) -> None:
         """Open all ways."""
         self.partition(self.everyone)
 
-    def _open(self, source: int, to: int, *, enabled: bool) -> None:
-        if self._ends[source]:
-            self._network.enable(self._ends[source][to], enabled=enabled)
+    def _set(self, ways: Links, *, opened: bool) -> None:
+        changed = []
+        for source, to in ways:
+            if self._ends[source] and self._network.enable(self._ends[source][to], enabled=opened):
+                changed.append((source, to))
+        if changed and self.on_links is not None:
+            self.on_links(changed, opened=opened)
 
     # -- clients -------------------------------------------------------------------------------------------------
 
@@ -167,3 +177,7 @@ class ServerGroup:
         """End all lives."""
         for server in self.everyone:
             self.crash(server)
+
+
+def _both_ways(server: int, others: Iterable[int]) -> Links:
+    return list(dict.fromkeys(way for other in others for way in ((server, other), (other, server))))

@@ -159,10 +159,12 @@ class Network:
             self._ways[name] = _Way(server)
         return ClientEnd(self, name)
 
-    def enable(self, name: str, *, enabled: bool = True) -> None:
-        """Open or shut the way from an end."""
+    def enable(self, name: str, *, enabled: bool = True) -> bool:
+        """Open or shut the way from an end; whether that is a change."""
         with self._lock:
-            self._ways[name].enabled = enabled
+            way = self._ways[name]
+            was, way.enabled = way.enabled, enabled
+            return was != enabled
 
     def add_server(self, name: str, server: Server) -> None:
         """A server's life begins; one that was there under that name is there no more."""

@@ -1,31 +1,38 @@
-"""Traces of our own servers in the lab, as `oarlock draw` and `oarlock trace` read them."""
+"""Traces of our own servers in the lab, as `oarlock draw` and `oarlock trace` read them.
 
-import threading
-import time
+Recording only looks: it takes no lock, asks no clock and draws no chance, so on virtual time a run with it is the run
+without it.
+"""
+
 from typing import Final
 
 from oarlock.raft.raft import Raft
 from oarlock.trace.attach import attach
 from oarlock.trace.lane import World
-from oarlock.trace.payloads import Payloads
 from oarlock.trace.recorder import Recorder
-from oarlock.trace.schema import Event
-from oarlock.trace.stamps import Addressed, MessageTable, Stamp
+from oarlock.trace.schema import VERSION, Event, Header, server_name
+from oarlock.trace.stamps import MessageTable
 
 MOST_EVENTS: Final = 2_000_000
 """Beyond which the trace has a gap."""
 
 
 class Tracing:
-    """Records all servers of a run, each life in turn."""
+    """Records all servers of one run, each life in turn.
 
-    def __init__(self) -> None:
+    Args:
+        pre_vote: For the trace's header.
+    """
+
+    def __init__(self, *, pre_vote: bool = False) -> None:
         self.events: list[Event] = []
-        self.world = World(self._keep, time.monotonic)
+        self.world = World(self._keep, self._now)
         """What happens to no server."""
-        self._table = _SharedTable()
+        self._pre_vote = pre_vote
+        self._table = MessageTable(max_messages=MOST_EVENTS)  # so large that servers' threads never both make room
         self._recorders: dict[int, Recorder] = {}
         """The newest of each server."""
+        self._cores: dict[int, Raft] = {}
 
     def begin(self, me: int, core: Raft) -> Recorder:
         """A life of a server begins."""
@@ -35,36 +42,45 @@ class Tracing:
             server_id,
             1 if before is None else before.epoch + 1,
             self._keep,
-            time.monotonic,
+            lambda: core.state.now,
             table=self._table,
-            payloads=Payloads("hashed"),
             repeat_fields=False,
             predecessor=before,
         )
+        self._cores[server_id] = core
         attach(recorder, core)
         self._recorders[server_id] = recorder
         return recorder
+
+    def links_changed(self, links: list[tuple[int, int]], *, opened: bool) -> None:
+        """Ways between servers, each in one direction, were opened or shut."""
+        between = [(source + 1, to + 1) for source, to in links if source != to]
+        if between and opened:
+            self.world.healed(between)
+        elif between:
+            self.world.cut(between)
+
+    def failed(self, sentence: str) -> None:
+        """The scenario found something wrong."""
+        self.world.violated("the scenario", sentence, [])
+
+    def header(self, run: str, seed: int | None) -> Header:
+        """The trace's first line; of a run on real time without a seed."""
+        return Header(
+            v=VERSION,
+            run=run,
+            kind="live" if seed is None else "sim",
+            seed=seed,
+            nodes={server_name(each): f"server {each - 1}" for each in sorted(self._recorders)},
+            clock="wall" if seed is None else "virtual",
+            features=("pre_vote",) if self._pre_vote else (),
+        )
+
+    def _now(self) -> float:
+        return max((core.state.now for core in self._cores.values()), default=0.0)
 
     def _keep(self, event: Event) -> bool:
         if len(self.events) >= MOST_EVENTS:
             return False
         self.events.append(event)
         return True
-
-
-class _SharedTable(MessageTable):
-    """A table that servers' threads use at the same time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-
-    def remember(self, to: int, message: Addressed, stamp: Stamp) -> None:
-        """See `MessageTable.remember`."""
-        with self._lock:
-            super().remember(to, message, stamp)
-
-    def recall(self, to: int, message: Addressed) -> tuple[Stamp, int] | None:
-        """See `MessageTable.recall`."""
-        with self._lock:
-            return super().recall(to, message)

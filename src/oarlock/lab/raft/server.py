@@ -67,23 +67,6 @@ class Delivery(NamedTuple):
     message: ApplyMsg | None
 
 
-def make(peers: Sequence[ClientEnd], me: int, persister: Persister, apply_ch: ApplyChannel) -> "LabRaft":
-    """A server as Figure 2 has it; see `interface.Make`."""
-    return LabRaft(peers, me, persister, apply_ch)
-
-
-def make_traced(
-    tracing: Tracing, peers: Sequence[ClientEnd], me: int, persister: Persister, apply_ch: ApplyChannel
-) -> "LabRaft":
-    """As `make`, and recorded."""
-    return LabRaft(peers, me, persister, apply_ch, tracing=tracing)
-
-
-def make_with_pre_vote(peers: Sequence[ClientEnd], me: int, persister: Persister, apply_ch: ApplyChannel) -> "LabRaft":
-    """A server that asks before it campaigns (PV-1), so that one who was away disturbs nobody when it returns."""
-    return LabRaft(peers, me, persister, apply_ch, pre_vote=True)
-
-
 class LabRaft:
     """One server: see `interface.Raft`."""
 
@@ -364,3 +347,30 @@ class LabRaft:
         """T4: whatever is committed kicks the applier."""
         self._deliveries.append(delivery)
         self._delivery_wanted.notify()
+
+
+class Maker:
+    """A `make`, see `interface.Make`, whose servers can be recorded.
+
+    Args:
+        pre_vote: Whether servers ask before they campaign (PV-1), so that one who was away disturbs nobody.
+    """
+
+    def __init__(self, *, pre_vote: bool = False, tracing: Tracing | None = None) -> None:
+        self._pre_vote = pre_vote
+        self._tracing = tracing
+
+    def __call__(self, peers: Sequence[ClientEnd], me: int, persister: Persister, apply_ch: ApplyChannel) -> LabRaft:
+        """Begin a server."""
+        return LabRaft(peers, me, persister, apply_ch, pre_vote=self._pre_vote, tracing=self._tracing)
+
+    def traced(self) -> tuple["Maker", Tracing]:
+        """The same, recorded, which changes nothing; and where to."""
+        tracing = Tracing(pre_vote=self._pre_vote)
+        return Maker(pre_vote=self._pre_vote, tracing=tracing), tracing
+
+
+make: Final = Maker()
+"""Raft as Figure 2 has it."""
+make_with_pre_vote: Final = Maker(pre_vote=True)
+"""The same with pre-votes (dissertation 9.6)."""

@@ -1,6 +1,7 @@
 """Runs a scenario against an implementation, within the labs' time, and says what came of it."""
 
 import sys
+import threading
 import time
 import traceback
 from typing import Any, Final
@@ -11,7 +12,9 @@ from oarlock.lab.failure import LabFailure
 from oarlock.lab.harness import Harness, Measure
 from oarlock.lab.network import Rpc
 from oarlock.lab.suite.table import SECONDS_PER_SCENARIO, Scenario
-from oarlock.lab.threads import Runtime
+from oarlock.lab.threads import RealRuntime, VirtualRuntime
+
+AnyRuntime = RealRuntime | VirtualRuntime
 
 SETTLE_S: Final = 0.5
 """For threads to end, after all were told to stop."""
@@ -44,11 +47,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_scenario(
-    runtime: Runtime,
+    runtime: AnyRuntime,
     implementation: Any,  # noqa: ANN401 - what the scenario's `prepare` expects: mostly `make`
     entry: Scenario,
     *,
     limit_s: float = SECONDS_PER_SCENARIO,
+    tracing: Any = None,  # noqa: ANN401
 ) -> Outcome:
     """Run one scenario. Never raises for what the implementation does.
 
@@ -57,15 +61,18 @@ def run_scenario(
         implementation: Loaded by that runtime.
         entry: The scenario.
         limit_s: The time it may take, on the runtime's clock.
+        tracing: What records the implementation, if anything does: is told of cut links and of the failure.
     """
     began, cpu = time.perf_counter(), time.process_time()
-    trial = _Trial(runtime, implementation, entry, limit_s)
+    trial = _Trial(runtime, implementation, entry, limit_s, tracing)
     try:
         runtime.run(trial.main)
     except Exception:  # noqa: BLE001 - a virtual runtime reports deadlocks so
         trial.fail(traceback.format_exc(limit=-1).strip())
     for failed in runtime.failures:
         trial.fail(f"a thread died of an exception, {failed}")
+    if trial.failure and tracing is not None:
+        tracing.failed(trial.failure.splitlines()[0])
     harness = trial.harness
     outcome = Outcome(
         scenario=entry.id,
@@ -93,11 +100,19 @@ def run_scenario(
 class _Trial:
     """One run of a scenario: the main thread watches the time while another does the work."""
 
-    def __init__(self, runtime: Runtime, implementation: Any, entry: Scenario, limit_s: float) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        runtime: AnyRuntime,
+        implementation: Any,  # noqa: ANN401 - see `run_scenario`
+        entry: Scenario,
+        limit_s: float,
+        tracing: Any,  # noqa: ANN401 - see `run_scenario`
+    ) -> None:
         self.runtime = runtime
         self.implementation = implementation
         self.entry = entry
         self.limit_s = limit_s
+        self.tracing = tracing
         self.harness: Harness | None = None
         self.failure = ""
         self.seconds = 0.0
@@ -115,7 +130,7 @@ class _Trial:
         self.seconds = self.runtime.time.monotonic() - began
         if thread.is_alive():
             found = self.harness.failure if self.harness is not None else ""
-            self.fail(found or f"not over after {self.limit_s:g} s; it waits here:\n{stacks(thread)}")
+            self.fail(found or f"not over after {self.limit_s:g} s; threads are here:\n{stacks(self.runtime)}")
         if self.harness is not None:
             closing = self.runtime.threading.Thread(target=self.harness.close, name="closing", daemon=True)
             closing.start()
@@ -125,6 +140,8 @@ class _Trial:
     def _work(self) -> None:
         try:
             self.harness = self.entry.prepare(self.runtime, self.implementation, self.entry)
+            if self.tracing is not None:
+                self.harness.groups[0].on_links = self.tracing.links_changed
             self.entry.run(self.harness)
             self.harness.check()
         except LabFailure as failure:
@@ -134,9 +151,14 @@ class _Trial:
             self.fail(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
 
 
-def stacks(asked: Any) -> str:  # noqa: ANN401 - a thread
-    """Where a thread is now, as far as it can be seen from here."""
-    frame = sys._current_frames().get(getattr(asked, "ident", None) or 0)  # noqa: SLF001 - there is no other way
-    if frame is None:
-        return "the scenario's thread cannot be seen"
-    return "".join(traceback.format_stack(frame)[-_FRAMES:])
+def stacks(runtime: AnyRuntime) -> str:
+    """Where each thread is now."""
+    if isinstance(runtime, VirtualRuntime):
+        return runtime.stacks()
+    frames = sys._current_frames()  # noqa: SLF001 - there is no other way
+    shown = []
+    for thread in threading.enumerate():
+        frame = frames.get(thread.ident or 0)
+        if frame is not None:
+            shown.append(f"thread {thread.name}\n{''.join(traceback.format_stack(frame)[-_FRAMES:])}")
+    return "\n".join(shown)

@@ -1,0 +1,73 @@
+"""Runs many scenarios on one implementation, each on a runtime of its own, and records what fails."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from oarlock.lab.suite.run import AnyRuntime, Outcome, run_scenario
+from oarlock.lab.suite.table import Scenario
+from oarlock.lab.threads import RealRuntime, VirtualRuntime
+from oarlock.trace.schema import Event, Header
+
+
+class Recorded(NamedTuple):
+    """The trace of a run."""
+
+    header: Header
+    events: list[Event]
+
+
+class Session:
+    """One implementation, and where it is run.
+
+    Args:
+        target: `package.module:make`.
+        seed: Of virtual time; None for real threads on real time.
+    """
+
+    def __init__(self, target: str, seed: int | None) -> None:
+        self.target = target
+        self.seed = seed
+
+    def runtime(self) -> AnyRuntime:
+        """A new one."""
+        return RealRuntime() if self.seed is None else VirtualRuntime(self.seed)
+
+    def replay(self, entry: Scenario) -> str:
+        """The command that runs one scenario again; on virtual time, in the same way."""
+        where = "--real" if self.seed is None else f"--virtual --seed {self.seed}"
+        return f"oarlock lab run {self.target} --part {entry.id} {where}"
+
+    def run(self, entry: Scenario) -> Outcome:
+        """Run one scenario.
+
+        Raises:
+            BadTarget: The implementation cannot be loaded.
+        """
+        runtime = self.runtime()
+        return run_scenario(runtime, runtime.load(self.target), entry)
+
+    def run_recorded(self, entry: Scenario) -> tuple[Outcome, Recorded | None]:
+        """The same, with its trace if the implementation can be recorded: if its `make` has a method `traced`.
+
+        Raises:
+            BadTarget: The implementation cannot be loaded.
+        """
+        runtime = self.runtime()
+        make: Any = runtime.load(self.target)
+        if not hasattr(make, "traced"):
+            return run_scenario(runtime, make, entry), None
+        traced, tracing = make.traced()
+        outcome = run_scenario(runtime, traced, entry, tracing=tracing)
+        return outcome, Recorded(tracing.header(f"lab-{entry.id}", self.seed), tracing.events)
+
+    def run_all(self, entries: Sequence[Scenario], on_outcome: Callable[[Outcome], None]) -> list[Outcome]:
+        """Run scenarios one after the other.
+
+        Raises:
+            BadTarget: The implementation cannot be loaded.
+        """
+        outcomes = []
+        for entry in entries:
+            outcomes.append(self.run(entry))
+            on_outcome(outcomes[-1])
+        return outcomes

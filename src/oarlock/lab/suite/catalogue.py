@@ -1,6 +1,6 @@
 """All scenarios, in the labs' order: importing this fills the table."""
 
-from oarlock.lab.suite import agreement, backup, churn, election, figure8, persistence, snapshots
+from oarlock.lab.suite import agreement, backup, churn, election, figure8, persistence, rsm, snapshots
 from oarlock.lab.suite.table import SCENARIOS
 
-__all__ = ["SCENARIOS", "agreement", "backup", "churn", "election", "figure8", "persistence", "snapshots"]
+__all__ = ["SCENARIOS", "agreement", "backup", "churn", "election", "figure8", "persistence", "rsm", "snapshots"]

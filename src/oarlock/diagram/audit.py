@@ -1,0 +1,268 @@
+"""Where a run left the rules: each step is judged anew from messages, states and disks, not by what servers claim.
+
+Of a sound run nothing is found (a test holds it to that); of a broken one the first finding is mostly the bug itself,
+long before a property falls. `page/audit.js` does the same; a test compares the two.
+"""
+
+from typing import Any, Final
+
+from oarlock.diagram.disks import Disks
+from oarlock.diagram.logs import in_words, last_index, majorities, term_at
+from oarlock.diagram.steps import TERMLESS, Deviation, Steps
+from oarlock.trace.flows import MESSAGES
+from oarlock.trace.loaded import Trace
+from oarlock.trace.schema import WORLD, Delta, Event, Kind, ServerState, parse_id
+from oarlock.trace.state import Replay, StateMismatch
+
+MAX_FOUND: Final = 50
+
+
+def audit(trace: Trace, most: int = MAX_FOUND) -> list[Deviation]:
+    """Judge every step of a run.
+
+    Args:
+        trace: The whole, from the servers' first lives on.
+        most: So many are found at most; the first are what matters.
+    """
+    return _Audit(trace).run(most)
+
+
+class _Audit(Steps):
+    """Judges against what is known of all servers, too."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__(trace)
+        self._replay = Replay()
+        self._disks = Disks()
+        self._crashed: dict[str, str] = {}
+        """The last crash of each server."""
+        self._leaders: dict[int, tuple[str, str]] = {}
+        """By term: who leads it, and since which event."""
+        self._entries: dict[tuple[int, int], tuple[int | None, str | None, str]] = {}
+        """By index and term: the term before, the payload, and the event that wrote it first."""
+        self._committed: dict[int, tuple[int, str]] = {}
+        """By index: the term, and the event by which it was first taken for committed."""
+        self._applied = (0, "")
+        """The highest index that any server applied, and the event."""
+        self._asked: dict[tuple[str, str], tuple[int, str, str]] = {}
+        """By server and read: what had been applied when it was asked, by which event, and the asking."""
+
+    def run(self, most: int) -> list[Deviation]:
+        for event in self._trace.events:
+            if len(self._found) >= most:
+                break
+            self._event, self._lane = event, parse_id(event.id).lane
+            if event.k is Kind.VIOL:
+                continue
+            if self._lane == WORLD:
+                self._replay.apply(event)
+                continue
+            before = self._replay.states.get(self._lane)
+            if before is not None:
+                self._check_step(event, before)
+            try:
+                self._replay.apply(event)
+            except StateMismatch:
+                break
+            after = self._replay.states.get(self._lane)
+            if after is not None:
+                self._after(event, after)
+        return self._found[:most]
+
+    # -- against what is known of all ------------------------------------------------------------------------------
+
+    def _after(self, event: Event, state: ServerState) -> None:
+        disks, lane, delta = self._disks, self._lane, event.w
+        match event.k:
+            case Kind.RESTART:
+                self._check_memory(state)
+                disks.begin(lane, state)
+            case Kind.CRASH:
+                self._crashed[lane] = event.id
+            case Kind.READY:
+                disks.hand_out(lane, event.x)
+                self._check_reads(event.x.get("reads") or ())
+            case Kind.FSYNC:
+                disks.sync(lane, int(event.x.get("number", 0)))
+            case Kind.SEND:
+                self._check_promise(event, state)
+            case Kind.CLIENT if event.x.get("op") == "read":
+                self._asked[lane, str(event.x.get("context"))] = (*self._applied, event.id)
+        if delta is not None and delta.log is not None:
+            disks.changed(lane, delta.log)
+            self._note_entries(delta.log.app, state)
+        if event.s is not None or (delta is not None and (delta.vote is not None or delta.term is not None)):
+            self._note_vote(state)
+        if delta is not None:
+            self._note_changes(state, delta)
+
+    def _note_changes(self, state: ServerState, delta: Delta) -> None:
+        if delta.role is not None and delta.role[1] == "leader":
+            self._check_leader(state)
+        if delta.commit is not None:
+            self._check_commit(delta.commit[0] or 0, delta.commit[1] or 0, state)
+        if delta.match is not None and state.role == "leader":
+            for peer, (_, new) in delta.match.items():
+                self._check_match(peer, new or 0, state)
+        if delta.applied is not None and (delta.applied[1] or 0) > self._applied[0]:
+            self._applied = (delta.applied[1] or 0, self._event.id)
+
+    def _check_memory(self, state: ServerState) -> None:
+        """A server that begins a life remembers what was on its disk."""
+        disk = self._disks.of(self._lane)
+        if disk is None:
+            return
+        crash = self._crashed.get(self._lane, "")
+        if state.term < disk.term or (state.term == disk.term and disk.vote is not None and state.vote != disk.vote):
+            told = (
+                f"{self._lane} had term {disk.term} and a vote for {disk.vote or 'nobody'} on its disk, and began anew "
+            )
+            self._add("forgot-term", "durability", f"{told}in term {state.term} with {state.vote or 'none'}", crash)
+        if last_index(state) < disk.last:
+            told = f"{self._lane} had its log up to {disk.last} on its disk, and began anew with one that ends at "
+            self._add("forgot-log", "durability", f"{told}{last_index(state)}", crash)
+
+    def _note_vote(self, state: ServerState) -> None:
+        if state.vote is None:
+            return
+        key = (self._lane, state.term)
+        whom, event_id = self._votes.setdefault(key, (state.vote, self._event.id))
+        if whom == state.vote or self._event.w is None or self._event.w.vote is None:
+            return
+        told = f"{self._lane} voted for {whom} in term {state.term}, and for {state.vote} in the same term"
+        crash = self._crashed.get(self._lane, "")
+        if crash and self._trace.position(crash) > self._trace.position(event_id):
+            self._add("second-vote", "one vote a term", f"{told}: a crash between had it forget", event_id, crash)
+        elif self._event.w.term is not None or self._event.w.vote[0] is None:
+            self._add("second-vote", "one vote a term", told, event_id)
+
+    def _check_leader(self, state: ServerState) -> None:
+        lane, event, term = self._lane, self._event, state.term
+        other, since = self._leaders.setdefault(term, (lane, event.id))
+        if other != lane:
+            told = f"{lane} leads term {term}, which {other} leads already"
+            self._add("second-leader", "election safety", told, since)
+        granted = {lane, *(voter for voter, vote in self._granted(state).items() if vote)}
+        if not majorities(state.conf, granted):
+            told = (
+                f"{lane} leads term {term} with the votes of {', '.join(sorted(granted))} alone, which is no majority"
+            )
+            self._add("no-majority-elected", "election safety", told)
+        for index in sorted(self._committed, reverse=True):
+            committed, event_id = self._committed[index]
+            if index <= state.base[0]:
+                break
+            if committed <= term and term_at(state, index) != committed:
+                told = (
+                    f"{lane} leads term {term} and holds {in_words(term_at(state, index))} at index {index}, where an "
+                )
+                self._add(
+                    "leader-lacks", "leader completeness", f"{told}entry of term {committed} is committed", event_id
+                )
+                break
+
+    def _granted(self, state: ServerState) -> dict[str, bool]:
+        """Who gave a server its vote in its term, by what voters did."""
+        return {voter: whom == self._lane for (voter, term), (whom, _) in self._votes.items() if term == state.term}
+
+    def _check_commit(self, before: int, commit: int, state: ServerState) -> None:
+        lane, event = self._lane, self._event
+        term = term_at(state, commit)
+        for index in range(max(before, state.base[0]) + 1, commit + 1):
+            here = term_at(state, index)
+            if here is None:
+                continue
+            there, event_id = self._committed.setdefault(index, (here, event.id))
+            if there != here:
+                told = (
+                    f"{lane} took an entry of term {here} for committed at index {index}, where one of term {there} is"
+                )
+                self._add("committed-otherwise", "state machine safety", told, event_id)
+                break
+        if state.role != "leader" or commit <= before or term is None:
+            return
+        if term < state.term:
+            told = (
+                f"{lane} committed index {commit} by counting, an entry of term {term}, while leading term {state.term}"
+            )
+            self._add("counted-older-term", "only the current term is committed", told)
+        holding = {voter for voter in self._voters(state) if self._holds(voter, commit, term)}
+        if not majorities(state.conf, holding):
+            told = f"{lane} committed index {commit} when only {', '.join(sorted(holding)) or 'nobody'} had it on disk"
+            self._add("no-majority-committed", "committed on a durable quorum", told)
+
+    @staticmethod
+    def _voters(state: ServerState) -> set[str]:
+        return {*state.conf.voters, *state.conf.outgoing}
+
+    def _holds(self, voter: str, index: int, term: int) -> bool:
+        state, disk = self._replay.states.get(voter), self._disks.of(voter)
+        if state is None or disk is None:
+            return True  # the trace does not say
+        return index <= state.base[0] or (disk.last >= index and term_at(state, index) == term)
+
+    def _check_match(self, peer: str, index: int, state: ServerState) -> None:
+        theirs, disk = self._replay.states.get(peer), self._disks.of(peer)
+        if theirs is None or disk is None or theirs.term != state.term or index <= theirs.base[0]:
+            return
+        ours = term_at(state, index)
+        if disk.last < index:
+            told = f"{self._lane} counts on {peer} to hold its log up to {index}, of which {peer}'s disk has only "
+            self._add("match-too-high", "match_index is durable", f"{told}{disk.last}")
+        elif ours is not None and term_at(theirs, index) != ours:
+            told = f"{self._lane} counts on {peer} to hold its log up to {index}, where {peer} holds "
+            self._add("match-of-other-entry", "match_index is durable", told + in_words(term_at(theirs, index)))
+
+    def _note_entries(self, rows: tuple[Any, ...], state: ServerState) -> None:
+        for row in rows:
+            index, term, payload = int(row[0]), int(row[1]), row[3] if len(row) > 3 else None
+            here = (term_at(state, index - 1), payload, self._event.id)
+            there = self._entries.setdefault((index, term), here)
+            if payload != there[1]:
+                told = f"{self._lane} holds another entry at index {index} of term {term} than was first written there"
+                self._add("other-entry", "log matching", told, there[2])
+            elif None not in (here[0], there[0]) and here[0] != there[0]:
+                told = f"{self._lane} has {in_words(here[0])} before index {index} of term {term}, where others have "
+                self._add("other-prefix", "log matching", told + in_words(there[0]), there[2])
+
+    def _check_promise(self, event: Event, state: ServerState) -> None:
+        """Nothing leaves that depends on what is not on disk (P-1)."""
+        disk, fields, kind = self._disks.of(self._lane), event.x, event.x.get("type")
+        if disk is None or kind not in MESSAGES or kind in ("AppendEntries", "PreVote") or "term" not in fields:
+            return
+        if kind in TERMLESS and fields.get("vote_granted"):
+            return
+        term, alone = int(fields["term"]), state.conf.voters == (self._lane,)
+        whom = self._lane if kind == "RequestVote" else event.to if fields.get("vote_granted") else None
+        match = int(fields.get("match_index", 0)) if kind == "AppendEntriesReply" and fields.get("success") else 0
+        if disk.term < term and not alone:
+            told = f"{self._lane} sent {event.to} a message of term {term} with term {disk.term} on its disk"
+            self._add("term-before-disk", "nothing promised before it is durable", told)
+        elif whom is not None and disk.term == term and disk.vote != whom and not alone:
+            told = f"{self._lane} told {event.to} of its vote for {whom} with {disk.vote or 'no vote'} on its disk"
+            self._add("vote-before-disk", "nothing promised before it is durable", told)
+        if match > max(disk.last, state.base[0]):
+            told = f"{self._lane} acknowledged index {match} to {event.to} with its log up to {disk.last} on its disk"
+            self._add("acknowledged-before-disk", "nothing promised before it is durable", told)
+        elif match:
+            self._check_agreement(event.to, match, term, state)
+
+    def _check_agreement(self, leader: str, match: int, term: int, state: ServerState) -> None:
+        """What is acknowledged is what the leader has."""
+        theirs = self._replay.states.get(leader)
+        if theirs is None or theirs.role != "leader" or theirs.term != term or state.term != term:
+            return
+        wanted, held = term_at(theirs, match), term_at(state, match)
+        if wanted is not None and match > state.base[0] and held != wanted:
+            told = f"{self._lane} acknowledged index {match}, where it holds {in_words(held)} and its leader {leader} "
+            self._add("agreed-wrongly", "log matching", told + in_words(wanted))
+
+    def _check_reads(self, reads: Any) -> None:  # noqa: ANN401 - as the trace has them
+        for context, index in reads:
+            asked = self._asked.pop((self._lane, str(context)), None)
+            if asked is not None and index is not None and int(index) < asked[0]:
+                told = (
+                    f"{self._lane} answered a read as of index {index}; when it was asked, {asked[0]} was "
+                    f"applied already"
+                )
+                self._add("stale-read", "reads are linearizable", told, asked[2], asked[1])

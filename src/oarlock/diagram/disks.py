@@ -1,0 +1,74 @@
+"""What each server's disk holds for certain, followed through a trace: from writes handed out and syncs that ended."""
+
+from collections import deque
+from typing import Any
+
+from oarlock.diagram.logs import last_index
+from oarlock.trace.schema import LogDelta, ServerState
+
+
+class _Write:
+    """One write under way."""
+
+    __slots__ = ("hard_state", "last", "number")
+
+    def __init__(self, number: int, hard_state: tuple[int, str | None] | None, last: int | None) -> None:
+        self.number = number
+        self.hard_state = hard_state
+        self.last = last
+        """Where the log ends that it brings; None if it brings none."""
+
+
+class Disk:
+    """One disk. `last` is up to where it holds the log as memory has it."""
+
+    def __init__(self, state: ServerState) -> None:
+        self.term = state.term
+        self.vote = state.vote
+        self.last = last_index(state)
+        self.writes: deque[_Write] = deque()
+
+
+class Disks:
+    """All of them."""
+
+    def __init__(self) -> None:
+        self._disks: dict[str, Disk] = {}
+
+    def of(self, server: str) -> Disk | None:
+        """A server's disk; None if the trace has not told of it yet."""
+        return self._disks.get(server)
+
+    def begin(self, server: str, state: ServerState) -> None:
+        """A life begins: what it recovered is what the disk holds."""
+        self._disks[server] = Disk(state)
+
+    def hand_out(self, server: str, fields: dict[str, Any]) -> None:
+        """A `ready`: its write is on its way."""
+        disk, write = self._disks.get(server), fields.get("write")
+        if disk is not None and write is not None:
+            hard, log = write.get("hard_state"), write.get("log")
+            last = None if log is None else int(log[1])
+            disk.writes.append(_Write(int(fields["number"]), None if hard is None else (int(hard[0]), hard[1]), last))
+
+    def sync(self, server: str, number: int) -> None:
+        """All writes up to one are durable."""
+        disk = self._disks.get(server)
+        while disk is not None and disk.writes and disk.writes[0].number <= number:
+            write = disk.writes.popleft()
+            if write.hard_state is not None:
+                disk.term, disk.vote = write.hard_state
+            if write.last is not None:
+                disk.last = write.last
+
+    def changed(self, server: str, log: LogDelta) -> None:
+        """The log changed in memory: what was written of deleted entries counts no more."""
+        disk = self._disks.get(server)
+        if disk is None:
+            return
+        if log.trunc:
+            disk.last = min(disk.last, log.trunc - 1)
+            for write in disk.writes:
+                write.last = None if write.last is None else min(write.last, log.trunc - 1)
+        if log.base is not None:
+            disk.last = max(disk.last, log.base[0])

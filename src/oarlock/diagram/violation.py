@@ -1,0 +1,139 @@
+"""A property that fell, explained: what it says, who shows it, where the run left the rules first, and why.
+
+`page/violation.js` explains it in the same words; a test compares the two.
+"""
+
+from typing import Final
+
+import msgspec
+
+from oarlock.diagram.audit import audit
+from oarlock.diagram.properties import property_of
+from oarlock.diagram.sentences import sentence
+from oarlock.diagram.steps import Deviation
+from oarlock.diagram.whynot import WhyNot, why_not
+from oarlock.trace.loaded import Trace
+from oarlock.trace.provenance import Explanation, why
+from oarlock.trace.schema import Event, Kind
+
+MOST_WITNESSES: Final = 6
+_ASKED: Final = {
+    "second-leader": "role", "no-majority-elected": "role", "leader-lacks": "role",
+    "second-vote": "vote", "changed-vote": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
+    "committed-otherwise": "commit", "counted-older-term": "commit", "no-majority-committed": "commit",
+    "committed-unverified": "commit", "commit-fell": "commit", "term-fell": "term",
+}  # fmt: skip
+"""By kind of deviation, the variable whose why is the violation's."""
+_LEADERLESS: Final = ("leader in time", "leader after healing", "leadership settles", "the successor leads soon")
+"""Properties that fall for want of a leader."""
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """An event that shows it."""
+
+    event_id: str
+    sentence: str
+
+
+class Violated(msgspec.Struct, frozen=True, kw_only=True):
+    """The explanation of one violation."""
+
+    event_id: str
+    """Of the `viol` event."""
+    property: str
+    figure3: str
+    """Its name in Figure 3; empty if it is none of those."""
+    means: str
+    """What the property says; empty where nobody wrote it down."""
+    lesson: str
+    """What secures it."""
+    claim: str
+    """What the check said."""
+    sentence: str
+    """What happened in this run."""
+    witnesses: list[Witness]
+    first_divergence: Witness | None
+    """The first step that the rules do not allow."""
+    asked: str
+    """What the tree answers: an event, perhaps with a variable after a colon; empty if nothing can be asked."""
+    tree: Explanation | None
+    missing: WhyNot | None
+    """For what should have happened and did not: what was missing at the end."""
+
+
+def violations(trace: Trace) -> list[Violated]:
+    """Explain every violation of a run; none of a run in which all held."""
+    found = [event for event in trace.events if event.k is Kind.VIOL]
+    if not found:
+        return []
+    deviations = audit(trace)
+    return [_explain(trace, event, deviations) for event in found]
+
+
+def _explain(trace: Trace, event: Event, deviations: list[Deviation]) -> Violated:
+    name = str(event.x.get("property", ""))
+    known = property_of(name)
+    claim = str(event.x.get("sentence", "")).rstrip(".")
+    fall = _fall(name, known.figure3, deviations)
+    first = deviations[0] if deviations else None
+    missing = None if deviations else _missing(trace, name)
+    shown = _witnesses(trace, event, fall or first)
+    asked = _question(trace, fall or first, shown)
+    event_id, _, variable = asked.partition(":")
+    return Violated(
+        event_id=event.id,
+        property=name,
+        figure3=known.figure3,
+        means=known.means,
+        lesson=known.lesson,
+        claim=claim,
+        sentence=_told(claim, fall, first, missing),
+        witnesses=shown,
+        first_divergence=None if first is None else Witness(first.event_id, first.sentence),
+        asked=asked,
+        tree=why(trace, event_id, variable) if asked else None,
+        missing=missing,
+    )
+
+
+def _fall(name: str, figure3: str, deviations: list[Deviation]) -> Deviation | None:
+    """The step by which the property fell, or the one of Figure 3 that it belongs to."""
+    exact = [each for each in deviations if each.property == name]
+    related = [each for each in deviations if figure3 and property_of(each.property).figure3 == figure3]
+    found = exact or related
+    return found[-1] if found else None
+
+
+def _missing(trace: Trace, name: str) -> WhyNot | None:
+    """What was missing at the end, where a leader is what was."""
+    return why_not(trace, "leader", len(trace) - 1) if name in _LEADERLESS else None
+
+
+def _witnesses(trace: Trace, event: Event, step: Deviation | None) -> list[Witness]:
+    named = [*(step.witnesses if step is not None else ()), step.event_id if step is not None else ""]
+    named += [str(each) for each in event.x.get("witnesses", ())]
+    found = [shown for each in dict.fromkeys(named) if each and (shown := trace.find(each)) is not None]
+    return [Witness(shown.id, sentence(shown, trace.header.nodes)) for shown in found[:MOST_WITNESSES]]
+
+
+def _question(trace: Trace, step: Deviation | None, shown: list[Witness]) -> str:
+    if step is None:
+        return shown[0].event_id if shown else ""
+    variable = _ASKED.get(step.kind, "")
+    event = trace.find(step.event_id)
+    has_changed = event is not None and event.w is not None and variable and getattr(event.w, variable) is not None
+    return f"{step.event_id}:{variable}" if has_changed else step.event_id
+
+
+def _told(claim: str, fall: Deviation | None, first: Deviation | None, missing: WhyNot | None) -> str:
+    if first is None:
+        return f"{_capital(claim)}. {missing.sentence}" if missing is not None else f"{_capital(claim)}."
+    if fall is None:
+        return f"{_capital(claim)}. The first step that the rules do not allow: {first.sentence} ({first.event_id})."
+    if fall == first:
+        return f"{_capital(fall.sentence)} ({fall.event_id})."
+    return f"{_capital(fall.sentence)} ({fall.event_id}). It began earlier: {first.sentence} ({first.event_id})."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

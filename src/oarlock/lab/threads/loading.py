@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 from oarlock.lab.threads.target import BadTarget, Target, first_on_path
@@ -183,7 +183,7 @@ class PrivateModules:
             module.__package__ = module.__name__.rpartition(".")[0] if "." in name else ""
         vars(module)["__builtins__"] = self._builtins
         self._copies[name] = sys.modules[module.__name__] = module
-        code = loader.get_code(name) if loader is not None and hasattr(loader, "get_code") else None
+        code = _code(name, spec)
         if code is not None:
             try:
                 exec(code, vars(module))  # noqa: S102 - this is what importing is
@@ -199,6 +199,18 @@ def _find(name: str, path: Sequence[str]) -> ModuleSpec | None:
         if spec is not None:
             return spec
     return None
+
+
+def _code(name: str, spec: ModuleSpec) -> CodeType | None:
+    """None for a namespace package."""
+    loader = spec.loader
+    if loader is not None and hasattr(loader, "get_code"):
+        code: CodeType | None = loader.get_code(name)
+        return code
+    if spec.origin is None:
+        return None
+    # pytest's loader, which rewrites assertions, only executes.
+    return compile(Path(spec.origin).read_bytes(), spec.origin, "exec", dont_inherit=True)
 
 
 def _is_for_installed(folder: Path) -> bool:

@@ -295,10 +295,14 @@ class Process:
     async def _main(self) -> None:
         server = self.server
         try:
+            if self.version is not Version.CURRENT:
+                await self.loop.run_in_executor(self.threads[0], take_over, self.version, server.config, server.disk)
             if server.config.joins:
                 place = await find_place(server.config, server.disk, server.contacts, self.loop, self.threads[0])
                 self.node = self._make_node(place)
-            await self._start_node()
+            await self.node.start()
+            if self.version is not Version.CURRENT:
+                await self.loop.run_in_executor(self.threads[0], leave_behind, self.version, server.config, server.disk)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, the process ends with it
             server.refusal = error
             if isinstance(error, asyncio.CancelledError) and server.disk.is_locked:
@@ -312,15 +316,6 @@ class Process:
         server.last_version = self.version
         self.loop.create_task(self.services.publish(server.host.name))
         self._watcher.started(server)
-
-    async def _start_node(self) -> None:
-        if self.version is Version.CURRENT:
-            await self.node.start()
-            return
-        server, thread = self.server, self.threads[0]
-        await self.loop.run_in_executor(thread, take_over, self.version, server.config, server.disk)
-        await self.node.start()
-        await self.loop.run_in_executor(thread, leave_behind, self.version, server.config, server.disk)
 
     def _wall_clock(self) -> float:
         return EPOCH_S + self._scheduler.now + self.server.wall_offset_s

@@ -63,7 +63,7 @@ def _crash_loop(simulation: "Simulation", fault: Fault, servers: list[ServerId])
             return
         if server.kill(power=True):
             simulation.strikes.hit("process.crash_loop")
-        server.start()
+        simulation.restart_after(servers[0], 0.0)  # unless it was lost for good meanwhile
 
     for number in range(times):
         simulation.scheduler.after(fault.seconds * number / times, again)

@@ -9,17 +9,17 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from oarlock.cli.recorded import load_recorded
+from oarlock.cli.violated import show_violation
+from oarlock.cli.why_tree import tree_of
 from oarlock.diagram.diff import first_difference
 from oarlock.diagram.layout import term_colour
 from oarlock.diagram.sentences import sentence
-from oarlock.diagram.telling import TELLINGS
+from oarlock.diagram.violation import violations
 from oarlock.diagram.whynot import QuestionError, why_not
-from oarlock.raft.rules import RULES
 from oarlock.trace.loaded import Trace, load
-from oarlock.trace.provenance import Explanation, why
+from oarlock.trace.provenance import why
 from oarlock.trace.reader import TraceError
 from oarlock.trace.schema import WORLD, Event, Kind, parse_id
 from oarlock.trace.state import Replay, StateMismatch
@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     reason = commands.add_parser("why", help="why an event happened: the chain of what it read")
     _add_run(reason)
     reason.add_argument(
-        "event", metavar="EVENT", help="its id, such as n2.1.47; after a colon a variable: n2.1.47:commit"
+        "event",
+        metavar="EVENT",
+        help="its id, such as n2.1.47; after a colon a variable: n2.1.47:commit; or `viol`, for the run's violations",
     )
     reason.set_defaults(act=_why)
 
@@ -161,10 +163,12 @@ def _style(event: Event, terms: dict[str, int]) -> str:
 
 def _why(options: argparse.Namespace, console: Console) -> int:
     run = load_recorded(options.run)
+    if options.event in ("viol", "violation"):
+        return _why_violated(run, console)
     event_id, _, variable = options.event.partition(":")
     found = why(run, event_id, variable)
     title = f"Why {f'{variable} at ' if variable else ''}{event_id}?"
-    console.print(_tree(run, found, title))
+    console.print(tree_of(run, found, title))
     for collapsed in found.collapsed:
         console.print(f"{collapsed.server}: {collapsed.sentence} (ask why {collapsed.event_id})", style="dim")
     for reason in found.unresolved:
@@ -176,32 +180,13 @@ def _why(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _tree(run: Trace, found: Explanation, title: str) -> Tree:
-    """Each step below the first one that it explains."""
-    tree = Tree(Text(title, style="bold"))
-    branches: dict[str, Tree] = {}
-    steps = {step.event.id: step for step in found.steps}
-    for step in found.steps:
-        if step.event.id not in branches:
-            branches[step.event.id] = tree.add(_step_text(run, step.event, step.rules))
-        branch = branches[step.event.id]
-        for reason in step.because:
-            reached = run.find(reason.event_id)
-            if reached is None or reached.id in branches or reached.id not in steps:
-                continue
-            text = Text(f"{reason.variable}: ", style="dim").append(_step_text(run, reached, steps[reached.id].rules))
-            branches[reached.id] = branch.add(text)
-    return tree
-
-
-def _step_text(run: Trace, event: Event, rules: Sequence[str]) -> Text:
-    text = Text(f"{event.id} ", style="bold")
-    text.append(sentence(event, run.header.nodes), style="not bold")
-    for rule in dict.fromkeys(rules):
-        text.append(f"\n  {rule} {RULES[rule].sentence if rule in RULES else ''}", style="not bold dim")
-        if rule in TELLINGS:
-            text.append(f" {TELLINGS[rule].reason}", style="not bold dim italic")
-    return text
+def _why_violated(run: Trace, console: Console) -> int:
+    found = violations(run)
+    if not found:
+        console.print("Every property held: there is no violation in this run.")
+    for each in found:
+        show_violation(run, each, console)
+    return 0
 
 
 def _why_not(options: argparse.Namespace, console: Console) -> int:
@@ -251,6 +236,8 @@ def _check(options: argparse.Namespace, console: Console) -> int:
             problems.append(f"event {event.id}: {event.x.get('property')}: {event.x.get('sentence')}")
     for problem in problems[:20]:
         console.print(problem, style="red")
+    for found in violations(run):
+        show_violation(run, found, console, with_tree=False)
     words = f"{len(run):,} events of {len(run.lanes)} lanes; {unresolved:,} messages unresolved; "
     console.print(words + (f"{len(problems)} problems" if problems else "the record agrees with itself"))
     return 1 if problems else 0

@@ -241,6 +241,8 @@ class _Audit(Steps):
         elif whom is not None and disk.term == term and disk.vote != whom and not alone:
             told = f"{self._lane} told {event.to} of its vote for {whom} with {disk.vote or 'no vote'} on its disk"
             self._add("vote-before-disk", "nothing promised before it is durable", told)
+        if term < state.term:
+            return  # it says what was true in that term
         if match > max(disk.last, state.base[0]):
             told = f"{self._lane} acknowledged index {match} to {event.to} with its log up to {disk.last} on its disk"
             self._add("acknowledged-before-disk", "nothing promised before it is durable", told)

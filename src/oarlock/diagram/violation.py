@@ -3,6 +3,7 @@
 `page/violation.js` explains it in the same words; a test compares the two.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from oarlock.diagram.whynot import WhyNot, why_not
 from oarlock.trace.loaded import Trace
 from oarlock.trace.provenance import Explanation, why
 from oarlock.trace.schema import Event, Kind
+from oarlock.trace.state import states_at
 
 MOST_WITNESSES: Final = 6
 _ASKED: Final = {
@@ -25,7 +27,8 @@ _ASKED: Final = {
 }  # fmt: skip
 """By kind of deviation, the variable whose why is the violation's."""
 _LEADERLESS: Final = ("leader in time", "leader after healing", "leadership settles", "the successor leads soon")
-"""Properties that fall for want of a leader."""
+"""Properties that fall for want of a leader, or of one that can commit."""
+_SERVER: Final = re.compile(r"n[0-9a-f]+ ")
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -105,8 +108,15 @@ def _fall(name: str, figure3: str, deviations: list[Deviation]) -> Deviation | N
 
 
 def _missing(trace: Trace, name: str) -> WhyNot | None:
-    """What was missing at the end, where a leader is what was."""
-    return why_not(trace, "leader", len(trace) - 1) if name in _LEADERLESS else None
+    """What was missing at the end: a leader, or what keeps the one there is from committing."""
+    if name not in _LEADERLESS:
+        return None
+    end = len(trace) - 1
+    answer = why_not(trace, "leader", end)
+    if answer.missing:
+        return answer
+    commits = [state.commit for state in states_at(trace, end).states.values()]
+    return why_not(trace, f"index {max(commits, default=0) + 1} committed", end)
 
 
 def _witnesses(trace: Trace, event: Event, step: Deviation | None) -> list[Witness]:
@@ -130,10 +140,14 @@ def _told(claim: str, fall: Deviation | None, first: Deviation | None, missing: 
         return f"{_capital(claim)}. {missing.sentence}" if missing is not None else f"{_capital(claim)}."
     if fall is None:
         return f"{_capital(claim)}. The first step that the rules do not allow: {first.sentence} ({first.event_id})."
+    told = f"{_capital(fall.sentence)} ({fall.event_id})."
     if fall == first:
-        return f"{_capital(fall.sentence)} ({fall.event_id})."
-    return f"{_capital(fall.sentence)} ({fall.event_id}). It began earlier: {first.sentence} ({first.event_id})."
+        return told
+    if fall.event_id == first.event_id:
+        return f"{told} What is wrong with that step: {first.sentence}."
+    return f"{told} It began earlier: {first.sentence} ({first.event_id})."
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """As a sentence begins; names of servers stay as they are."""
+    return text if _SERVER.match(text) else text[:1].upper() + text[1:]

@@ -16,6 +16,7 @@ from oarlock.raft.state import MembershipRefused, NotLeader, Overloaded
 from oarlock.raft.types import Configuration, ServerId, SnapshotMetadata
 from oarlock.zoo.core.broken import Broken, require
 from oarlock.zoo.core.server import Server
+from oarlock.zoo.core.trail import trail_of
 from oarlock.zoo.core.watch import Watch
 
 _TICKS_AT_ONE_TIME = 100
@@ -76,6 +77,10 @@ class Cluster:
         self._write_ends: dict[ServerId, float] = {}
         self._writes_scheduled: dict[ServerId, int] = {}
         self._deadlines: dict[ServerId, float] = dict.fromkeys(self.servers, 0.0)
+        self.trail = trail_of(self)
+        if self.trail is not None:
+            for server in self.servers.values():
+                self.trail.began(server)
 
     def __getitem__(self, server_id: ServerId) -> Server:
         return self.servers[server_id]
@@ -118,6 +123,8 @@ class Cluster:
         while self.faults and server.writing and self.rng.random() < 0.5:
             server.disk.write(server.writing.popleft())
         self.watch.look(server, self.now)
+        if self.trail is not None:
+            self.trail.crashed(server_id)
         self._note_deadline(server)
 
     def restart(self, server_id: ServerId) -> None:
@@ -130,6 +137,8 @@ class Cluster:
         self.watch.crashed(server_id)
         server = self.servers[server_id]
         server.start(self.now)
+        if self.trail is not None:
+            self.trail.began(server)
         self.watch.look(server, self.now)
         self._note_deadline(server)
 
@@ -331,6 +340,8 @@ class Cluster:
             copies, delay = 1, self.delay(server.id, to, message)
             if self.faults:
                 copies = self.rng.choices((0, 1, 2), (8, 84, 8))[0]
+            if self.trail is not None:
+                self.trail.posted(server.id, to, message, copies)
             for _ in range(copies):
                 if self.faults:
                     delay = self.rng.expovariate(1 / 0.01)
@@ -341,6 +352,9 @@ class Cluster:
     def deliver(self, source: ServerId, to: ServerId, message: RaftMessage) -> None:
         """A message arrives, unless its way is blocked."""
         if to in self.down or (source, to) in self.cut or self.drop(source, to, message):
+            if self.trail is not None:
+                cause = "dst_down" if to in self.down else "partition" if (source, to) in self.cut else "lost"
+                self.trail.lost(source, to, message, cause)
             return
         if to in self.servers:
             self.servers[to].raft.step(message, self.now)

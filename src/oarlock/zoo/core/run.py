@@ -1,10 +1,15 @@
 """A run of cores from a seed: settings, faults and clients drawn from it, then healing, and what is owed after that."""
 
+import contextlib
 import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from oarlock.raft.types import Configuration
 from oarlock.zoo.core.broken import require
 from oarlock.zoo.core.cluster import Cluster
+from oarlock.zoo.core.play import Act, Play, perform
 from oarlock.zoo.core.server import Server
 
 _CONFIGURATIONS = (
@@ -30,32 +35,82 @@ def run_seed(seed: int) -> Cluster:
     Raises:
         Broken: Something does not hold.
     """
-    rng = random.Random(f"zoo/run/{seed}")  # noqa: S311
-    lease = rng.random() < 0.3
-    cluster = Cluster(
-        rng.choice(_CONFIGURATIONS),
-        seed,
-        faults=True,
-        election_timeout_ms=round(_ELECTION_TIMEOUT_S * 1000),
-        heartbeat_interval_ms=60,
-        pre_vote=rng.random() < 0.7,
-        check_quorum=lease or rng.random() < 0.7,
-        lease_reads=lease,
-        max_message_bytes=rng.choice((8, 64, 1 << 20)),
-        max_inflight_messages=rng.choice((1, 3, 256)),
-        max_uncommitted_bytes=rng.choice((10, 1 << 20)),
-        max_pending_reads=rng.choice((2, 4096)),
-        snapshot_retry_ms=200,
-    )
-    for _ in range(_STEPS):
+    return _run(seed, lambda act: None)  # noqa: ARG005 - nobody looks
+
+
+def play_of(seed: int) -> Play:
+    """The run of a seed as a list of what is done to it, up to where it breaks."""
+    acts: list[Act] = []
+    with contextlib.suppress(Exception):  # changed code may raise anything; what was done until then counts
+        _run(seed, acts.append)
+    return Play(seed=seed, members=_configuration_of(seed), settings=_settings_of(seed), acts=acts)
+
+
+def run_play(play: Play) -> Cluster:
+    """Do what a play says, and hold the cluster to what it then owes.
+
+    Raises:
+        Broken: Something does not hold.
+    """
+    cluster = Cluster(_CONFIGURATIONS[play.members], play.seed, faults=play.faults, **play.settings)
+    acts = deque(play.acts)
+    for step in range(play.acts[-1].step + 1 if play.acts else 0):
         cluster.run_for(_STEP_S)
-        _disturb(cluster, rng)
+        while acts and acts[0].step == step:
+            perform(cluster, acts.popleft())
+    cluster.run_for(_STEP_S)
+    cluster.end_faults()
+    settle(cluster, random.Random(f"zoo/play/{play.seed}"))  # noqa: S311
+    return cluster
+
+
+def _run(seed: int, note: Callable[[Act], None]) -> Cluster:
+    rng = _rng(seed)
+    settings = _draw_settings(rng)
+    cluster = Cluster(_CONFIGURATIONS[settings.pop("members")], seed, faults=True, **settings)
+    for step in range(_STEPS):
+        cluster.run_for(_STEP_S)
+        act = _draw(cluster, rng, step)
+        if act is not None:
+            note(act)
+            perform(cluster, act)
     cluster.end_faults()
     settle(cluster, rng)
     return cluster
 
 
-def _disturb(cluster: Cluster, rng: random.Random) -> None:
+def _rng(seed: int) -> random.Random:
+    return random.Random(f"zoo/run/{seed}")  # noqa: S311
+
+
+def _configuration_of(seed: int) -> int:
+    return int(_draw_settings(_rng(seed))["members"])
+
+
+def _settings_of(seed: int) -> dict[str, Any]:
+    settings = _draw_settings(_rng(seed))
+    del settings["members"]
+    return settings
+
+
+def _draw_settings(rng: random.Random) -> dict[str, Any]:
+    lease = rng.random() < 0.3
+    return {
+        "members": rng.choice(range(len(_CONFIGURATIONS))),
+        "election_timeout_ms": round(_ELECTION_TIMEOUT_S * 1000),
+        "heartbeat_interval_ms": 60,
+        "pre_vote": rng.random() < 0.7,
+        "check_quorum": lease or rng.random() < 0.7,
+        "lease_reads": lease,
+        "max_message_bytes": rng.choice((8, 64, 1 << 20)),
+        "max_inflight_messages": rng.choice((1, 3, 256)),
+        "max_uncommitted_bytes": rng.choice((10, 1 << 20)),
+        "max_pending_reads": rng.choice((2, 4096)),
+        "snapshot_retry_ms": 200,
+    }
+
+
+def _draw(cluster: Cluster, rng: random.Random, step: int) -> Act | None:
     """One of the things that happen to a cluster."""
     ids = sorted(cluster.servers)
     leader = cluster.leader
@@ -63,35 +118,30 @@ def _disturb(cluster: Cluster, rng: random.Random) -> None:
     is_up = one not in cluster.down
     action = rng.random()
     if action < 0.3:
-        for _ in range(rng.choice((1, 1, 5))):
-            cluster.propose()
-    elif action < 0.45:
-        for _ in range(rng.choice((1, 3)) if is_up else 0):
-            cluster.read(one)
-    elif action < 0.49:
+        return Act(step, "propose", times=rng.choice((1, 1, 5)))
+    if action < 0.45:
+        return Act(step, "read", one, times=rng.choice((1, 3))) if is_up else None
+    if action < 0.49:
         side = {one, *rng.sample(ids, rng.randint(0, len(ids) - 2))}
-        cluster.partition(side, set(ids) - side)
-    elif action < 0.54:
-        cluster.heal()
-    elif action < 0.6:
-        if is_up:
-            cluster.crash(one)
-    elif action < 0.69 and cluster.down:
-        cluster.restart(rng.choice(sorted(cluster.down)))
-    elif action < 0.77:
-        if is_up:
-            cluster[one].compact(keep=rng.choice((0, 3)), snapshot=rng.random() < 0.5)
-            cluster.carry_out(cluster[one])
-    elif action < 0.79:
-        cluster[one].failing_chunks = 1
-    elif action < 0.81 and leader is not None:
-        leader.raft.peer_unreachable(one)
-        cluster.carry_out(leader)
-    elif action < 0.85:
-        voters = set(rng.sample(ids, rng.randint(1, len(ids))))
-        cluster.change_membership(voters, {each for each in ids if each not in voters and rng.random() < 0.5})
-    elif action < 0.89:
-        cluster.transfer(one)
+        return Act(step, "partition", servers=sorted(side))
+    if action < 0.54:
+        return Act(step, "heal")
+    if action < 0.6:
+        return Act(step, "crash", one) if is_up else None
+    if action < 0.69 and cluster.down:
+        return Act(step, "restart", rng.choice(sorted(cluster.down)))
+    if action < 0.77:
+        return Act(step, "compact", one, times=rng.choice((0, 3)), snapshot=rng.random() < 0.5) if is_up else None
+    if action < 0.79:
+        return Act(step, "chunk_fails", one)
+    if action < 0.81 and leader is not None:
+        return Act(step, "unreachable", one)
+    if action < 0.85:
+        voters = sorted(rng.sample(ids, rng.randint(1, len(ids))))
+        return Act(step, "change", servers=voters, learners=[e for e in ids if e not in voters and rng.random() < 0.5])
+    if action < 0.89:
+        return Act(step, "transfer", one)
+    return None
 
 
 # -- what is owed once everything works -----------------------------------------------------------------------------

@@ -14,6 +14,10 @@ from tests.support.pysyncobj_network import (
     Register,
     own_clock,
 )
+from tests.support.raft_cluster import Cluster
+from tests.support.raft_server import slot
+
+from oarlock.raft.messages import InstallSnapshot, RaftMessage
 
 
 def _turn(nodes: dict[str, Register], network: Network, clock: Clock) -> None:
@@ -80,3 +84,39 @@ def _bring_chunks_one_by_one(nodes: dict[str, Register], network: Network, clock
         network.deliver("a", "b")
         network.deliver("b", "c")
         network.deliver("c", "b")
+
+
+def test_oarlock_neither_acknowledges_nor_keeps_it() -> None:
+    """The same schedule on Oarlock's core: between no two messages does the old leader apply its divergent tail."""
+    cluster = Cluster(3)
+    old = cluster.campaign(1)
+    cluster.propose()
+    cluster.converge()
+
+    cluster.isolate(1)
+    old.raft.propose([b"lost"])
+    cluster.carry_out(old)
+    lost = old.state.log.entry(old.state.log.last_index)
+    assert lost.data == b"lost"
+    cluster.run_until(lambda: cluster.leader not in (old, None))
+    new = cluster.elect()
+    for _ in range(20):
+        cluster.propose()
+    cluster.run_until(lambda: len(new.machine) == new.state.log.last_index)
+    new.compact()
+
+    chunks = 0
+
+    def look(_source: int, to: int, message: RaftMessage) -> bool:
+        nonlocal chunks
+        chunks += to == 1 and isinstance(message, InstallSnapshot)
+        assert slot(lost) not in old.machine
+        assert old.state.commit_index < lost.index or chunks > 1
+        return False
+
+    cluster.drop = look
+    cluster.heal()
+    cluster.converge()
+    assert chunks > 1
+    assert [slot(lost) in server.machine for server in cluster.live] == [False, False, False]
+    assert old.machine == new.machine

@@ -29,11 +29,14 @@ export function listenToKeys(store) {
     "/": () => document.getElementById("query")?.focus(),
     b: () => bookmark(store),
     B: () => store.goTo(nextMark(store)),
+    l: () => store.fold(run.lanes[lane()]),
+    s: () => mark(store),
+    z: () => store.shared.range && store.set({ window: store.clampWindow(...store.shared.range) }),
     y: () => void navigator.clipboard?.writeText(`${location.href.split("#")[0]}#${linkOf(store)}`),
     "+": () => zoom(store, 0.5), "=": () => zoom(store, 0.5), "-": () => zoom(store, 2),
     0: () => store.set({ window: [0, Math.max(1, run.length)] }),
     "?": () => showHelp(),
-    Escape: () => store.set({ selected: -1, query: "", why: "" }),
+    Escape: () => store.set({ selected: -1, query: "", why: "", range: null }),
   };
   VIEWS.filter((each) => each.where === "side").forEach((view, at) => (keys[String(at + 1)] = () => store.set({ view: view.id })));
   document.addEventListener("keydown", (event) => {
@@ -74,6 +77,14 @@ function otherEnd(store) {
 function bookmark(store) {
   const { cursor, marked } = store.shared;
   store.set({ marked: marked.includes(cursor) ? marked.filter((each) => each !== cursor) : [...marked, cursor].sort((a, b) => a - b) });
+}
+
+/** One end of a range, and at the second time the other. @param {import("oarlock/store.js").Store} store */
+function mark(store) {
+  const { cursor, range } = store.shared;
+  // A range of one event is one that was begun.
+  if (!range || range[0] !== range[1]) return store.set({ range: [cursor, cursor] });
+  store.set({ range: cursor < range[0] ? [cursor, range[0]] : [range[0], cursor], view: "between" });
 }
 
 /** @param {import("oarlock/store.js").Store} store */

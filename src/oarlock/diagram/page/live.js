@@ -77,6 +77,7 @@ export class Live {
       cursor: Math.max(0, shared.cursor - count), selected: shared.selected >= count ? shared.selected - count : -1, hovered: -1,
       window: this.store.clampWindow(Math.max(0, from - count), Math.max(1, to - count)),
       marked: shared.marked.filter((each) => each >= count).map((each) => each - count),
+      range: shared.range && shared.range[0] >= count ? [shared.range[0] - count, shared.range[1] - count] : null,
     });
     this.#announce();
   }

@@ -53,6 +53,8 @@ export function termColour(colours, term) {
  * @property {(position: number) => number} y
  * @property {(lane: number) => number} x Not a number for a lane that is not drawn.
  * @property {number} spacing Between two lanes.
+ * @property {Set<number>} folded Lanes that are drawn as a mere line.
+ * @property {(lane: number) => number} widthOf The room that a lane has.
  * @property {number[]} order Lanes from left to right.
  * @property {Uint8Array | null} matches
  * @property {Uint8Array} isFolded
@@ -70,18 +72,18 @@ export function paintLanes(frame) {
       if (span.from > frame.last) break;
       const top = Math.max(-20, frame.y(span.from));
       const bottom = Math.min(frame.height + 20, span.to === Infinity ? frame.y(run.length) : frame.y(span.to));
-      strokeSpan(context, colours, span, x, top, bottom);
-      if (!span.isDown && span.term > 0 && bottom - top > 15) label(frame, String(span.term), x + 7, Math.max(top + 11, 13), termColour(colours, span.term));
+      strokeSpan(context, colours, span, x, top, bottom, frame.folded.has(lane));
+      if (!frame.folded.has(lane) && !span.isDown && span.term > 0 && bottom - top > 15) label(frame, String(span.term), x + 7, Math.max(top + 11, 13), termColour(colours, span.term));
     }
   }
   context.setLineDash([]);
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Palette} colours @param {import("oarlock/run.js").Span} span
- * @param {number} x @param {number} top @param {number} bottom */
-function strokeSpan(context, colours, span, x, top, bottom) {
+ * @param {number} x @param {number} top @param {number} bottom @param {boolean} isThin */
+function strokeSpan(context, colours, span, x, top, bottom, isThin) {
   context.strokeStyle = span.isDown ? colours.faint : termColour(colours, span.term);
-  context.lineWidth = span.isDown ? 1 : span.role === "leader" ? 7 : span.role === "follower" ? 2 : 3;
+  context.lineWidth = isThin || span.isDown ? 1 : span.role === "leader" ? 7 : span.role === "follower" ? 2 : 3;
   context.setLineDash(span.isDown ? [1, 5] : span.role === "follower" || span.role === "leader" ? [] : span.role === "learner" ? [1, 2] : [5, 3]);
   context.beginPath();
   context.moveTo(x, top);
@@ -101,9 +103,10 @@ export function paintWalls(frame, cuts) {
       const there = cut.links.has(`${left}>${right}`);
       const back = cut.links.has(`${right}>${left}`);
       if (!there && !back) continue;
-      const x = frame.x(frame.order[at]) + frame.spacing / 2;
+      const [from, to] = [frame.x(frame.order[at]), frame.x(frame.order[at + 1])];
+      const x = (from + to) / 2;
       context.fillStyle = colours.wall;
-      context.fillRect(x - frame.spacing * 0.3, top, frame.spacing * 0.6, bottom - top);
+      context.fillRect(x - (to - from) * 0.3, top, (to - from) * 0.6, bottom - top);
       context.fillStyle = colours.faint;
       context.fillRect(x - 1, top, 2, bottom - top);
       if (bottom - top > 40) label(frame, there && back ? "partition" : there ? "→ cut" : "← cut", x + 5, Math.max(top + 13, 13), colours.faint);

@@ -1,25 +1,30 @@
 /** The filter: words such as `node:n2 rule:AE-2 term>=4 kind:drop idx:17`, all of which must hold. */
 
-import { laneOf } from "oarlock/ids.js";
+import { laneOf, sentId } from "oarlock/ids.js";
+import { KIND, KINDS } from "oarlock/run.js";
 
-/** @typedef {(event: TraceEvent, state: ServerState | undefined) => boolean} Test */
+/** @typedef {(event: TraceEvent, state: ServerState | undefined, start?: number) => boolean} Test `start` is the run's first moment. */
 
 const COMPARE = /** @type {Record<string, (a: number, b: number) => boolean>} */ ({
   ":": (a, b) => a === b, "=": (a, b) => a === b, ">": (a, b) => a > b, "<": (a, b) => a < b,
   ">=": (a, b) => a >= b, "<=": (a, b) => a <= b,
 });
 
-/** Words of a query, apart. @param {string} query @returns {Test[]} Throws an Error that says what is wrong. */
-export function parse(query) {
-  return query.trim().split(/\s+/).filter(Boolean).map(word);
+/** Words of a query, apart; quotes keep spaces together. Throws an Error that says what is wrong.
+ * @param {string} query @param {Record<string, string>} names What people call each server. @returns {Test[]} */
+function parse(query, names = {}) {
+  const words = query.match(/(?:"[^"]*"|[^\s"])+|"/g) ?? [];
+  return words.map((each) => word(each.replaceAll('"', ""), names)).filter((test) => test !== undefined);
 }
 
-/** @param {string} text @returns {Test} */
-function word(text) {
+/** @param {string} text @param {Record<string, string>} names @returns {Test | undefined} */
+function word(text, names) {
   const isNot = text.startsWith("-") && text.length > 1;
-  const found = /^([a-z]+)(>=|<=|[:=<>])(.+)$/.exec(isNot ? text.slice(1) : text);
-  const test = found ? pair(found[1], found[2], found[3]) : free(isNot ? text.slice(1) : text);
-  return isNot ? (event, state) => !test(event, state) : test;
+  const rest = isNot ? text.slice(1) : text;
+  if (!rest) return undefined;
+  const found = /^([a-z]+)(>=|<=|[:=<>])(.+)$/.exec(rest);
+  const test = found ? pair(found[1], found[2], found[3], names) : free(rest);
+  return isNot ? (event, state, start) => !test(event, state, start) : test;
 }
 
 /** A word alone: anywhere in what the event says. @param {string} text @returns {Test} */
@@ -28,22 +33,49 @@ function free(text) {
   return (event) => JSON.stringify(event).toLowerCase().includes(wanted);
 }
 
-/** @param {string} name @param {string} sign @param {string} value @returns {Test} */
-function pair(name, sign, value) {
-  switch (name) {
-    case "node": return (event) => event.id.startsWith(`${value}.`) || event.src === value || event.to === value;
-    case "rule": return (event) => (event.r ?? []).some((rule) => isRule(rule.toUpperCase(), value.toUpperCase()));
-    case "kind": return (event) => event.k === value;
-    case "type": return (event) => String(event.x?.type ?? "").toLowerCase() === value.toLowerCase();
-    case "cause": return (event) => event.cause === value;
-    case "role": return (event) => event.w?.role?.[1] === value;
-    case "from": return (event) => event.src === value || (event.k === "send" && event.id.startsWith(`${value}.`));
-    case "to": return (event) => event.to === value;
-    case "term": return number(sign, value, (event, state) => Number(event.x?.term ?? state?.term ?? NaN));
-    case "idx": return index(sign, numberOf(value));
-    case "commit": return number(sign, value, (event) => Number(event.w?.commit?.[1] ?? NaN));
-    default: throw new Error(`"${name}" is nothing to filter by; there are node, rule, kind, type, cause, role, from, to, term, idx, commit`);
-  }
+/** Words that compare numbers: all signs mean something there. @type {Record<string, (event: TraceEvent, state: ServerState | undefined) => number>} */
+const NUMBERS = {
+  term: (event, state) => Number(event.x?.term ?? state?.term ?? NaN),
+  commit: (event) => Number(event.w?.commit?.[1] ?? NaN),
+  applied: (event) => Number(event.w?.applied?.[1] ?? NaN),
+  client: (event) => (event.k === "client" ? Number(event.x?.client ?? NaN) : NaN),
+};
+
+/** Words that name something: there is only equal and not equal.
+ * @type {Record<string, (event: TraceEvent, wanted: string) => boolean>} */
+const NAMES = {
+  node: (event, wanted) => laneOf(event.id) === wanted || event.src === wanted || event.to === wanted,
+  lane: (event, wanted) => laneOf(event.id) === wanted,
+  from: (event, wanted) => event.src === wanted || (event.k === "send" && laneOf(event.id) === wanted),
+  to: (event, wanted) => event.to === wanted,
+  rule: (event, wanted) => (event.r ?? []).some((rule) => isRule(rule.toUpperCase(), wanted.toUpperCase().replaceAll(".", "-"))),
+  type: (event, wanted) => String(event.x?.type ?? "").toLowerCase() === wanted.toLowerCase(),
+  cause: (event, wanted) => event.cause === wanted,
+  role: (event, wanted) => event.w?.role?.[1] === wanted.replaceAll("-", "_"),
+  id: (event, wanted) => event.id === wanted || sentId(event.m ?? "") === sentId(wanted),
+  key: (event, wanted) => String(event.x?.key ?? "") === wanted,
+  kind: (event, wanted) => event.k === wanted,
+};
+
+/** Words in which a server may go by the name that people know. */
+const OF_SERVERS = new Set(["node", "lane", "from", "to"]);
+
+/** @param {string} name @param {string} sign @param {string} value @param {Record<string, string>} names @returns {Test} */
+function pair(name, sign, value, names) {
+  if (name in NUMBERS) return number(sign, value, NUMBERS[name]);
+  if (name === "idx") return index(sign, numberOf(value));
+  if (name === "t") return time(sign, numberOf(value));
+  const test = NAMES[name];
+  if (!test) throw new Error(`"${name}" is nothing to filter by; there are ${[...Object.keys(NAMES), "idx", "t", ...Object.keys(NUMBERS)].join(", ")}`);
+  if (sign !== ":" && sign !== "=") throw new Error(`"${name}" is no number: write ${name}:${value}, or -${name}:${value} for all others`);
+  if (name === "kind" && !(value in KIND)) throw new Error(`"${value}" is no kind of event; there are ${KINDS.join(", ")}`);
+  const lane = OF_SERVERS.has(name) ? Object.keys(names).find((each) => names[each] === value) : undefined;
+  return (event) => test(event, lane ?? value);
+}
+
+/** Seconds since the run began. @param {string} sign @param {number} wanted @returns {Test} */
+function time(sign, wanted) {
+  return (event, _, start) => COMPARE[sign]((event.t - (start ?? 0)) / 1e6, wanted);
 }
 
 /** @param {string} sign @param {string} value @param {(event: TraceEvent, state: ServerState | undefined) => number} get @returns {Test} */
@@ -79,7 +111,8 @@ function index(sign, wanted) {
 /** For each position whether a query lets it through; null for an empty one.
  * @param {import("oarlock/run.js").Run} run @param {string} query */
 export function matchesOf(run, query) {
-  const tests = parse(query);
+  const tests = parse(query, run.header.nodes);
+  const start = run.t.data[0];
   if (!tests.length) return null;
   const found = new Uint8Array(run.length);
   const terms = new Map();
@@ -89,7 +122,7 @@ export function matchesOf(run, query) {
     if (event.s) terms.set(name, event.s.term ?? 0);
     if (event.w?.term) terms.set(name, event.w.term[1]);
     const state = /** @type {any} */ ({ term: terms.get(name) });
-    found[position] = tests.every((test) => test(event, state)) ? 1 : 0;
+    found[position] = tests.every((test) => test(event, state, start)) ? 1 : 0;
   }
   return found;
 }

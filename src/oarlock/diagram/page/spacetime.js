@@ -1,14 +1,17 @@
 /** The space-time diagram: servers side by side, time downwards, messages between them. */
 
-import { WORLD, lowerBound } from "oarlock/run.js";
+import { SEVERITY, WORLD, lowerBound } from "oarlock/run.js";
 import { followPalette, label, paintLanes, paintMark, paintMessage, paintWalls, termColour } from "oarlock/paint.js";
 import { applyCut } from "oarlock/state.js";
+import { Pointer } from "oarlock/pointer.js";
 import { Tiles } from "oarlock/tiles.js";
 
 /** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
 export const MOST_DRAWN = 1500;
 const GUTTER = 64;
 const HEAD = 44;
+/** The width of a lane that is folded to a line. */
+const FOLDED = 36;
 /** How much of the axis is seen while the newest event is followed. @type {Record<string, number>} */
 const FOLLOWED = { logical: 60, time: 6e6, gaps: 6e6 };
 /** Heartbeats nearer than this are counted together. */
@@ -42,7 +45,7 @@ export class SpaceTime {
       this.colours = colours;
       this.draw();
     });
-    this.#listen();
+    this.pointer = new Pointer(this);
     store.subscribe((shared, changed) => {
       if (changed.has("axis") || changed.has("showsHeartbeats") || changed.has("run")) this.#layOut();
       if (shared.follows && (changed.has("run") || changed.has("follows"))) this.#follow(shared, changed);
@@ -85,15 +88,22 @@ export class SpaceTime {
     const width = this.element.clientWidth;
     const height = this.element.clientHeight;
     const order = this.order;
-    const spacing = (width - GUTTER - 30) / Math.max(1, order.length);
+    const folded = new Set(this.store.shared.folded.map((name) => this.run.laneOf.get(name) ?? -1));
+    const open = order.filter((lane) => !folded.has(lane)).length;
+    const spacing = (width - GUTTER - 30 - FOLDED * (order.length - open)) / Math.max(1, open);
+    const widthOf = (/** @type {number} */ lane) => (folded.has(lane) ? FOLDED : spacing);
     const columns = new Float64Array(this.run.lanes.length).fill(NaN);
-    order.forEach((lane, at) => (columns[lane] = GUTTER + spacing * (at + 0.5)));
+    let left = GUTTER;
+    for (const lane of order) {
+      columns[lane] = left + widthOf(lane) / 2;
+      left += widthOf(lane);
+    }
     const top = this.axis.at(shown[0]);
     const scale = (height - HEAD - 10) / Math.max(1e-9, this.axis.at(shown[1]) - top);
     const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     return {
       context, run: this.run, colours: this.colours, width, height, order, spacing, matches, showsHeartbeats,
-      isFolded: this.axis.isFolded, labels: new Map(),
+      isFolded: this.axis.isFolded, folded, widthOf, labels: new Map(),
       first: Math.max(0, Math.floor(shown[0]) - 1), last: Math.min(this.run.length, Math.ceil(shown[1]) + 2),
       place: (coordinate) => HEAD + (coordinate - top) * scale,
       coordinate: (y) => top + (y - HEAD) / scale,
@@ -121,6 +131,7 @@ export class SpaceTime {
     if (frame.last - frame.first > MOST_DRAWN) this.tiles.paint(frame);
     else this.#paintAll(frame);
     this.#paintViolations(frame);
+    this.#paintRange(frame);
     this.#paintCursor(frame);
     this.#paintHead(frame);
   }
@@ -133,11 +144,12 @@ export class SpaceTime {
       const isFolded = !frame.showsHeartbeats && frame.isFolded[anchor] && (message.outcome !== "dropped" || frame.isFolded[message.end]);
       if (isFolded) continue;
       const passes = !frame.matches || frame.matches[anchor] || (message.end >= 0 && frame.matches[message.end]);
-      paintMessage(frame, message, passes ? 0.9 : 0.12);
+      const isBeside = frame.folded.has(message.from) || frame.folded.has(message.to);
+      paintMessage(frame, message, !passes ? 0.12 : isBeside ? 0.3 : 0.9);
     }
     if (!frame.showsHeartbeats) this.#paintFolds(frame);
     for (let position = frame.first; position < frame.last; position++) {
-      if (run.lane.data[position] < 0) continue;
+      if (frame.folded.has(run.lane.data[position]) && run.severity.data[position] < SEVERITY.crash) continue;
       frame.context.globalAlpha = !frame.matches || frame.matches[position] ? 1 : 0.15;
       paintMark(frame, position);
     }
@@ -192,6 +204,20 @@ export class SpaceTime {
     }
   }
 
+  /** What is marked out. @param {import("oarlock/paint.js").Frame} frame */
+  #paintRange(frame) {
+    const { range } = this.store.shared;
+    if (!range) return;
+    const [top, bottom] = [Math.max(HEAD - 8, frame.y(range[0])), Math.min(frame.height, frame.y(range[1]))];
+    if (bottom < HEAD || top > frame.height) return;
+    const { context } = frame;
+    context.fillStyle = this.colours.accent;
+    context.globalAlpha = 0.1;
+    context.fillRect(0, top, frame.width, bottom - top);
+    context.globalAlpha = 1;
+    context.fillRect(0, top, 4, Math.max(2, bottom - top));
+  }
+
   /** @param {import("oarlock/paint.js").Frame} frame */
   #paintCursor(frame) {
     const { context } = frame;
@@ -237,49 +263,34 @@ export class SpaceTime {
       context.textAlign = "center";
       context.font = "600 13px system-ui, sans-serif";
       context.fillStyle = this.colours.ink;
-      context.fillText(nameOf(run, name), frame.x(lane), 15);
+      const isFolded = frame.folded.has(lane);
+      context.fillText(isFolded ? brief(nameOf(run, name)) : nameOf(run, name), frame.x(lane), 15);
       context.font = "11px system-ui, sans-serif";
       context.fillStyle = isDown || !state ? this.colours.faint : termColour(this.colours, state.term);
-      context.fillText(isDown ? "× down" : state ? `${glyph(state.role)} ${state.role.replace("_", "-")}, term ${state.term}` : "unknown", frame.x(lane), 30);
+      if (isFolded) context.fillText(isDown ? "×" : state ? glyph(state.role) : "?", frame.x(lane), 30);
+      else context.fillText(isDown ? "× down" : state ? `${glyph(state.role)} ${state.role.replace("_", "-")}, term ${state.term}` : "unknown", frame.x(lane), 30);
     }
     context.textAlign = "left";
   }
 
-  // -- the pointer -------------------------------------------------------------------------------------------------
+  // -- for the pointer ---------------------------------------------------------------------------------------------
 
-  #listen() {
-    /** @type {Map<number, {x: number, y: number}>} */
-    const pointers = new Map();
-    let moved = 0;
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-      moved = 0;
-    });
-    this.canvas.addEventListener("pointermove", (event) => {
-      const held = pointers.get(event.pointerId);
-      if (!held) return this.store.set({ hovered: this.nearest(event.offsetX, event.offsetY) });
-      const before = spread(pointers);
-      const dy = event.offsetY - held.y;
-      moved += Math.abs(dy) + Math.abs(event.offsetX - held.x);
-      pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-      if (pointers.size > 1) this.zoom(before / Math.max(1, spread(pointers)), event.offsetY);
-      else this.pan(-dy);
-    });
-    const release = (/** @type {PointerEvent} */ event) => pointers.delete(event.pointerId);
-    this.canvas.addEventListener("pointerup", (event) => {
-      release(event);
-      if (moved > 6) return;
-      const found = this.nearest(event.offsetX, event.offsetY);
-      if (found >= 0) this.store.goTo(found, { select: true, reveal: false });
-    });
-    this.canvas.addEventListener("pointercancel", release);
-    this.canvas.addEventListener("pointerleave", () => this.store.set({ hovered: -1 }));
-    this.canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      if (event.ctrlKey || event.metaKey) this.zoom(Math.exp(event.deltaY / 300), event.offsetY);
-      else this.pan(event.deltaY);
-    }, { passive: false });
+  /** Whether a point is on the scale of times. @param {number} x */
+  isOnScale(x) {
+    return x < GUTTER - 8;
+  }
+
+  /** The event that stands at a height, or is nearest to it. @param {number} y */
+  positionAt(y) {
+    const position = Math.round(this.axis.positionAt(this.frame().coordinate(Math.max(HEAD, y))));
+    return Math.min(Math.max(0, position), Math.max(0, this.run.length - 1));
+  }
+
+  /** The name of the lane that is meant by a place; undefined beside all of them. @param {number} x */
+  laneAt(x) {
+    const frame = this.frame();
+    const found = frame.order.find((lane) => Math.abs(frame.x(lane) - x) < Math.max(12, frame.widthOf(lane) / 2 - 8));
+    return found === undefined ? undefined : this.run.lanes[found];
   }
 
   /** Move the window by pixels. @param {number} pixels */
@@ -312,7 +323,7 @@ export class SpaceTime {
     let least = Infinity;
     for (let position = low; position < Math.min(high, low + 20_000); position++) {
       const x = frame.x(this.run.lane.data[position]);
-      if (Math.abs(x - px) > frame.spacing / 3) continue;
+      if (!(Math.abs(x - px) <= frame.widthOf(this.run.lane.data[position]) / 3)) continue;
       const distance = Math.abs(frame.y(position) - py) + Math.abs(x - px) / 8 - this.run.severity.data[position];
       if (distance < least) [best, least] = [position, distance];
     }
@@ -320,15 +331,14 @@ export class SpaceTime {
   }
 }
 
-/** @param {Map<number, {x: number, y: number}>} pointers */
-function spread(pointers) {
-  const [a, b] = [...pointers.values()];
-  return a && b ? Math.hypot(a.x - b.x, a.y - b.y) : 1;
-}
-
 /** What people call a server; ids drawn by chance are cut short. @param {import("oarlock/run.js").Run} run @param {string} name */
 export function nameOf(run, name) {
   return run.header.nodes?.[name] || (name.length > 8 ? `${name.slice(0, 5)}…` : name);
+}
+
+/** A name where there is room for a few letters alone. @param {string} name */
+function brief(name) {
+  return /\d+$/.exec(name)?.[0] ?? name.slice(0, 3);
 }
 
 /** @param {string} role */
@@ -338,8 +348,7 @@ export function glyph(role) {
 
 /** @param {number} microseconds */
 export function seconds(microseconds) {
-  const value = microseconds / 1e6;
-  return value < 10 ? `${value.toFixed(3)} s` : `${value.toFixed(1)} s`;
+  return `${(microseconds / 1e6).toFixed(3)} s`;
 }
 
 /** Stretches of time in which links were cut. @param {import("oarlock/run.js").Run} run */

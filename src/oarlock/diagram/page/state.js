@@ -104,7 +104,12 @@ export class StateTrack {
     return this.latest.servers.get(name);
   }
 
-  /** The states after the event at a position; not to be changed. @param {number} position @returns {Cluster} */
+  /** As `at`, and to be kept: later calls do not move it on. @param {number} position */
+  copyAt(position) {
+    return copyCluster(this.at(position));
+  }
+
+  /** The states after the event at a position, until the next call; not to be changed. @param {number} position @returns {Cluster} */
   at(position) {
     if (!this.run.length) return this.latest;
     if (this.recent?.position === position) return this.recent.cluster;

@@ -14,6 +14,8 @@ import { Axis } from "oarlock/axis.js";
  * @property {string} why The question that is open: an event's id, and after a colon a variable.
  * @property {boolean} showsHeartbeats Whether heartbeats are drawn singly.
  * @property {number[]} marked Bookmarked positions.
+ * @property {[number, number] | null} range Two positions that are looked at together, and all between them.
+ * @property {string[]} folded Names of lanes that are drawn as a mere line.
  * @property {boolean} isPlaying
  * @property {boolean} follows Whether the cursor stays at the newest event of a live run.
  */
@@ -34,7 +36,7 @@ export class Store {
     this.shared = {
       cursor, selected: -1, hovered: -1, window: [0, Math.max(1, run.length)],
       axis: "logical", query: "", matches: null, view: "spacetime", why: "", showsHeartbeats: false,
-      marked: [], isPlaying: false, follows: false,
+      marked: [], range: null, folded: [], isPlaying: false, follows: false,
     };
     if (run.length > FIRST_WINDOW * 1.5) this.shared.window = this.clampWindow(cursor - FIRST_WINDOW * 0.3, cursor + FIRST_WINDOW * 0.7);
     /** @type {Listener[]} */
@@ -80,6 +82,12 @@ export class Store {
       changes.window = this.clampWindow(cursor - half, cursor + half);
     }
     this.set(changes);
+  }
+
+  /** Fold a lane to a line, or open it again. @param {string} name */
+  fold(name) {
+    const { folded } = this.shared;
+    this.set({ folded: folded.includes(name) ? folded.filter((each) => each !== name) : [...folded, name] });
   }
 
   /** A window of the same width that lies within the run. @param {number} from @param {number} to @returns {[number, number]} */

@@ -27,12 +27,14 @@ export function setUpToolbar(store, extras) {
     play,
     make("button", { title: "How to read this, and keys (?)", onclick: () => showHelp() }, "?"),
   );
+  let isTold = false;
   store.subscribe((shared, changed) => {
     if (changed.has("query") || (changed.has("run") && shared.query)) filter(store, input, wrong);
     if (axis.value !== shared.axis) axis.value = shared.axis;
     play.textContent = shared.isPlaying ? "❚❚" : "▶";
     if (changed.has("isPlaying") && shared.isPlaying) step(store);
-    if (changed.has("cursor") && !shared.isPlaying && !shared.follows) tell(store, extras);
+    if ((changed.has("cursor") || !isTold) && !shared.isPlaying && !shared.follows) tell(store, extras);
+    isTold = true;
   });
 }
 
@@ -95,7 +97,9 @@ export function showHelp() {
   const rows = [
     ["Space", "play, pause"], ["← →", "event before, after"], ["Shift ← →", "the same, on this server"], ["↑ ↓", "server left, right"],
     ["m", "from a message's sending to its arrival, and back"], ["e c v", "next election, commit, violation; capitals: the one before"],
-    ["w", "why this event"], ["n", "why not"], [".", "heartbeats"], ["/", "filter"], ["f", "follow the newest event of a running cluster"], ["b", "bookmark; B: next one"], ["y", "copy a link to this view"],
+    ["w", "why this event"], ["n", "why not"], [".", "heartbeats"], ["/", "filter"], ["f", "follow the newest event of a running cluster"], ["b", "bookmark; B: next one"],
+    ["s", "mark out a range: once at each end; its counts, and what changed between the two states"], ["z", "zoom into the range"],
+    ["l", "fold this server's lane to a line; or double-click it"], ["Escape", "let go of selection, filter, question and range"], ["y", "copy a link to this view"],
     ["+ −", "zoom"], ["0", "whole run"], ["1–8", "views"], ["?", "this list"],
   ];
   const dialog = /** @type {HTMLDialogElement} */ (make("dialog", { "aria-label": "How to read this, and keys" },

@@ -1,5 +1,6 @@
 /** All views there are, in the order of their keys. Each draws into its element and follows the store by itself. */
 
+import { Between } from "oarlock/between.js";
 import { Card } from "oarlock/card.js";
 import { ClientHistory } from "oarlock/history.js";
 import { KeyValue } from "oarlock/keyvalue.js";
@@ -24,5 +25,6 @@ export const VIEWS = [
   { id: "whynot", name: "Why not", where: "side", make: (element, store, extras) => new WhyNotView(element, store, extras) },
   { id: "history", name: "Clients", where: "side", make: (element, store) => new ClientHistory(element, store) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
+  { id: "between", name: "Between", where: "side", make: (element, store) => new Between(element, store) },
   { id: "kv", name: "Key-value", where: "side", make: (element, _, extras) => new KeyValue(element, extras), isWanted: (extras) => Boolean(extras.live?.kv) },
 ];

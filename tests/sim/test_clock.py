@@ -35,6 +35,19 @@ def test_leap() -> None:
     assert clock.true_time(20.0) <= 1.0
 
 
+def test_halts_overlap() -> None:
+    """What is halted twice goes on when both have ended, as fast as it was told to meanwhile."""
+    clock = Clock(0.0, 0.0)
+    clock.halt(1.0)
+    clock.halt(2.0)
+    clock.set_rate(3.0, 2.0)
+    clock.go_on(4.0)
+    assert clock.read(5.0) == 1.0
+    assert clock.true_time(1.5) == math.inf
+    clock.go_on(6.0)
+    assert clock.read(7.0) == 3.0
+
+
 def test_no_change_takes_anything_back() -> None:
     """Whatever is done to it, a clock never shows less than it has shown: so it is for all monotonic clocks."""
     rng = random.Random(5)

@@ -17,13 +17,16 @@ class Clock:
         tick_s: The clock shows multiples of this only; 0 for a smooth one.
     """
 
-    __slots__ = ("_least", "_reading", "_since", "rate", "tick_s")
+    __slots__ = ("_halts", "_least", "_rate_between", "_reading", "_since", "rate", "tick_s")
 
     def __init__(self, now: float, reading: float, rate: float = 1.0, tick_s: float = 0.0) -> None:
         self._since = now
         self._reading = reading
         self._least = -math.inf
         self.rate = rate
+        """Now; 0 while it is halted."""
+        self._rate_between = rate
+        self._halts = 0
         self.tick_s = tick_s
 
     def read(self, now: float) -> float:
@@ -43,10 +46,24 @@ class Clock:
         return self._since + ahead / self.rate if self.rate else math.inf
 
     def set_rate(self, now: float, rate: float) -> None:
-        """Run at another rate from now on; 0 stops it."""
+        """Run at another rate from now on, or as soon as nothing halts it any more; 0 stops it."""
+        self._rate_between = rate
+        self._turn(now)
+
+    def halt(self, now: float) -> None:
+        """Stand still, until as many calls of `go_on` as of this."""
+        self._halts += 1
+        self._turn(now)
+
+    def go_on(self, now: float) -> None:
+        """Be halted once less."""
+        self._halts -= 1
+        self._turn(now)
+
+    def _turn(self, now: float) -> None:
         self._reading += (now - self._since) * self.rate
         self._since = now
-        self.rate = rate
+        self.rate = 0.0 if self._halts else self._rate_between
 
     def set_tick(self, now: float, tick_s: float) -> None:
         """Tick so coarsely from now on; what was shown is never taken back."""
@@ -57,5 +74,5 @@ class Clock:
 
     def jump(self, now: float, seconds: float) -> None:
         """Leap forward."""
-        self.set_rate(now, self.rate)
+        self._turn(now)
         self._reading += seconds

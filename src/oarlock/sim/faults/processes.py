@@ -84,12 +84,11 @@ def _suspend(simulation: "Simulation", fault: Fault, servers: list[ServerId]) ->
     if process is None or process.loop.is_frozen:
         return
     simulation.strikes.hit("process.suspended")
-    rate = server.clock.rate
-    server.clock.set_rate(simulation.scheduler.now, 0.0)
+    server.clock.halt(simulation.scheduler.now)
     process.freeze()
 
     def resume() -> None:
-        server.clock.set_rate(simulation.scheduler.now, rate)
+        server.clock.go_on(simulation.scheduler.now)
         process.thaw()
         if server.process is not None:  # perhaps a later one, which has known no other clock
             server.process.loop.clock_changed()

@@ -20,7 +20,7 @@ CAMPAIGN ?= campaigns/hunt.jsonl
 help:
 	@echo "make up           start a three-server cluster on this machine (UP_ARGS='...' is passed on)"
 	@echo "make test         install what tests need, check the floors, run the tests (PYTEST_ARGS='...')"
-	@echo "make verify       ruff, format, mypy, floors and tests; changes no file"
+	@echo "make verify       ruff, format, mypy, types of the page, floors and tests; changes no file"
 	@echo "make fix          let ruff repair and format the code"
 	@echo "make hunt         simulate a million seeds, and go on where the last time stopped (SEEDS=A..B, HUNT_ARGS='...')"
 	@echo "make hunt-engines test hunts on a Ray cluster too; installs Ray, about 240 MB"
@@ -45,6 +45,7 @@ verify: $(STAMPS)/lint
 	$(BIN)/ruff check --no-fix
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python scripts/check_page.py
 	@$(MAKE) --no-print-directory test
 
 fix: $(STAMPS)/lint

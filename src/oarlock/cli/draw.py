@@ -9,13 +9,21 @@ from typing import Final
 from oarlock.cli.recorded import load_recorded
 from oarlock.diagram.exports import mermaid, perfetto, shiviz
 from oarlock.diagram.page import page
-from oarlock.diagram.svg import svg
+from oarlock.diagram.png import PictureError, png
+from oarlock.diagram.svg import size_of, svg
 from oarlock.trace.loaded import Trace
 from oarlock.trace.reader import TraceError
 
-_FORMATS: Final[dict[str, Callable[[Trace, str], str]]] = {
+
+def _png(trace: Trace, title: str) -> bytes:
+    picture = svg(trace, title=title)
+    return png(picture, *size_of(picture))
+
+
+_FORMATS: Final[dict[str, Callable[[Trace, str], str | bytes]]] = {
     ".html": lambda trace, title: page(trace.header, trace.events, title=title),
     ".svg": lambda trace, title: svg(trace, title=title),
+    ".png": _png,
     ".mmd": lambda trace, _: mermaid(trace),
     ".perfetto.json": lambda trace, _: perfetto(trace),
     ".shiviz": lambda trace, _: shiviz(trace),
@@ -30,7 +38,7 @@ def draw(arguments: Sequence[str]) -> int:
         arguments: Those after `draw`.
 
     Returns:
-        0 when it was drawn, 2 for a file that cannot be read or written.
+        0 when it was drawn, 2 for a file that cannot be read, made or written.
     """
     parser = argparse.ArgumentParser(
         prog="oarlock draw", description="Draw a run: servers, messages, terms, logs, and why each thing happened."
@@ -62,8 +70,9 @@ def draw(arguments: Sequence[str]) -> int:
         trace = load_recorded(options.run) if options.seed is None else _simulated(options.seed)
         header = trace.header
         title = options.title or (f"Seed {header.seed}" if header.seed is not None else header.run)
-        options.output.write_text(draw_as(trace, title), encoding="utf-8")
-    except (TraceError, OSError) as error:
+        drawn = draw_as(trace, title)
+        options.output.write_bytes(drawn if isinstance(drawn, bytes) else drawn.encode())
+    except (TraceError, PictureError, OSError) as error:
         print(f"oarlock draw: {error}", file=sys.stderr)
         return 2
     print(f"{options.output}: {len(trace):,} events")

@@ -1,5 +1,6 @@
 """A run, or a stretch of one, as a picture that stands alone: SVG, in light and dark."""
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Final
@@ -40,6 +41,14 @@ def svg(trace: Trace, first: int = 0, last: int | None = None, *, most: int = 40
         title: Stands above.
     """
     return _Picture(lay_out(trace, first, last, most=most), trace.header.nodes, title).text()
+
+
+def size_of(picture: str) -> tuple[float, float]:
+    """Width and height of a picture that `svg` has drawn."""
+    found = re.search(r'width="([\d.]+)" height="([\d.]+)"', picture)
+    if found is None:
+        raise ValueError("this is no picture of a run")
+    return float(found[1]), float(found[2])
 
 
 class _Picture:

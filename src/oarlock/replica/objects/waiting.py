@@ -1,0 +1,92 @@
+"""Waiting for an object to change: every server applies every command, so each can wake its own waiters.
+
+Nothing here is replicated. A waiter that was woken looks again, with a command of its own: only the log decides.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from oarlock.replica.errors import OarlockError
+
+
+class Bell:
+    """Wakes those who wait on this server, oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def ring(self, most: int | None = None) -> None:
+        """Wake the oldest waiters.
+
+        Args:
+            most: How many; None for all.
+        """
+        while self._waiting and (most is None or most > 0):
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                if most is not None:
+                    most -= 1
+
+    async def wait(self, timeout_s: float | None) -> bool:
+        """Wait to be woken; False where the time was up first.
+
+        A waiter that is cancelled after it was woken wakes the next in its place: what it was woken for is still there.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            done, _ = await asyncio.wait([waiter], timeout=timeout_s)
+        except asyncio.CancelledError:
+            if waiter.done():
+                self.ring(1)
+            raise
+        finally:
+            if not waiter.done():
+                self._waiting.remove(waiter)
+                waiter.cancel()
+        return bool(done)
+
+
+class Deadline:
+    """A moment of the loop's clock until which something may take."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        """Start to count.
+
+        Args:
+            timeout_s: How long; None for ever.
+        """
+        self._clock = asyncio.get_running_loop().time
+        self._end = None if timeout_s is None else self._clock() + timeout_s
+
+    def left_s(self) -> float | None:
+        """How much time is left; None for no end."""
+        return None if self._end is None else max(0.0, self._end - self._clock())
+
+    def left_of(self, most_s: float) -> float:
+        """How much time is left, but not more than so much."""
+        left_s = self.left_s()
+        return most_s if left_s is None else min(left_s, most_s)
+
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self._end is not None and self._clock() >= self._end
+
+
+def behind(call: Callable[[], Awaitable[Any]]) -> None:
+    """Have a command carried out that nobody waits for, and whose failure harms nobody."""
+    with contextlib.suppress(OarlockError):
+        asyncio.ensure_future(call()).add_done_callback(_heard)
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from oarlock.cli.recorded import load_recorded
 from oarlock.diagram.exports import mermaid, perfetto, shiviz
@@ -15,18 +15,31 @@ from oarlock.trace.loaded import Trace
 from oarlock.trace.reader import TraceError
 
 
-def _png(trace: Trace, title: str) -> bytes:
-    picture = svg(trace, title=title)
+class _Task(NamedTuple):
+    """What is to be drawn."""
+
+    trace: Trace
+    title: str
+    first: int
+    last: int | None
+
+
+def _svg(task: _Task) -> str:
+    return svg(task.trace, task.first, task.last, title=task.title)
+
+
+def _png(task: _Task) -> bytes:
+    picture = _svg(task)
     return png(picture, *size_of(picture))
 
 
-_FORMATS: Final[dict[str, Callable[[Trace, str], str | bytes]]] = {
-    ".html": lambda trace, title: page(trace.header, trace.events, title=title),
-    ".svg": lambda trace, title: svg(trace, title=title),
+_FORMATS: Final[dict[str, Callable[[_Task], str | bytes]]] = {
+    ".html": lambda task: page(task.trace.header, task.trace.events, title=task.title),
+    ".svg": _svg,
     ".png": _png,
-    ".mmd": lambda trace, _: mermaid(trace),
-    ".perfetto.json": lambda trace, _: perfetto(trace),
-    ".shiviz": lambda trace, _: shiviz(trace),
+    ".mmd": lambda task: mermaid(task.trace, task.first, task.last),
+    ".perfetto.json": lambda task: perfetto(task.trace),
+    ".shiviz": lambda task: shiviz(task.trace),
 }
 """By the ending of the file's name."""
 
@@ -59,6 +72,8 @@ def draw(arguments: Sequence[str]) -> int:
         metavar="FILE",
         help=f"where to; the ending says what: {', '.join(_FORMATS)}",
     )
+    parser.add_argument("--from", dest="first", metavar="EVENT", help="begin a picture at this event")
+    parser.add_argument("--to", dest="last", metavar="EVENT", help="end a picture with this event")
     parser.add_argument("--title", metavar="TEXT", help="heads the page")
     options = parser.parse_args(arguments)
     if bool(options.run) == (options.seed is not None):
@@ -70,10 +85,15 @@ def draw(arguments: Sequence[str]) -> int:
         trace = load_recorded(options.run) if options.seed is None else _simulated(options.seed)
         header = trace.header
         title = options.title or (f"Seed {header.seed}" if header.seed is not None else header.run)
-        drawn = draw_as(trace, title)
+        first = trace.position(options.first) if options.first else 0
+        last = trace.position(options.last) if options.last else None
+        drawn = draw_as(_Task(trace, title, first, last))
         options.output.write_bytes(drawn if isinstance(drawn, bytes) else drawn.encode())
     except (TraceError, PictureError, OSError) as error:
         print(f"oarlock draw: {error}", file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(f"oarlock draw: the trace holds no event {error}", file=sys.stderr)
         return 2
     print(f"{options.output}: {len(trace):,} events")
     return 0

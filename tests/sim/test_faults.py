@@ -1,7 +1,10 @@
 """Every fault strikes when it is asked for, and the cluster stands it."""
 
+import re
+
 import pytest
 from tests.support.simulated import steady
+from tests.support.source_tree import ROOT
 
 from oarlock.sim.faults import FORGETTING, KINDS
 from oarlock.sim.generate import generate
@@ -133,3 +136,12 @@ def test_seeds_draw_every_fault() -> None:
     assert {fault.kind for schedule in schedules for fault in schedule.faults} == KINDS.keys()
     assert {schedule.settings.servers for schedule in schedules} == {1, 3, 5, 7}
     assert {schedule.settings.heal for schedule in schedules} == {"all", "majority"}
+
+
+def test_every_fault_is_described() -> None:
+    """The page on the simulator says of every kind of fault what happens, what is required, and how it is counted."""
+    page = (ROOT / "docs/internals/simulation.md").read_text()
+    described = {
+        name for line in page.splitlines() if line.startswith("| ") for name in re.findall("`([a-z0-9_]+)`", line)
+    }
+    assert not KINDS.keys() - described

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any, Final
 
-from oarlock.diagram.texts import rule_texts, words
+from oarlock.diagram.texts import property_texts, rule_texts, words
 from oarlock.trace.flows import CLAIMLESS, INDUCTIVE, MESSAGES, PER_SERVER, SUPERSEDED
 from oarlock.trace.schema import Event, Header, encode
 
@@ -37,6 +37,7 @@ def _texts(title: str) -> dict[str, Any]:
         "superseded": SUPERSEDED,
         "claimless": sorted(CLAIMLESS),
         "perServer": sorted(PER_SERVER),
+        "properties": property_texts(),
         "words": words(),
     }
 

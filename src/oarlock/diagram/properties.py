@@ -229,14 +229,12 @@ PROPERTIES: Final[dict[str, Property]] = {
         "",
         "Each answer is the one that the state machine gives at that place of the log.",
         "A request that is sent again is the same request: it acts once, and is answered as the first time.",
-        ("CL-4",),
     ),
     "exactly once": Property(
         "",
         "A command acts once, however often it was proposed.",
         "A client that hears nothing must ask again, and cannot know whether it is for the first time. So commands "
         "have names, and the state machine remembers those it has seen.",
-        ("CL-4",),
     ),
     "no call raises": Property(
         "",

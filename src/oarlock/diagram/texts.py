@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from oarlock.diagram.properties import PROPERTIES, property_of
 from oarlock.diagram.sentences import CAUSES
 from oarlock.diagram.telling import TELLINGS
 from oarlock.raft.rules import RULES
@@ -38,6 +39,11 @@ def rule_texts() -> dict[str, dict[str, Any]]:
         }
         for rule in RULES.values()
     }
+
+
+def property_texts() -> dict[str, dict[str, Any]]:
+    """What the page knows of each property; under the empty name, of those that have no text."""
+    return {name: property_of(name)._asdict() for name in ("", *PROPERTIES)}
 
 
 def words() -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ import { Live } from "oarlock/live.js";
 import { Store } from "oarlock/store.js";
 import { setUpToolbar } from "oarlock/toolbar.js";
 import { VIEWS } from "oarlock/views.js";
+import { ViolationBanner } from "oarlock/violationview.js";
 
 /** Begin. */
 export async function boot() {
@@ -84,6 +85,7 @@ function setUp(store, extras) {
     tabs.append(tab);
     views[id] = make(panel, store, extras);
   }
+  if (!extras.live) views.violations = new ViolationBanner(/** @type {HTMLElement} */ (document.getElementById("violations")), store, extras);
   setUpToolbar(store, extras);
   listenToKeys(store);
   store.set({ view: VIEWS.find((each) => each.where === "side")?.id ?? "" });

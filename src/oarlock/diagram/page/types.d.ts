@@ -104,6 +104,14 @@ interface RuleText {
   reason: string;
 }
 
+/** What is known of a property (`diagram/properties.py`); under the empty name, of those without a text. */
+interface PropertyText {
+  figure3: string;
+  means: string;
+  lesson: string;
+  rules: string[];
+}
+
 /** Where the page's own server is: the stream of events and, of a local cluster, where orders go. */
 interface LivePlaces {
   events: string;
@@ -129,6 +137,7 @@ interface Extras {
   superseded: Record<string, string>;
   claimless: string[];
   perServer: string[];
+  properties: Record<string, PropertyText>;
   /** Words for causes of drops. */
   words: Record<string, Record<string, string>>;
   /** Where the page's own server is, if there is one; absent in a file. */

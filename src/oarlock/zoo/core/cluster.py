@@ -266,7 +266,7 @@ class Cluster:
                 if server.id in self.stalled:
                     server.run()
                 sent = server.take_sent() if server.id in self.stalled else server.settle()
-                self.watch.look(server, self.now, sent)
+                self._look(server, sent)
                 self._post(server, sent)
             elif server.id not in self._due["turn"]:
                 if self.rng.random() < 0.25:
@@ -298,7 +298,7 @@ class Cluster:
         self._due["turn"].discard(server.id)
         server.run()
         sent = server.take_sent()
-        self.watch.look(server, self.now, sent)
+        self._look(server, sent)
         self._post(server, sent)
         for ready in list(server.writing):
             if ready.number > self._writes_scheduled.get(server.id, 0):
@@ -329,6 +329,16 @@ class Cluster:
         if server.can_apply:
             server.apply_next()
             self.carry_out(server)
+
+    def _look(self, server: Server, sent: list[Outgoing]) -> None:
+        """Hold a server to what it owes, what it sent included: that has left it, even if the run ends here."""
+        try:
+            self.watch.look(server, self.now, sent)
+        except Broken:
+            if self.trail is not None:
+                for to, message in sent:
+                    self.trail.posted(server.id, to, message, 1)
+            raise
 
     def _post(self, server: Server, sent: list[Outgoing]) -> None:
         for to, message in sent:

@@ -1,0 +1,273 @@
+/** Where a run left the rules: each step is judged anew, as `diagram/audit.py` judges it; a test compares the two. */
+
+import { Disks } from "oarlock/disks.js";
+import { laneOf } from "oarlock/ids.js";
+import { WORLD } from "oarlock/run.js";
+import { lastIndex, termAt } from "oarlock/state.js";
+import { inWords, Steps, TERMLESS } from "oarlock/steps.js";
+
+const DURABLE = "nothing promised before it is durable";
+
+/** @param {import("oarlock/run.js").Run} run @param {Extras} extras @returns {import("oarlock/steps.js").Deviation[]} */
+export function audit(run, extras, most = 50) {
+  return new Audit(run, extras).judge(most);
+}
+
+class Audit extends Steps {
+  /** @param {import("oarlock/run.js").Run} run @param {Extras} extras */
+  constructor(run, extras) {
+    super(run);
+    this.extras = extras;
+    this.disks = new Disks();
+    /** @type {Map<string, ServerState>} */
+    this.states = new Map();
+    /** The last crash of each server. @type {Map<string, string>} */
+    this.crashed = new Map();
+    /** By term: who leads it, and since which event. @type {Map<number, [string, string]>} */
+    this.leaders = new Map();
+    /** By index and term: the term before, the payload, and the event that wrote it first. @type {Map<string, [number | undefined, any, string]>} */
+    this.entries = new Map();
+    /** By index: the term, and the event by which it was first taken for committed. @type {Map<number, [number, string]>} */
+    this.committed = new Map();
+    /** The highest index that any server applied, and the event. @type {[number, string]} */
+    this.applied = [0, ""];
+    /** By server and read: what had been applied when it was asked, by which event, and the asking. @type {Map<string, [number, string, string]>} */
+    this.asked = new Map();
+  }
+
+  /** @param {number} most */
+  judge(most) {
+    const { run } = this;
+    for (let position = 0; position < run.length && this.found.length < most; position++) {
+      const event = run.events[position];
+      this.event = event;
+      this.lane = laneOf(event.id);
+      if (event.k === "viol" || this.lane === WORLD) continue;
+      const before = run.track.at(position - 1).servers.get(this.lane);
+      if (before) this.checkStep(event, before);
+      this.states = run.track.at(position).servers;
+      const after = this.states.get(this.lane);
+      if (after) this.#after(event, after);
+    }
+    return this.found.slice(0, most);
+  }
+
+  /** @param {TraceEvent} event @param {ServerState} state */
+  #after(event, state) {
+    const { disks, lane } = this;
+    const delta = event.w;
+    const fields = event.x ?? {};
+    if (event.k === "restart") {
+      this.#checkMemory(state);
+      disks.begin(lane, state);
+    } else if (event.k === "crash") {
+      this.crashed.set(lane, event.id);
+    } else if (event.k === "ready") {
+      disks.handOut(lane, fields);
+      this.#checkReads(fields.reads ?? []);
+    } else if (event.k === "fsync") {
+      disks.sync(lane, Number(fields.number ?? 0));
+    } else if (event.k === "send") {
+      this.#checkPromise(event, state);
+    } else if (event.k === "client" && fields.op === "read") {
+      this.asked.set(`${lane} ${fields.context}`, [...this.applied, event.id]);
+    }
+    if (delta?.log) {
+      disks.changed(lane, delta.log);
+      this.#noteEntries(delta.log.app ?? [], state);
+    }
+    if (event.s || delta?.vote || delta?.term) this.#noteVote(state);
+    if (delta) this.#noteChanges(state, delta);
+  }
+
+  /** @param {ServerState} state @param {Delta} delta */
+  #noteChanges(state, delta) {
+    if (delta.role?.[1] === "leader") this.#checkLeader(state);
+    if (delta.commit) this.#checkCommit(delta.commit[0], delta.commit[1], state);
+    if (delta.match && state.role === "leader") {
+      for (const [peer, [, now]] of Object.entries(delta.match)) this.#checkMatch(peer, now ?? 0, state);
+    }
+    if (delta.applied && delta.applied[1] > this.applied[0]) this.applied = [delta.applied[1], this.event.id];
+  }
+
+  /** A server that begins a life remembers what was on its disk. @param {ServerState} state */
+  #checkMemory(state) {
+    const { lane } = this;
+    const disk = this.disks.of(lane);
+    if (!disk) return;
+    const crash = this.crashed.get(lane) ?? "";
+    if (state.term < disk.term || (state.term === disk.term && disk.vote !== null && state.vote !== disk.vote)) {
+      this.add("forgot-term", "durability",
+        `${lane} had term ${disk.term} and a vote for ${disk.vote ?? "nobody"} on its disk, and began anew in term ${state.term} with ${state.vote ?? "none"}`, crash);
+    }
+    if (lastIndex(state) < disk.last) {
+      this.add("forgot-log", "durability",
+        `${lane} had its log up to ${disk.last} on its disk, and began anew with one that ends at ${lastIndex(state)}`, crash);
+    }
+  }
+
+  /** @param {ServerState} state */
+  #noteVote(state) {
+    if (state.vote === null) return;
+    const { event, lane, run } = this;
+    const key = `${lane} ${state.term}`;
+    if (!this.votes.has(key)) this.votes.set(key, [state.vote, event.id]);
+    const [whom, id] = this.votes.get(key) ?? ["", ""];
+    if (whom === state.vote || !event.w?.vote) return;
+    const told = `${lane} voted for ${whom} in term ${state.term}, and for ${state.vote} in the same term`;
+    const crash = this.crashed.get(lane) ?? "";
+    if (crash && run.position(crash) > run.position(id)) {
+      this.add("second-vote", "one vote a term", `${told}: a crash between had it forget`, id, crash);
+    } else if (event.w.term || event.w.vote[0] === null) {
+      this.add("second-vote", "one vote a term", told, id);
+    }
+  }
+
+  /** @param {ServerState} state */
+  #checkLeader(state) {
+    const { lane, event } = this;
+    const { term } = state;
+    if (!this.leaders.has(term)) this.leaders.set(term, [lane, event.id]);
+    const [other, since] = this.leaders.get(term) ?? ["", ""];
+    if (other !== lane) this.add("second-leader", "election safety", `${lane} leads term ${term}, which ${other} leads already`, since);
+    const granted = this.#granted(term);
+    if (!areMajorities(state.conf, granted)) {
+      this.add("no-majority-elected", "election safety", `${lane} leads term ${term} with the votes of ${granted.join(", ")} alone, which is no majority`);
+    }
+    for (const index of [...this.committed.keys()].sort((a, b) => b - a)) {
+      const [committed, id] = this.committed.get(index) ?? [0, ""];
+      if (index <= state.base[0]) break;
+      if (committed > term || termAt(state, index) === committed) continue;
+      this.add("leader-lacks", "leader completeness",
+        `${lane} leads term ${term} and holds ${inWords(termAt(state, index))} at index ${index}, where an entry of term ${committed} is committed`, id);
+      break;
+    }
+  }
+
+  /** Who gave the server its vote in its term, by what voters did; itself included. @param {number} term */
+  #granted(term) {
+    const found = new Set([this.lane]);
+    for (const [key, [whom]] of this.votes) if (key.endsWith(` ${term}`) && whom === this.lane) found.add(key.split(" ")[0]);
+    return [...found].sort();
+  }
+
+  /** @param {number} before @param {number} commit @param {ServerState} state */
+  #checkCommit(before, commit, state) {
+    const { lane, event } = this;
+    for (let index = Math.max(before, state.base[0]) + 1; index <= commit; index++) {
+      const here = termAt(state, index);
+      if (here === undefined) continue;
+      if (!this.committed.has(index)) this.committed.set(index, [here, event.id]);
+      const [there, id] = this.committed.get(index) ?? [0, ""];
+      if (there === here) continue;
+      this.add("committed-otherwise", "state machine safety",
+        `${lane} took an entry of term ${here} for committed at index ${index}, where one of term ${there} is`, id);
+      break;
+    }
+    const term = termAt(state, commit);
+    if (state.role !== "leader" || commit <= before || term === undefined) return;
+    if (term < state.term) {
+      this.add("counted-older-term", "only the current term is committed",
+        `${lane} committed index ${commit} by counting, an entry of term ${term}, while leading term ${state.term}`);
+    }
+    const voters = [...new Set([...(state.conf.voters ?? []), ...(state.conf.outgoing ?? [])])];
+    const holding = voters.filter((voter) => this.#holds(voter, commit, term)).sort();
+    if (!areMajorities(state.conf, holding)) {
+      this.add("no-majority-committed", "committed on a durable quorum",
+        `${lane} committed index ${commit} when only ${holding.join(", ") || "nobody"} had it on disk`);
+    }
+  }
+
+  /** @param {string} voter @param {number} index @param {number} term */
+  #holds(voter, index, term) {
+    const state = this.states.get(voter);
+    const disk = this.disks.of(voter);
+    if (!state || !disk) return true; // the trace does not say
+    return index <= state.base[0] || (disk.last >= index && termAt(state, index) === term);
+  }
+
+  /** @param {string} peer @param {number} index @param {ServerState} state */
+  #checkMatch(peer, index, state) {
+    const theirs = this.states.get(peer);
+    const disk = this.disks.of(peer);
+    if (!theirs || !disk || theirs.term !== state.term || index <= theirs.base[0]) return;
+    const ours = termAt(state, index);
+    const told = `${this.lane} counts on ${peer} to hold its log up to ${index}, `;
+    if (disk.last < index) {
+      this.add("match-too-high", "match_index is durable", `${told}of which ${peer}'s disk has only ${disk.last}`);
+    } else if (ours !== undefined && termAt(theirs, index) !== ours) {
+      this.add("match-of-other-entry", "match_index is durable", `${told}where ${peer} holds ${inWords(termAt(theirs, index))}`);
+    }
+  }
+
+  /** @param {[number, number, number, string | null][]} rows @param {ServerState} state */
+  #noteEntries(rows, state) {
+    const { lane, event } = this;
+    for (const [index, term, , shown] of rows) {
+      const payload = shown ?? null;
+      const before = termAt(state, index - 1);
+      const key = `${index} ${term}`;
+      if (!this.entries.has(key)) this.entries.set(key, [before, payload, event.id]);
+      const there = /** @type {[number | undefined, any, string]} */ (this.entries.get(key));
+      if (payload !== there[1]) {
+        this.add("other-entry", "log matching", `${lane} holds another entry at index ${index} of term ${term} than was first written there`, there[2]);
+      } else if (before !== undefined && there[0] !== undefined && before !== there[0]) {
+        this.add("other-prefix", "log matching",
+          `${lane} has ${inWords(before)} before index ${index} of term ${term}, where others have ${inWords(there[0])}`, there[2]);
+      }
+    }
+  }
+
+  /** Nothing leaves that depends on what is not on disk (P-1). @param {TraceEvent} event @param {ServerState} state */
+  #checkPromise(event, state) {
+    const { lane } = this;
+    const disk = this.disks.of(lane);
+    const fields = event.x ?? {};
+    const kind = String(fields.type);
+    if (!disk || !(kind in this.extras.messages) || kind === "AppendEntries" || kind === "PreVote" || !("term" in fields)) return;
+    if (TERMLESS.has(kind) && fields.vote_granted) return;
+    const term = Number(fields.term);
+    const isAlone = state.conf.voters?.length === 1 && state.conf.voters[0] === lane;
+    const whom = kind === "RequestVote" ? lane : fields.vote_granted ? event.to : undefined;
+    const match = kind === "AppendEntriesReply" && fields.success ? Number(fields.match_index ?? 0) : 0;
+    if (disk.term < term && !isAlone) {
+      this.add("term-before-disk", DURABLE, `${lane} sent ${event.to} a message of term ${term} with term ${disk.term} on its disk`);
+    } else if (whom !== undefined && disk.term === term && disk.vote !== whom && !isAlone) {
+      this.add("vote-before-disk", DURABLE, `${lane} told ${event.to} of its vote for ${whom} with ${disk.vote ?? "no vote"} on its disk`);
+    }
+    if (term < state.term) return; // it says what was true in that term
+    if (match > Math.max(disk.last, state.base[0])) {
+      this.add("acknowledged-before-disk", DURABLE, `${lane} acknowledged index ${match} to ${event.to} with its log up to ${disk.last} on its disk`);
+    } else if (match) {
+      this.#checkAgreement(event.to ?? "", match, term, state);
+    }
+  }
+
+  /** What is acknowledged is what the leader has. @param {string} leader @param {number} match @param {number} term @param {ServerState} state */
+  #checkAgreement(leader, match, term, state) {
+    const theirs = this.states.get(leader);
+    if (!theirs || theirs.role !== "leader" || theirs.term !== term || state.term !== term) return;
+    const wanted = termAt(theirs, match);
+    const held = termAt(state, match);
+    if (wanted === undefined || match <= state.base[0] || held === wanted) return;
+    this.add("agreed-wrongly", "log matching",
+      `${this.lane} acknowledged index ${match}, where it holds ${inWords(held)} and its leader ${leader} ${inWords(wanted)}`);
+  }
+
+  /** @param {[string | number, number | null][]} reads */
+  #checkReads(reads) {
+    for (const [context, index] of reads) {
+      const key = `${this.lane} ${context}`;
+      const asked = this.asked.get(key);
+      this.asked.delete(key);
+      if (!asked || index === null || Number(index) >= asked[0]) continue;
+      this.add("stale-read", "reads are linearizable",
+        `${this.lane} answered a read as of index ${index}; when it was asked, ${asked[0]} was applied already`, asked[2], asked[1]);
+    }
+  }
+}
+
+/** Whether servers are a majority; while joint, of both halves. @param {ConfigurationView} conf @param {string[]} servers */
+export function areMajorities(conf, servers) {
+  return [conf.voters ?? [], conf.outgoing ?? []].every((half) => !half.length || half.filter((voter) => servers.includes(voter)).length * 2 > half.length);
+}

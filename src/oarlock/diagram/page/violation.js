@@ -1,0 +1,101 @@
+/** A property that fell, explained in the words of `diagram/violation.py`; a test compares the two. */
+
+import { audit } from "oarlock/audit.js";
+import { why } from "oarlock/provenance.js";
+import { whyNot } from "oarlock/whynot.js";
+import { sentence } from "oarlock/words.js";
+
+/** @typedef {import("oarlock/steps.js").Deviation} Deviation */
+/** @typedef {{id: string, sentence: string}} Witness An event that shows it. */
+/** @typedef {{id: string, property: string, figure3: string, means: string, lesson: string, claim: string, sentence: string,
+ * witnesses: Witness[], firstDivergence: Witness | null, asked: string, tree: import("oarlock/provenance.js").Explanation | null,
+ * missing: import("oarlock/whynot.js").Answer | null}} Violated */
+
+const MOST_WITNESSES = 6;
+const ASKED = /** @type {Record<string, string>} */ ({
+  "second-leader": "role", "no-majority-elected": "role", "leader-lacks": "role",
+  "second-vote": "vote", "changed-vote": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
+  "committed-otherwise": "commit", "counted-older-term": "commit", "no-majority-committed": "commit",
+  "committed-unverified": "commit", "commit-fell": "commit", "term-fell": "term",
+});
+const LEADERLESS = ["leader in time", "leader after healing", "leadership settles", "the successor leads soon"];
+
+/** Every violation of a run. @param {import("oarlock/run.js").Run} run @param {Extras} extras @returns {Violated[]} */
+export function violations(run, extras) {
+  if (!run.violations.length) return [];
+  const deviations = audit(run, extras);
+  return [...run.violations.data.subarray(0, run.violations.length)].map((position) => explain(run, extras, run.events[position], deviations));
+}
+
+/** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation[]} deviations @returns {Violated} */
+function explain(run, extras, event, deviations) {
+  const property = String(event.x?.property ?? "");
+  const known = propertyOf(extras, property);
+  const claim = String(event.x?.sentence ?? "").replace(/\.+$/, "");
+  const fall = fallOf(extras, property, known.figure3, deviations);
+  const first = deviations[0];
+  const missing = first ? null : missingAt(run, extras, property);
+  const witnesses = witnessesOf(run, extras, event, fall ?? first);
+  const asked = questionOf(run, fall ?? first, witnesses);
+  const [id, variable = ""] = asked.split(":");
+  return {
+    id: event.id, property, figure3: known.figure3, means: known.means, lesson: known.lesson, claim,
+    sentence: told(claim, fall, first, missing), witnesses,
+    firstDivergence: first ? { id: first.id, sentence: first.sentence } : null,
+    asked, tree: asked ? why(run, extras, id, variable) : null, missing,
+  };
+}
+
+/** @param {Extras} extras @param {string} name @returns {PropertyText} */
+function propertyOf(extras, name) {
+  return extras.properties[name] ?? extras.properties[""];
+}
+
+/** The step by which the property fell, or the one of Figure 3 that it belongs to.
+ * @param {Extras} extras @param {string} name @param {string} figure3 @param {Deviation[]} deviations */
+function fallOf(extras, name, figure3, deviations) {
+  const exact = deviations.filter((each) => each.property === name);
+  const related = deviations.filter((each) => figure3 && propertyOf(extras, each.property).figure3 === figure3);
+  return exact.at(-1) ?? related.at(-1);
+}
+
+/** What was missing at the end. @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {string} name */
+function missingAt(run, extras, name) {
+  if (!LEADERLESS.includes(name)) return null;
+  const end = run.length - 1;
+  const answer = whyNot(run, extras, "leader", end);
+  if (answer.missing.length) return answer;
+  const commits = [...run.track.at(end).servers.values()].map((state) => state.commit);
+  return whyNot(run, extras, `index ${Math.max(0, ...commits) + 1} committed`, end);
+}
+
+/** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation | undefined} step */
+function witnessesOf(run, extras, event, step) {
+  const named = [...(step?.witnesses ?? []), step?.id ?? "", ...(event.x?.witnesses ?? [])];
+  const found = [...new Set(named)].filter(Boolean).map((id) => run.find(id)).filter((each) => each !== undefined);
+  return found.slice(0, MOST_WITNESSES).map((each) => ({ id: each.id, sentence: sentence(extras, each, run.header.nodes ?? {}) }));
+}
+
+/** @param {import("oarlock/run.js").Run} run @param {Deviation | undefined} step @param {Witness[]} witnesses */
+function questionOf(run, step, witnesses) {
+  if (!step) return witnesses[0]?.id ?? "";
+  const variable = ASKED[step.kind] ?? "";
+  const delta = /** @type {Record<string, any>} */ (run.find(step.id)?.w ?? {});
+  return variable && delta[variable] ? `${step.id}:${variable}` : step.id;
+}
+
+/** @param {string} claim @param {Deviation | undefined} fall @param {Deviation | undefined} first
+ * @param {import("oarlock/whynot.js").Answer | null} missing */
+function told(claim, fall, first, missing) {
+  if (!first) return missing ? `${capital(claim)}. ${missing.sentence}` : `${capital(claim)}.`;
+  if (!fall) return `${capital(claim)}. The first step that the rules do not allow: ${first.sentence} (${first.id}).`;
+  const text = `${capital(fall.sentence)} (${fall.id}).`;
+  if (fall === first) return text;
+  if (fall.id === first.id) return `${text} What is wrong with that step: ${first.sentence}.`;
+  return `${text} It began earlier: ${first.sentence} (${first.id}).`;
+}
+
+/** As a sentence begins; names of servers stay as they are. @param {string} text */
+function capital(text) {
+  return /^n[0-9a-f]+ /.test(text) ? text : text.slice(0, 1).toUpperCase() + text.slice(1);
+}

@@ -5,6 +5,7 @@ One group is all a Raft needs; sharded services have several on one network. Wha
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Protocol
 
 from oarlock.lab.interface import Runtime
@@ -60,7 +61,7 @@ class ServerGroup:
         """Is told of each change of the ways between servers."""
         self._ends: list[list[str]] = [[] for _ in range(size)]
         """The names of each server's ends to all, in this life."""
-        self._clients = 0
+        self._clients = count(1)  # clients may be made in several threads at once
 
     @property
     def everyone(self) -> range:
@@ -140,11 +141,11 @@ class ServerGroup:
 
     def client_ends(self, to: Iterable[int] | None = None) -> list[ClientEnd]:
         """New ends for a client to every server, of which those to `to` are open, by default all."""
-        self._clients += 1
+        client = next(self._clients)
         opened = set(self.everyone if to is None else to)
         ends = []
         for server in self.everyone:
-            name = f"{self.name}-client{self._clients}->{server}"
+            name = f"{self.name}-client{client}->{server}"
             ends.append(self._network.make_end(name, self.server_name(server)))
             self._network.enable(name, enabled=server in opened)
         return ends

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 from oarlock.check.history import Operation
@@ -37,7 +38,7 @@ class KvHarness(GroupHarness):
     ) -> None:
         super().__init__(runtime, implementation, size, reliable=reliable, max_raft_state=max_raft_state)
         self.operations: list[Operation] = []
-        self._clerks = 0
+        self._numbers = count(1)  # clients may be made in several threads at once
         self._serve = self.services.make_kv_server or partial(start_kv_server, self.make_rsm)
 
     def agreed_commands(self) -> int:
@@ -50,10 +51,9 @@ class KvHarness(GroupHarness):
 
     def clerk(self, to: Iterable[int] | None = None) -> tuple[RecordingClerk, list[NetworkEnd]]:
         """A new client that reaches some servers, by default all; and its ends."""
-        self._clerks += 1
         ends = self.group.client_ends(to)
         make = self.services.make_kv_clerk or partial(Clerk, self.runtime, is_over=lambda: self.is_over)
-        return RecordingClerk(self.runtime, make(ends), self.operations, self._clerks), ends
+        return RecordingClerk(self.runtime, make(ends), self.operations, next(self._numbers)), ends
 
     def put(self, clerk: KvClerk, key: str, value: str) -> int:
         """Write a key, whatever its version is; gives the new version."""

@@ -40,10 +40,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_reads: bool = False
     """Whether leaders answer reads by their lease; clocks then differ by no more than `max_clock_drift`."""
     max_clock_drift: float = 0.1
-    knobs: dict[str, int] = {}
+    knobs: dict[str, int | bool] = {}
     """Any other setting for every server, by its name: of `NodeConfig` as it is, of `RaftConfig` after "raft.", of
     `TransportOptions` after "transport."."""
-    server_knobs: dict[int, dict[str, int]] = {}
+    server_knobs: dict[int, dict[str, int | bool]] = {}
     """The same for single servers, by number; counts before what all have."""
     client_failover: bool = False
     """Whether clients turn to the next server where one refuses connections, and repeat reads that failed."""

@@ -4,9 +4,9 @@ import asyncio
 from typing import Final
 
 from oarlock.replica.codec import Value
-from oarlock.replica.object import ReplicatedObject, replicated
+from oarlock.replica.object import replicated
 from oarlock.replica.objects.leased import ASK_AGAIN_MS, PATIENCE_MS
-from oarlock.replica.objects.owners import new_owner, owner_name
+from oarlock.replica.objects.owners import DrawsNames, owner_name
 from oarlock.replica.objects.values import positive
 from oarlock.replica.objects.waiting import Bell, Deadline, behind
 
@@ -17,7 +17,7 @@ WAITING: Final = -1
 BROKEN: Final = -2
 
 
-class ReplicatedBarrier(ReplicatedObject):
+class ReplicatedBarrier(DrawsNames):
     """Nobody passes until all parties have arrived; then all do, and the next round begins.
 
     A party that dies while it waits is forgotten after a quarter of a minute: the others wait for another one in its
@@ -114,7 +114,7 @@ class ReplicatedBarrier(ReplicatedObject):
             asyncio.BrokenBarrierError: The round was broken.
             TimeoutError: Not all came in time; this party does not wait any more.
         """
-        party = new_owner(self) if party is None else party
+        party = await self._new_owner() if party is None else party
         try:
             return await self._wait(party, timeout_s)
         except BaseException:

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from oarlock.replica.codec import Value
-from oarlock.replica.object import ReplicatedObject, replicated
+from oarlock.replica.object import replicated
 from oarlock.replica.objects.errors import NotHeld
-from oarlock.replica.objects.owners import new_owner, owner_name
+from oarlock.replica.objects.owners import DrawsNames, owner_name
 from oarlock.replica.objects.permits import Permits
 from oarlock.replica.objects.values import positive, whole
 from oarlock.replica.objects.waiting import Bell, Deadline, behind
@@ -62,7 +62,7 @@ class Lease:
         self._asked_at = max(self._asked_at, asked_at)
 
 
-class Leased(ReplicatedObject):
+class Leased(DrawsNames):
     """Permits under leases, for whoever asks first.
 
     Time is machine time: it is stamped on commands by the server that proposes them, never runs backwards, and stands
@@ -162,7 +162,7 @@ class Leased(ReplicatedObject):
             TimeoutError: There was none in time.
             TooManyWaiters: The queue is full.
         """
-        owner = new_owner(self) if owner is None else owner
+        owner = await self._new_owner() if owner is None else owner
         try:
             return await self._acquire(owner, lease_ms, timeout_s)
         except BaseException:

@@ -1,11 +1,28 @@
-"""Under which name something is held."""
+"""Under which names things are held: of the caller's choice, or drawn from the log."""
 
-from oarlock.replica.object import ReplicatedObject
+from oarlock.replica.object import ReplicatedObject, replicated
+
+_BITS = 64
 
 
-def new_owner(obj: ReplicatedObject) -> str:
-    """A name that nobody else has, in this process or any other, now or later."""
-    raise NotImplementedError
+class DrawsNames(ReplicatedObject):
+    """An object whose callers need names that nobody else has, in any process, now or later."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._drawn: str | None = None
+        self._serial = 0
+
+    @replicated
+    def draw_name(self) -> str:
+        """A name that no other command draws: one for each process is enough, which counts on from there."""
+        return f"{self.random.getrandbits(_BITS):016x}"
+
+    async def _new_owner(self) -> str:
+        if self._drawn is None:
+            self._drawn = await self.draw_name()
+        self._serial += 1
+        return f"{self._drawn}-{self._serial}"
 
 
 def owner_name(owner: object, what: str = "owner") -> str:

@@ -10,10 +10,10 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from oarlock.replica.codec import Value
-from oarlock.replica.object import ReplicatedObject, replicated
+from oarlock.replica.object import replicated
 from oarlock.replica.objects.errors import NoSuchJob
 from oarlock.replica.objects.jobs import Claim, Job, Jobs, Missed, Settings
-from oarlock.replica.objects.owners import new_owner, owner_name
+from oarlock.replica.objects.owners import DrawsNames, owner_name
 from oarlock.replica.objects.waiting import Bell
 
 DEFAULT_RUN_LEASE_MS: Final = 30_000
@@ -45,7 +45,7 @@ class _Local:
     first_ms: int | None
 
 
-class ReplicatedScheduler(ReplicatedObject):
+class ReplicatedScheduler(DrawsNames):
     """Runs each job at each due time on one of the servers, at most once.
 
     ::
@@ -169,7 +169,7 @@ class ReplicatedScheduler(ReplicatedObject):
 
     async def run(self) -> None:
         """Run, until cancelled, those jobs that have a function here, whenever it falls to this server."""
-        runner = new_owner(self)
+        runner = await self._new_owner()
         async with asyncio.TaskGroup() as group:
             for name in self._local:
                 group.create_task(self._serve(name, runner))

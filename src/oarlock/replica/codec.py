@@ -81,14 +81,19 @@ def copied(value: Value) -> Value:
         return value
 
 
-def check(value: Value, what: str) -> None:
+def check(value: Value, what: str, *parts: object) -> None:
     """See that a value is plain data.
+
+    Args:
+        value: Any.
+        what: Names it, for the error; with `%` for each of the parts.
+        parts: Of the name.
 
     Raises:
         NotEncodable: It is not; the text says what, and where.
     """
     if type(value) not in _SCALARS:
-        _check_parts(value, what, 0)
+        _check_parts(value, what % parts if parts else what, 0)
 
 
 def _check_parts(value: Value, where: str, depth: int) -> None:

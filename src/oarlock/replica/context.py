@@ -13,14 +13,16 @@ class Context:
         now_ms: Machine time in milliseconds since 1970: the proposing server's clock when it was called, but never
             before that of an earlier command. It stands while the command runs.
         version: In which the command was called.
+        target: The object whose command it is.
     """
 
-    __slots__ = ("_random", "index", "now_ms", "version")
+    __slots__ = ("_random", "index", "now_ms", "target", "version")
 
-    def __init__(self, index: Index, now_ms: int, version: int = 1) -> None:
+    def __init__(self, index: Index, now_ms: int, version: int = 1, target: str = "") -> None:
         self.index = index
         self.now_ms = now_ms
         self.version = version
+        self.target = target
         self._random: random.Random | None = None
 
     @property

@@ -36,6 +36,7 @@ __all__ = [
     "OarlockError",
     "Overloaded",
     "ProposalTooLarge",
+    "ReadTimedOut",
     "RecoveryError",
     "ResultUnavailable",
     "SerialForgotten",
@@ -53,18 +54,15 @@ OarlockError = NodeError
 
 
 class Timeout(OarlockError, TimeoutError):
-    """Not done in the time given.
+    """Not done in the time given; a command may be carried out all the same, or has been."""
 
-    Attributes:
-        outcome_unknown: Whether it may still be done, or has been: always so for a command that was sent.
-    """
+    outcome_unknown = True
 
-    def __init__(self, text: str, outcome_unknown: bool = False) -> None:
-        super().__init__(text, outcome_unknown)
-        self.outcome_unknown = outcome_unknown  # type: ignore[misc] - here it depends on the case
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+class ReadTimedOut(Timeout):
+    """A read could not be confirmed in the time given."""
+
+    outcome_unknown = False
 
 
 class NotLeader(OarlockError):
@@ -145,12 +143,10 @@ class JoinRefused(OarlockError):
 def translated(error: BaseException, leader: str | None = None) -> BaseException:
     """An error of the node as callers of the library know it."""
     match error:
-        case ProposalTimeout():
-            return Timeout(str(error), outcome_unknown=True)
-        case ChangeTimeout() | TransferTimeout():
-            return Timeout(str(error), outcome_unknown=True)
-        case ReadTimeout():
+        case ProposalTimeout() | ChangeTimeout() | TransferTimeout():
             return Timeout(str(error))
+        case ReadTimeout():
+            return ReadTimedOut(str(error))
         case NodeNotLeader():
             return NotLeader(str(error), leader)
         case _:

@@ -1,0 +1,39 @@
+"""How long calls may take, set around them."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Final
+
+_deadline: Final[ContextVar[float | None]] = ContextVar("oarlock_deadline", default=None)
+"""In the running loop's time."""
+
+
+@contextlib.contextmanager
+def deadline(timeout_s: float) -> Iterator[None]:
+    """Give up what is called in this block after so many seconds, counted from its beginning, with `Timeout`.
+
+    Within another such block the earlier end counts.
+    """
+    end = asyncio.get_running_loop().time() + timeout_s
+    outer = _deadline.get()
+    token = _deadline.set(end if outer is None else min(end, outer))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def time_left(now: float, timeout_s: float | None) -> float | None:
+    """How long a call may take, in seconds; None for the configured time.
+
+    Args:
+        now: By the running loop.
+        timeout_s: That the call itself brings.
+    """
+    end = _deadline.get()
+    if end is None:
+        return timeout_s
+    left = max(0.0, end - now)
+    return left if timeout_s is None else min(left, timeout_s)

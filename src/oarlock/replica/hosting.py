@@ -1,0 +1,52 @@
+"""How the machine sees what a node was given: objects with methods, or one whole state machine."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from oarlock.replica.codec import Value
+from oarlock.replica.context import Context
+from oarlock.replica.object import ReplicatedObject, commands_of, version_of
+from oarlock.replica.statemachine import StateMachine
+
+MACHINE: Final = "machine"
+"""The name of a whole state machine, among objects."""
+APPLY: Final = "apply"
+
+
+class HostedObject:
+    """An object."""
+
+    def __init__(self, target: ReplicatedObject) -> None:
+        self.target = target
+        self.name = target.name
+        self.known_version = version_of(target)
+        self.commands = commands_of(target)
+        self.snapshot = target.snapshot
+        self.restore = target.restore
+
+    def runner(self, method: str, version: int) -> Callable[..., Any] | None:
+        """See `Hosted.runner`."""
+        command = self.commands.get(method)
+        body = command.body(version) if command is not None else None
+        return body.__get__(self.target) if body is not None else None
+
+
+class HostedMachine:
+    """A whole state machine."""
+
+    def __init__(self, machine: StateMachine, context: Callable[[], Context | None]) -> None:
+        self.name = MACHINE
+        self.known_version = machine.version
+        self.snapshot = machine.snapshot
+        self.restore: Callable[[Value], None] = machine.restore
+        self._machine = machine
+        self._context = context
+
+    def runner(self, method: str, version: int) -> Callable[..., Any] | None:
+        """See `Hosted.runner`."""
+        return self._apply if method == APPLY and version <= self.known_version else None
+
+    def _apply(self, command: Value) -> object:
+        context = self._context()
+        assert context is not None  # noqa: S101 - the machine sets it
+        return self._machine.apply(command, context)

@@ -1,0 +1,432 @@
+"""A server of a cluster inside your own process: your objects, replicated."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from oarlock.node.addresses import parse_address
+from oarlock.node.config import NodeConfig
+from oarlock.node.members import Change, ChangeKind
+from oarlock.node.node import Node as CoreNode
+from oarlock.node.status import NodeStatus
+from oarlock.raft.types import ServerId
+from oarlock.replica.codec import Value
+from oarlock.replica.context import Context
+from oarlock.replica.core import Core
+from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped, translated
+from oarlock.replica.hosting import APPLY, MACHINE, HostedMachine, HostedObject
+from oarlock.replica.machine import Hosted, ReplicaMachine
+from oarlock.replica.object import Command, Consistency, ReplicatedObject
+from oarlock.replica.place import Place, normal, planned
+from oarlock.replica.proposing import Proposer
+from oarlock.replica.reading import Reader
+from oarlock.replica.settings import Environment, Settings
+from oarlock.replica.statemachine import StateMachine
+from oarlock.replica.upkeep import Upkeep
+from oarlock.storage.identity import load_identity
+from oarlock.transport.interface import OnMessage, OnUnreachable
+from oarlock.transport.tcp import TcpTransport
+from oarlock.transport.tls import PeerTls
+
+logger = logging.getLogger(__name__)
+
+_DEFAULT_NAME: Final = "oarlock"
+
+
+class Node:
+    """One server.
+
+    ::
+
+        counter = ReplicatedCounter("visits")
+        async with Node("10.0.0.1:7000", data_dir="data", peers=[...], objects=[counter]):
+            print(await counter.add(1))
+
+    Commands and reads work on every server. A node that was stopped is not started again: make another one.
+
+    Args:
+        address: Where the other servers reach this one, as host:port.
+        data_dir: A directory of this server's own; made when absent.
+        peers: The addresses of all servers of a new cluster, the same on all of them. Once the directory holds a
+            server's data it is not looked at any more.
+        join: The address of a server of a running cluster that is to take this one in, instead of `peers`.
+        token: What a server that joins must know; the same on all servers. Servers without one take nobody in.
+        name: The cluster's; servers of clusters with different names do not speak to each other.
+        objects: What is replicated; alike on all servers, each of its own name.
+        machine: A whole state machine, instead.
+        listen: Where to accept connections, as host:port; None for `address`.
+        tls: Certificate, key and CA files: all traffic between servers is then encrypted, and both sides show one.
+        settings: All else.
+        on_end: Called once, on the loop, when the server has ended by itself, with the reason: it failed, or it was
+            removed from the cluster.
+        environment: What it stands on; for simulators.
+
+    Raises:
+        ValueError, TypeError: An argument cannot be used; the text names it.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        data_dir: str | Path,
+        peers: Sequence[str] | None = None,
+        join: str | None = None,
+        token: str | None = None,
+        name: str = _DEFAULT_NAME,
+        objects: Sequence[ReplicatedObject] = (),
+        machine: StateMachine | None = None,
+        listen: str | None = None,
+        tls: PeerTls | None = None,
+        settings: Settings | None = None,
+        on_end: Callable[[BaseException], None] | None = None,
+        environment: Environment | None = None,
+    ) -> None:
+        if (peers is None) == (join is None):
+            raise ValueError("a node needs either peers, for a new cluster, or join, for one that runs")
+        if join is not None and not token:
+            raise ValueError("join needs the cluster's token")
+        if (machine is None) == (not objects):
+            raise ValueError("a node needs either objects or a machine to replicate")
+        names = [one.name for one in objects]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two objects have one name: {', '.join(sorted(names))}")
+        self.address = normal(address)
+        self.name = name
+        self.settings = settings or Settings()
+        self.ended: BaseException | None = None
+        """Why the server ended by itself; None while it has not."""
+        self._data_dir = str(data_dir)
+        self._peers = planned(name, address, peers) if peers is not None else None
+        self._join = normal(join) if join is not None else None
+        self._token = token
+        self._objects = tuple(objects)
+        self._user_machine = machine
+        self._listen = parse_address(listen) if listen is not None else parse_address(address)
+        self._tls = tls
+        self._on_end = on_end
+        self._environment = environment or Environment()
+        self._core: Core | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping: asyncio.Task[None] | None = None
+        for one in self._objects:
+            one.attach(self, self)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recover from the data directory and take part; returns before there is a leader, which `ready` waits for.
+
+        Raises:
+            JoinRefused: The cluster does not take this server in.
+            OarlockError: What lies on disk does not fit together, or this server was removed from the cluster.
+            StorageError: The directory is in use, another server's, of a newer format, or damaged.
+            TlsError: A TLS file cannot be used.
+            OSError: The disk failed, or the address cannot be bound.
+        """
+        if self._core is not None:
+            raise RuntimeError("this node was started before; make another one")
+        self._loop = asyncio.get_running_loop()
+        self._place = place = await self._find_place()
+        self._upkeep = Upkeep(place.server_id, self.settings.agreement_interval)
+        self._machine = self._make_machine(place.server_id)
+        self._core = core = self._make_core(place)
+        self._proposer = Proposer(
+            self._loop,
+            core,
+            self._environment.wall_clock,
+            self._upkeep.usable_version,
+            self._why_not,
+            lambda: self.leader,
+        )
+        self._reader = Reader(self._loop, core, lease_reads=self.settings.lease_reads)
+        logger.info("server %s (%x) of cluster %s (%x)", self.address, place.server_id, self.name, place.cluster_id)
+        await core.start()
+        self._upkeep.connect(core, self._proposer, self._machine)
+        self._tasks.append(self._loop.create_task(self._upkeep.run(), name="oarlock-upkeep"))
+
+    async def _find_place(self) -> Place:
+        identity = await self._loop.run_in_executor(None, load_identity, self._environment.disk, Path(self._data_dir))
+        if identity is not None:
+            members = {identity.server_id: self.address}
+            return Place(identity.cluster_id, identity.server_id, joins=True, members=members)
+        if self._peers is not None:
+            return self._peers
+        raise NotImplementedError
+
+    def _make_machine(self, server_id: ServerId) -> ReplicaMachine:
+        hosted: list[Hosted] = [HostedObject(one) for one in self._objects]
+        if self._user_machine is not None:
+            hosted.append(HostedMachine(self._user_machine, lambda: self.context))
+        settings = self.settings
+        return ReplicaMachine(
+            server_id,
+            hosted,
+            self._loop.time,
+            settings.slow_command_ms / 1000,
+            settings.agreement_interval,
+            self._upkeep,
+        )
+
+    def _make_core(self, place: Place) -> Core:
+        environment = self._environment
+
+        def open_transport(on_message: OnMessage, on_unreachable: OnUnreachable) -> TcpTransport:
+            return environment.transport(
+                asyncio.get_running_loop(),
+                place.cluster_id,
+                place.server_id,
+                environment.rng,
+                self._tls,
+                on_message,
+                on_unreachable,
+                options=environment.transport_options,
+            )
+
+        return CoreNode(
+            self._config(place),
+            disk=environment.disk,
+            rng=environment.rng,
+            open_transport=open_transport,
+            open_machine=lambda: self._machine,
+            listen=[self._listen],
+            executors=environment.executors,
+            boot_epoch=int(environment.wall_clock() * 1000),
+            on_fatal=self._failed,
+            on_removed=self._removed,
+            check_invariants=environment.check_invariants,
+        )
+
+    def _config(self, place: Place) -> NodeConfig:
+        settings = self.settings
+        return NodeConfig(
+            cluster_id=place.cluster_id,
+            server_id=place.server_id,
+            data_dir=self._data_dir,
+            members={server_id: (parse_address(address),) for server_id, address in place.members.items()},
+            joins=place.joins,
+            lease_reads=settings.lease_reads,
+            max_clock_drift=settings.max_clock_drift,
+            election_timeout_ms=settings.election_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            proposal_timeout_ms=settings.command_timeout_ms,
+            read_timeout_ms=settings.read_timeout_ms,
+            max_pending_proposals=settings.max_pending_commands,
+            max_pending_bytes=settings.max_pending_bytes,
+            max_command_bytes=settings.max_command_bytes,
+            snapshot_count=settings.snapshot_count,
+            snapshot_tail=settings.snapshot_tail,
+            disk_reserve_bytes=settings.disk_reserve_bytes,
+        )
+
+    def _failed(self, error: BaseException) -> None:
+        self._end_by_itself(error)
+
+    def _removed(self) -> None:
+        self._end_by_itself(Stopped("this server was removed from the cluster"))
+
+    def _end_by_itself(self, why: BaseException) -> None:
+        if self.ended is None:
+            self.ended = why
+            if self._on_end is not None:
+                self._on_end(why)
+            self._begin_stop()
+
+    def _begin_stop(self) -> asyncio.Task[None]:
+        if self._stopping is None:
+            self._stopping = self._loop.create_task(self._stop(), name="oarlock-stop")
+        return self._stopping
+
+    async def stop(self) -> None:
+        """Hand over leadership, and end; whoever waits gets `Stopped`. The server stays a member. May be repeated."""
+        if self._core is not None:
+            await asyncio.shield(self._begin_stop())
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._running.stop()
+
+    def _check_started(self) -> None:
+        if self._core is None:
+            raise Stopped("the node has not been started")
+
+    @property
+    def _running(self) -> Core:
+        if self._core is None:
+            raise Stopped("the node has not been started")
+        return self._core
+
+    async def ready(self, timeout_s: float | None = None) -> None:
+        """Wait until there is a leader and this server's state is up to date.
+
+        Raises:
+            Timeout: That took too long.
+        """
+        self._check_started()
+        await self._reader.barrier(timeout_s)
+
+    # -- commands and reads ------------------------------------------------------------------------------------------
+
+    @property
+    def context(self) -> Context | None:
+        """See `Host.context`."""
+        return self._machine.context if self._core is not None else None
+
+    def version_of(self, name: str) -> int:
+        """See `Host.version_of`."""
+        context = self._machine.context
+        assert context is not None  # noqa: S101 - asked within a command
+        return context.version if name == context.target else self._machine.versions.in_force(name)
+
+    def call(
+        self, target: ReplicatedObject, command: Command, args: tuple[Value, ...], kwargs: Mapping[str, Value]
+    ) -> asyncio.Future[Any]:
+        """See `Host.call`."""
+        self._check_started()
+        return self._proposer.call(target, command, args, kwargs)
+
+    def propose(self, command: Value, *, version: int = 1, timeout_s: float | None = None) -> asyncio.Future[Any]:
+        """Have the state machine apply a command, on every server.
+
+        Args:
+            command: Plain data.
+            version: In which it is to be understood.
+            timeout_s: When to give up; None for the configured time.
+
+        Returns:
+            A future of what `apply` returned here; or raised.
+
+        Raises:
+            NotEncodable: The command is not plain data.
+            NotUnderstood: Some server does not understand the version yet; nothing was proposed.
+        """
+        self._check_started()
+        if self._user_machine is None:
+            raise TypeError("this node has objects: call their methods")
+        if version > self._upkeep.usable_version(MACHINE):
+            raise self._why_not(MACHINE, version)
+        return self._proposer.call_named(MACHINE, APPLY, version, (command,), {}, timeout_s=timeout_s)
+
+    async def read(
+        self,
+        function: Callable[[], Value],
+        consistency: Consistency = "linearizable",
+        max_staleness_ms: float | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:  # noqa: ANN401 - what the function returns
+        """Call a function when this server's state is as new as asked; see `ReplicatedObject.read`."""
+        self._check_started()
+        return await self._reader.read(function, consistency, max_staleness_ms, timeout_s)
+
+    def _why_not(self, name: str, version: int) -> NotUnderstood:
+        servers = tuple(self._address_of(server_id) for server_id in self._upkeep.lacking(name, version))
+        who = ", ".join(servers) or "all do by now, which is being put in force"
+        return NotUnderstood(f"version {version} of {name} is not understood by every server yet: {who}", servers)
+
+    # -- members -------------------------------------------------------------------------------------------------------
+
+    @property
+    def server_id(self) -> ServerId:
+        """This server's id."""
+        self._check_started()
+        return self._place.server_id
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this server leads, as far as it knows."""
+        return self._running.is_leader
+
+    @property
+    def leader(self) -> str | None:
+        """Where the leader is reached, as far as this server knows."""
+        leader_id = self._running.leader_id
+        return self._address_of(leader_id) if leader_id is not None else None
+
+    @property
+    def members(self) -> dict[ServerId, str]:
+        """All members, and where they are reached."""
+        configuration = self._running.configuration
+        return {server_id: self._address_of(server_id) for server_id in sorted(configuration.members)}
+
+    def _address_of(self, server_id: ServerId) -> str:
+        addresses = dict(self._running.configuration.addresses).get(server_id, ())
+        return addresses[0] if addresses else f"{server_id:x}"
+
+    async def transfer_leadership(self, to: str | None = None, timeout_s: float | None = None) -> None:
+        """Have another server lead; asked of the leader.
+
+        Args:
+            to: Its address; None for any.
+            timeout_s: When to give up.
+
+        Raises:
+            NotLeader: This server does not lead; says who does.
+            BadTransferee: There is no such server, or it has no vote.
+            Timeout: The other did not take over.
+        """
+        core = self._running
+        candidates = [server_id for server_id in self.members if server_id != self._place.server_id]
+        if to is not None:
+            candidates = [server_id for server_id, address in self.members.items() if address == normal(to)] or [0]
+        for position, server_id in enumerate(candidates):
+            try:
+                await core.transfer_leadership(server_id, timeout_s)
+            except OarlockError as error:
+                if position == len(candidates) - 1:
+                    raise translated(error, self.leader) from None
+            else:
+                return
+
+    async def remove(self, address: str, timeout_s: float | None = None) -> None:
+        """Remove a server from the cluster for good; it ends when it learns of that.
+
+        Raises:
+            ChangeRefused: There is no such server, or it is the last one.
+            Timeout: It is not known to be removed.
+        """
+        server_ids = [server_id for server_id, held in self.members.items() if held == normal(address)]
+        try:
+            await self._running.change_membership(
+                [Change(ChangeKind.REMOVE, server_ids[0] if server_ids else 0)], timeout_s
+            )
+        except OarlockError as error:
+            raise translated(error, self.leader) from None
+
+    async def leave(self, timeout_s: float | None = None) -> None:
+        """Leave the cluster for good, leadership handed over first, and stop; the data directory is of no use then.
+
+        Raises:
+            ChangeRefused: This is the last server.
+            Timeout: The others are not known to have let this server go.
+        """
+        core = self._running
+        if core.is_leader and len(core.configuration.voters) > 1:
+            with contextlib.suppress(OarlockError):  # a leader can be removed as well
+                await self.transfer_leadership(timeout_s=timeout_s)
+        try:
+            await core.change_membership([Change(ChangeKind.REMOVE, self._place.server_id)], timeout_s)
+        except OarlockError as error:
+            if self.ended is None:
+                raise translated(error, self.leader) from None
+        await self.stop()
+
+    # -- about it ------------------------------------------------------------------------------------------------------
+
+    def status(self) -> NodeStatus:
+        """A consistent picture of this server."""
+        return self._running.status()

@@ -1,9 +1,10 @@
 """A user's modules, imported once more under names of their own, with other modules in place of the standard ones.
 
-Each such module has builtins of its own, whose `__import__` hands out the replacements; so an import inside a function,
-run later, gets them as well. A copy is made of every module in Python beside the target: of the target's package, and
-of what else lies in the folder that holds that package, unless it is where installed packages are. Of this package
-itself just the target is copied. All other modules are imported as ever, and shared.
+Each such module has builtins of its own, whose `__import__` hands out the replacements; so an import inside a
+function, run later, gets them as well. A copy is made of every module in Python beside the target: of the target's
+package, and of what else lies in the folder that holds that package, unless it is where installed packages are. Of
+this package itself just the target is copied, or the package below a room that it is of. All other modules are
+imported as ever, and shared.
 """
 
 import builtins
@@ -83,11 +84,19 @@ class PrivateModules:
                 raise BadTarget(f"{target.module} cannot be imported: {type(error).__name__}: {error}") from error
         return target.of(module)
 
+    def copies(self) -> list[ModuleType]:
+        """Those made so far, in the order in which they were asked for."""
+        return list(self._copies.values())
+
     # -- what is copied ------------------------------------------------------------------------------------------
 
     def _set_scope(self, module: str) -> None:
         top = module.partition(".")[0]
-        self._scope = module if top == OURS else top
+        self._scope = top
+        if top == OURS:
+            package = module.rpartition(".")[0]
+            deep = package.count(".") > 2
+            self._scope = package if deep and not _is_package(module) else module
         self._folder = None
         spec = self._spec(top)
         if top != OURS and spec is not None:
@@ -199,6 +208,11 @@ def _find(name: str, path: Sequence[str]) -> ModuleSpec | None:
         if spec is not None:
             return spec
     return None
+
+
+def _is_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 def _code(name: str, spec: ModuleSpec) -> CodeType | None:

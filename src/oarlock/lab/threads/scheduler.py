@@ -2,8 +2,8 @@
 
 Nothing here needs a lock: only the holder of the baton touches the scheduler. Time is virtual. It moves by a
 microsecond at every point where a thread could be pre-empted, and jumps to the next timer when every thread waits.
-Three things interrupt the main thread: all wait and no timer is set (`Deadlock`), a bound on steps, time or threads is
-passed (`LimitExceeded`), or a thread computes for long without ever reaching a point (`Stuck`).
+Three things interrupt the main thread: all wait and no timer is set (`Deadlock`), a bound on steps, time or threads
+is passed (`LimitExceeded`), or a thread computes for long without ever reaching a point (`Stuck`).
 """
 
 import _thread

@@ -1,6 +1,7 @@
 """A runtime whose time is virtual and whose order of events follows from a seed."""
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 from oarlock.lab.threads.events import Observer
@@ -58,6 +59,10 @@ class VirtualRuntime:
         """
         function: Callable[..., Any] = self._modules.load(parse_target(target))
         return function
+
+    def modules(self) -> list[ModuleType]:
+        """The copies made so far."""
+        return self._modules.copies()
 
     def run(self, function: Callable[[], T]) -> T:
         """Run a function as the main thread; threads that are left when it is done are killed.

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the pictures of the algorithm itself, from the code: who may become what, and Figure 2 as a card.
+"""Writes the pictures of the algorithm itself, from the code: roles, Figure 2 as a card, and a server's tasks.
 
-Run it after a change of roles, rules, tests that name rules, or mutants: `python scripts/generate_figures.py`. How
-often each rule acted is counted over the first seeds of the simulator, and only with `--count`.
+Run it after a change of roles, rules, tests that name rules, mutants, or the node's tasks:
+`python scripts/generate_figures.py`. How often each rule acted is counted over the first seeds of the simulator, and
+only with `--count`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "scripts")]
 
 import generate_rules  # noqa: E402 - found by the path above
+import task_map  # noqa: E402
 
 from oarlock.diagram.telling import TELLINGS  # noqa: E402
 from oarlock.diagram.texts import box_of  # noqa: E402
@@ -23,6 +25,7 @@ from oarlock.raft.roles import TRANSITIONS  # noqa: E402
 from oarlock.raft.rules import RULES  # noqa: E402
 from oarlock.zoo.catalogue import MUTANTS  # noqa: E402
 
+TASKS = ROOT / "docs" / "images" / "tasks.svg"
 ROLES = ROOT / "docs" / "images" / "roles.svg"
 CARD = ROOT / "docs" / "reference" / "figure-2.md"
 COUNTS = ROOT / "docs" / "reference" / "figure-2.json"
@@ -98,6 +101,11 @@ def _edge(centre: tuple[float, float], towards: tuple[float, float]) -> tuple[fl
     return centre[0] + dx * share, centre[1] + dy * share
 
 
+def tasks() -> str:
+    """The map of a server's tasks, as SVG."""
+    return task_map.picture()
+
+
 def card() -> str:
     """The card, box by box."""
     places, tests = generate_rules.fired(), generate_rules.proved()
@@ -150,6 +158,7 @@ def main() -> None:
     if parser.parse_args().count:
         COUNTS.write_text(count())
     ROLES.write_text(roles())
+    TASKS.write_text(tasks())
     CARD.write_text(card())
 
 

@@ -13,3 +13,9 @@ def test_the_card_is_current() -> None:
     """The card names each rule's place, its tests and its mutants as they are now."""
     script = load_script("generate_figures")
     assert script.CARD.read_text() == script.card(), "run: python scripts/generate_figures.py"
+
+
+def test_the_map_of_tasks_is_current() -> None:
+    """The map has the tasks that a node spawns, and who hands what to whom, as the source has them."""
+    script = load_script("generate_figures")
+    assert script.TASKS.read_text() == script.tasks(), "run: python scripts/generate_figures.py"

@@ -117,7 +117,13 @@ def _run_one(session: Session, entry: Scenario, traces: Path | None) -> Outcome:
 
 
 def _write(recorded: Recorded, entry: Scenario, traces: Path) -> None:
-    from oarlock.diagram.page import page  # noqa: PLC0415 - most runs draw nothing
+    """Trace and page, and in the terminal what fell and why."""
+    from rich.console import Console  # noqa: PLC0415 - most runs explain nothing
+
+    from oarlock.cli.violated import show_violation  # noqa: PLC0415
+    from oarlock.diagram.page import page  # noqa: PLC0415
+    from oarlock.diagram.violation import violations  # noqa: PLC0415
+    from oarlock.trace.loaded import Trace  # noqa: PLC0415
     from oarlock.trace.schema import encode  # noqa: PLC0415
 
     traces.mkdir(parents=True, exist_ok=True)
@@ -125,6 +131,9 @@ def _write(recorded: Recorded, entry: Scenario, traces: Path) -> None:
     file = traces / f"{entry.id}{'' if header.seed is None else f'-seed{header.seed}'}.trace"
     file.write_bytes(encode(header) + b"".join(map(encode, events)))
     file.with_suffix(".html").write_text(page(header, events, title=entry.id), encoding="utf-8")
+    run, console = Trace(header, events), Console(stderr=True)
+    for found in violations(run):
+        show_violation(run, found, console)
     print(
         f"{len(events):,} events: oarlock trace show {file}; the page is {file.with_suffix('.html')}", file=sys.stderr
     )
@@ -142,8 +151,8 @@ def _line(cells: list[str]) -> str:
 def _list(options: argparse.Namespace) -> int:
     if options.json:
         fields = ("name", "part", "servers", "reliable", "claim", "budgets", "repaired")
-        rows = [{field: getattr(entry, field) for field in fields} for entry in SCENARIOS.values()]
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        shown = [{field: getattr(entry, field) for field in fields} for entry in SCENARIOS.values()]
+        print(msgspec.json.format(msgspec.json.encode(shown)).decode())
         return 0
     rows = [
         [entry.id, str(entry.servers), "reliable" if entry.reliable else "unreliable", entry.claim]

@@ -165,7 +165,8 @@ class Harness:
         self.fail_later(f"server {server}'s handler {method} raised {type(error).__name__}: {error}\n{where}")
 
     def _on_rpc(self, rpc: Rpc) -> None:
-        self.last_rpcs.append(rpc)
+        if not self.is_over:
+            self.last_rpcs.append(rpc)
 
     # -- servers -------------------------------------------------------------------------------------------------
 

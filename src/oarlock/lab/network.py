@@ -50,7 +50,8 @@ class Rpc(msgspec.Struct, frozen=True):
     reply: int
     """Bytes; 0 if there was none."""
     outcome: str
-    """`ok`, or why there is no reply: `absent`, `request lost`, `reply lost`, `server died`, `closed`."""
+    """`ok`, or why there is no reply: `absent`, `request lost`, `reply lost`, `server died`,
+    `handler failed`, `closed`."""
 
 
 class NoSuchHandler(Exception):
@@ -230,8 +231,10 @@ class Network:
             if self._chance(999) < LOST_PER_MILLE:
                 return None, "request lost"
         reply = self._run_handler(end, server, name, method, payload)
-        if reply is None or not self._leads_to(end, server):
+        if not self._leads_to(end, server):
             return None, "server died"
+        if reply is None:
+            return None, "handler failed"
         if not reliable and self._chance(999) < LOST_PER_MILLE:
             return None, "reply lost"
         if reorders and self._chance(999) < LATE_PER_MILLE:

@@ -16,6 +16,17 @@ from oarlock.trace.stamps import MessageTable
 MOST_EVENTS: Final = 2_000_000
 """Beyond which the trace has a gap."""
 
+_PROPERTIES: Final = {
+    "no leader": "leader in time",
+    "all lead in term": "election safety",
+    "where server": "state machine safety",
+    "each must come once": "applied in order, once",
+    "died of an exception": "no call raises",
+    "raised": "no call raises",
+    "no agreement": "every request is answered",
+}
+"""By words of a scenario's failure, the property that explanations know it as."""
+
 
 class Tracing:
     """Records all servers of one run, each life in turn.
@@ -28,6 +39,7 @@ class Tracing:
         self.events: list[Event] = []
         self.world = World(self._keep, self._now)
         """What happens to no server."""
+        self._is_over = False
         self._pre_vote = pre_vote
         self._table = MessageTable(max_messages=MOST_EVENTS)  # so large that servers' threads never both make room
         self._recorders: dict[int, Recorder] = {}
@@ -61,8 +73,10 @@ class Tracing:
             self.world.cut(between)
 
     def failed(self, sentence: str) -> None:
-        """The scenario found something wrong."""
-        self.world.violated("the scenario", sentence, [])
+        """The scenario found something wrong: the trace ends there, before all servers are stopped."""
+        named = (name for words, name in _PROPERTIES.items() if words in sentence)
+        self.world.violated(next(named, "what the scenario requires"), sentence, [])
+        self._is_over = True
 
     def header(self, run: str, seed: int | None) -> Header:
         """The trace's first line; of a run on real time without a seed."""
@@ -82,5 +96,6 @@ class Tracing:
     def _keep(self, event: Event) -> bool:
         if len(self.events) >= MOST_EVENTS:
             return False
-        self.events.append(event)
+        if not self._is_over:
+            self.events.append(event)
         return True

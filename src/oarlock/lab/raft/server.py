@@ -48,6 +48,8 @@ ELECTION_CHECK_S: Final = 0.025
 LONGEST_BEAT_WAIT_S: Final = 1.0
 """After which a thread that waits to lead looks whether it is still wanted."""
 SNAPSHOT_RETRY_MS: Final = 300
+RESEND_AFTER_S: Final = 0.01
+"""How long a lost request waits, so that a peer whose every RPC fails at once makes no busy loop (B4)."""
 
 Replies = list[AppendEntriesReply | RequestVoteReply | PreVoteReply | InstallSnapshotReply]
 """What a handler returns: its reply, or none where the core says nothing."""
@@ -243,6 +245,8 @@ class LabRaft:
     def _call(self, to: ServerId, request: RaftMessage) -> None:
         """One RPC. The request was made under the lock when decided (K5); the core checks the reply (K6, G18)."""
         replies: Replies | None = self._peers[to - 1].call(_METHODS[type(request)], request, Replies)
+        if replies is None:
+            time.sleep(RESEND_AFTER_S)
         with self._lock:
             if self._dead:
                 return

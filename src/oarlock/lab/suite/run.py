@@ -71,8 +71,6 @@ def run_scenario(
         trial.fail(traceback.format_exc(limit=-1).strip())
     for failed in runtime.failures:
         trial.fail(f"a thread died of an exception, {failed}")
-    if trial.failure and tracing is not None:
-        tracing.failed(trial.failure.splitlines()[0])
     harness = trial.harness
     outcome = Outcome(
         scenario=entry.id,
@@ -119,6 +117,8 @@ class _Trial:
 
     def fail(self, sentence: str) -> None:
         """The first failure counts; a thread that died before is told as well, as it may be the cause."""
+        if self.tracing is not None and not self.failure:
+            self.tracing.failed(sentence.splitlines()[0])
         self.failure = f"{self.failure}\n{sentence}" if self.failure else sentence
 
     def main(self) -> None:

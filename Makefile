@@ -24,8 +24,8 @@ help:
 	@echo "make fix          let ruff repair and format the code"
 	@echo "make hunt         simulate a million seeds, and go on where the last time stopped (SEEDS=A..B, HUNT_ARGS='...')"
 	@echo "make hunt-engines test hunts on a Ray cluster too; installs Ray, about 240 MB"
-	@echo "make bench        compare with etcd and PySyncObj, about 15 minutes (BENCH_ARGS='...')"
-	@echo "make bench-quick  the same in about 3 minutes, with more noise"
+	@echo "make bench        compare with etcd and PySyncObj, half an hour (BENCH_ARGS='...', LIBRARY_BENCH_ARGS='...')"
+	@echo "make bench-quick  the same in about 4 minutes, with more noise"
 	@echo "make proto        generate the protobuf modules again"
 	@echo "make clean        remove the virtual environment, caches and build products"
 
@@ -60,9 +60,11 @@ hunt-engines: $(STAMPS)/test $(STAMPS)/ray
 
 bench: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.library $(LIBRARY_BENCH_ARGS)
 
 bench-quick: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.compare --quick $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.library --quick $(LIBRARY_BENCH_ARGS)
 
 proto: $(STAMPS)/proto
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_proto.sh

@@ -23,7 +23,7 @@ from benchmarks.servers import free_ports
 
 WARMUP_SECONDS = 1.0
 READY_TIMEOUT_S = 30
-VALUE = "v" * 256
+VALUE_BYTES = 256
 KEYS = 10_000
 
 
@@ -44,9 +44,10 @@ class Store(SyncObj):  # type: ignore[misc]
 class Drive:
     """Keeps a number of commands outstanding for a while and notes how long each took to commit."""
 
-    def __init__(self, store: Store, outstanding: int, seconds: float) -> None:
-        """Takes measurements from after the warm-up for `seconds`."""
+    def __init__(self, store: Store, outstanding: int, seconds: float, size: int) -> None:
+        """Takes measurements of values of `size` bytes from after the warm-up for `seconds`."""
         self._store = store
+        self._value = "v" * size
         self._running = outstanding
         self._outstanding = outstanding
         self._begin = time.perf_counter() + WARMUP_SECONDS
@@ -87,7 +88,7 @@ class Drive:
             if self._running == 0:
                 self._done.set()
 
-        self._store.put(f"key{number % KEYS:08d}", VALUE, callback=committed)
+        self._store.put(f"key{number % KEYS:08d}", self._value, callback=committed)
 
 
 def measure(root: Path, outstanding: Sequence[int], seconds: float) -> list[dict[str, Any]]:
@@ -97,13 +98,11 @@ def measure(root: Path, outstanding: Sequence[int], seconds: float) -> list[dict
     addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
     nodes = []
     try:
-        for i, own in enumerate(addresses):
-            others = [other for other in addresses if other != own]
-            nodes.append(_start_node(own, others, root / f"journal-{i}"))
-        leader = _wait_for_leader(nodes)
+        nodes += start_nodes(root, addresses)
+        leader = wait_for_leader(nodes)
         cells = []
         for number in outstanding:
-            cell = _ask(leader, {"outstanding": number, "seconds": seconds})
+            cell = ask(leader, {"outstanding": number, "seconds": seconds, "size": VALUE_BYTES})
             print(f"PySyncObj        {report.cell_line(cell)}", file=sys.stderr, flush=True)
             cells.append(cell)
         return cells
@@ -115,13 +114,22 @@ def measure(root: Path, outstanding: Sequence[int], seconds: float) -> list[dict
         shutil.rmtree(root)
 
 
+def start_nodes(root: Path, addresses: Sequence[str]) -> "list[subprocess.Popen[str]]":
+    """Starts a process for each address, with its journal below `root`."""
+    return [
+        _start_node(own, [other for other in addresses if other != own], root / f"journal-{i}")
+        for i, own in enumerate(addresses)
+    ]
+
+
 def _start_node(own: str, others: list[str], journal: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "benchmarks.pysyncobj_bench"]
     command += ["--node", own, *others, "--journal", str(journal)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def _ask(node: "subprocess.Popen[str]", request: dict[str, Any]) -> dict[str, Any]:
+def ask(node: "subprocess.Popen[str]", request: dict[str, Any]) -> dict[str, Any]:
+    """Sends a node a line, and gives its answer; an empty request asks whether it leads."""
     if node.stdin is None or node.stdout is None:
         raise ValueError("the node was started without pipes")
     node.stdin.write(json.dumps(request) + "\n")
@@ -133,10 +141,11 @@ def _ask(node: "subprocess.Popen[str]", request: dict[str, Any]) -> dict[str, An
     return answer
 
 
-def _wait_for_leader(nodes: "list[subprocess.Popen[str]]") -> "subprocess.Popen[str]":
+def wait_for_leader(nodes: "list[subprocess.Popen[str]]") -> "subprocess.Popen[str]":
+    """Gives the one node that leads, once all are ready."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
-        answers = [_ask(node, {}) for node in nodes]
+        answers = [ask(node, {}) for node in nodes]
         leaders = [node for node, answer in zip(nodes, answers, strict=True) if answer["leader"]]
         if len(leaders) == 1 and all(answer["ready"] for answer in answers):
             return leaders[0]
@@ -150,7 +159,7 @@ def serve_node(own: str, others: list[str], journal: str) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if request:
-            answer = Drive(store, request["outstanding"], request["seconds"]).run()
+            answer = Drive(store, request["outstanding"], request["seconds"], request["size"]).run()
         else:
             answer = {"leader": store.getStatus()["leader"] == store.selfNode, "ready": store.isReady()}
         print(json.dumps(answer), flush=True)
@@ -161,7 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pysyncobj_bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="measured seconds of a cell")
     parser.add_argument("--outstanding", type=int, nargs="+", default=[1, 64, 256], help="commands in flight")
-    parser.add_argument("--node", nargs=3, metavar="ADDRESS", help=argparse.SUPPRESS)
+    parser.add_argument("--node", nargs="+", metavar="ADDRESS", help=argparse.SUPPRESS)
     parser.add_argument("--journal", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.node:

@@ -178,7 +178,7 @@ class Cluster:
         usage = Usage(0.0, [], [])
         for process in self._processes:
             tree = _process_tree(process.pid)
-            usage.cpu_seconds += sum(_cpu_seconds(pid) for pid in tree)
+            usage.cpu_seconds += sum(cpu_seconds(pid) for pid in tree)
             usage.peak_rss_mib.append(sum(_status_mib(pid, "VmHWM") for pid in tree))
             usage.anonymous_mib.append(sum(_status_mib(pid, "RssAnon") for pid in tree))
         return usage
@@ -209,7 +209,8 @@ def _process_tree(pid: int) -> list[int]:
     return tree
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Gives the processor time that a process has used."""
     # After the command's name in brackets, which may hold spaces: state is field 0, utime 11, stime 12.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

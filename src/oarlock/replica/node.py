@@ -104,7 +104,7 @@ class Node:
         self._peers = planned(name, address, peers) if peers is not None else None
         self._join = normal(join) if join is not None else None
         self._token = token
-        self._objects = tuple(objects)
+        self.objects = tuple(objects)
         self._user_machine = machine
         self._listen = parse_address(listen) if listen is not None else parse_address(address)
         self._tls = tls
@@ -113,7 +113,7 @@ class Node:
         self._core: Core | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
-        for one in self._objects:
+        for one in self.objects:
             one.attach(self, self)
 
     async def __aenter__(self) -> Self:
@@ -168,7 +168,7 @@ class Node:
         raise NotImplementedError
 
     def _make_machine(self, server_id: ServerId) -> ReplicaMachine:
-        hosted: list[Hosted] = [HostedObject(one) for one in self._objects]
+        hosted: list[Hosted] = [HostedObject(one) for one in self.objects]
         if self._user_machine is not None:
             hosted.append(HostedMachine(self._user_machine, lambda: self.context))
         settings = self.settings

@@ -1,8 +1,22 @@
-"""For tests of what is built on Oarlock: recorded runs, which a failing test shows and explains by itself.
+"""For tests of what is built on Oarlock: clusters in one process, and recorded runs that a failing test explains.
 
-pytest finds the plugin when the package is installed; see `docs/howto/test-with-recorded-runs.md`.
+pytest finds the plugin when the package is installed; see `docs/howto/test-with-recorded-runs.md` and
+`docs/howto/test-with-a-cluster.md`. The names are loaded when they are asked for.
 """
 
-from oarlock.testing.runs import RecordedRuns
+import importlib
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["RecordedRuns"]
+if TYPE_CHECKING:
+    from oarlock.testing.clusters import Cluster, cluster, eventually
+    from oarlock.testing.runs import RecordedRuns
+
+__all__ = ["Cluster", "RecordedRuns", "cluster", "eventually"]
+
+_MODULES: Final = {"RecordedRuns": "oarlock.testing.runs"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES.get(name, "oarlock.testing.clusters")), name)

@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from oarlock.cli import what_if
+from oarlock.cli.compared import show_comparison
 from oarlock.cli.recorded import load_recorded
 from oarlock.cli.violated import show_violation
 from oarlock.cli.why_tree import tree_of
-from oarlock.diagram.diff import first_difference
+from oarlock.diagram.comparison import compare
 from oarlock.diagram.layout import term_colour
+from oarlock.diagram.pair import pair_page
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.violation import violations
 from oarlock.diagram.whynot import QuestionError, why_not
@@ -80,10 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     lack.add_argument("--at", metavar="EVENT", help="the moment asked about (default: the end)")
     lack.set_defaults(act=_why_not)
 
-    differ = commands.add_parser("diff", help="where two runs part")
+    differ = commands.add_parser("diff", help="where two runs part, and what differs")
     differ.add_argument("one", type=Path, metavar="RUN")
     differ.add_argument("other", type=Path, metavar="OTHER")
+    differ.add_argument("-o", "--output", type=Path, metavar="FILE", help="write a page with both (.html)")
     differ.set_defaults(act=_diff)
+
+    fork = commands.add_parser("what-if", help="the same simulated run, but for what becomes of one message")
+    what_if.add_options(fork)
+    fork.set_defaults(act=what_if.what_if)
 
     check = commands.add_parser("check", help="whether the record is whole and agrees with itself")
     _add_run(check)
@@ -205,16 +213,17 @@ def _why_not(options: argparse.Namespace, console: Console) -> int:
 
 def _diff(options: argparse.Namespace, console: Console) -> int:
     one, other = load(options.one), load(options.other)
-    difference = first_difference(one, other)
-    if difference is None:
+    names = (str(options.one), str(options.other))
+    found = compare(one, other)
+    if found.first is None and not found.parts:
         console.print("The runs do the same.")
-        return 0
-    console.print(difference.sentence, style="bold")
-    for name, run, event_id in ((options.one, one, difference.one), (options.other, other, difference.other)):
-        event = run.find(event_id) if event_id else None
-        told = sentence(event, run.header.nodes) if event is not None else "nothing more"
-        console.print(Text(f"  {name}: ", style="dim").append(f"{event_id} {told}" if event_id else told))
-    return 1
+    else:
+        show_comparison(found, names, console)
+    if options.output is not None:
+        title = f"{one.header.run} and {other.header.run}"
+        options.output.write_text(pair_page(one, other, title=title, names=names), encoding="utf-8")
+        console.print(f"{options.output}: both runs, {len(one):,} and {len(other):,} events")
+    return 0 if found.first is None else 1
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from oarlock.diagram.sentences import sentence
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import WORLD, Event, Kind, parse_id
 
@@ -17,6 +18,9 @@ class Difference(msgspec.Struct, frozen=True):
     """The event in the first run; empty if its server did nothing more."""
     other: str
     """And in the second."""
+    told_one: str = ""
+    """The event in the first run as a sentence; what is said where there is none."""
+    told_other: str = ""
 
 
 def first_difference(one: Trace, other: Trace) -> Difference | None:
@@ -45,8 +49,14 @@ def _first_of_lane(one: Trace, other: Trace, lane: str) -> tuple[int, Difference
         if here is not None and there is not None and _meaning(here) == _meaning(there):
             continue
         at = min(event.t for event in (here, there) if event is not None)
-        sentence = f"{lane} does something else from {at / 1e6:.6f} s on"
-        return at, Difference(sentence, here.id if here else "", there.id if there else "")
+        told = f"{lane} does something else from {at / 1e6:.6f} s on"
+        return at, Difference(
+            told, here.id if here else "", there.id if there else "", _tell(one, here), _tell(other, there)
+        )
+
+
+def _tell(trace: Trace, event: Event | None) -> str:
+    return "nothing more" if event is None else sentence(event, trace.header.nodes)
 
 
 def _doings(trace: Trace, lane: str) -> Iterator[Event]:

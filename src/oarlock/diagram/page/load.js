@@ -17,7 +17,10 @@ export function serverNames(header) {
 export async function readRun(base64, progress) {
   /** @type {Run | undefined} */
   let run;
-  await unpackBeside(/** @type {any} */ (self).oarlockUnpacker, base64, (text) => {
+  const page = /** @type {{oarlockUnpacker?: Worker}} */ (self);
+  const worker = page.oarlockUnpacker;
+  page.oarlockUnpacker = undefined; // it ends with the first run
+  await unpackBeside(worker, base64, (text) => {
     run = readLines(run, text);
     progress(run.length);
   });

@@ -104,6 +104,21 @@ interface RuleText {
   reason: string;
 }
 
+/** Differences of one kind between two runs (`diagram/comparison.py`), with events of the first and of the second. */
+interface ComparedPart {
+  title: string;
+  rows: { sentence: string; one: string; other: string }[];
+  left_out: number;
+}
+
+/** A second run, packed, and how it differs from the page's own. */
+interface Compared {
+  names: [string, string];
+  question: string;
+  trace: string;
+  comparison: { first: { sentence: string; one: string; other: string; told_one: string; told_other: string } | null; parts: ComparedPart[] };
+}
+
 /** What is known of a property (`diagram/properties.py`); under the empty name, of those without a text. */
 interface PropertyText {
   figure3: string;
@@ -140,6 +155,7 @@ interface Extras {
   properties: Record<string, PropertyText>;
   /** Words for causes of drops. */
   words: Record<string, Record<string, string>>;
+  compared?: Compared;
   /** Where the page's own server is, if there is one; absent in a file. */
   live?: LivePlaces;
   [name: string]: any;

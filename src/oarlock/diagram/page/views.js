@@ -2,6 +2,7 @@
 
 import { Between } from "oarlock/between.js";
 import { Card } from "oarlock/card.js";
+import { DiffView } from "oarlock/diffview.js";
 import { ClientHistory } from "oarlock/history.js";
 import { KeyValue } from "oarlock/keyvalue.js";
 import { LogMatrix } from "oarlock/matrix.js";
@@ -19,6 +20,7 @@ import { WhyView } from "oarlock/whyview.js";
 export const VIEWS = [
   { id: "spacetime", name: "Space-time", where: "scene", make: (element, store, extras) => new SpaceTime(element, store, extras) },
   { id: "tape", name: "Terms", where: "tape", make: (element, store) => new TermTape(element, store) },
+  { id: "diff", name: "Two runs", where: "side", make: (element, store, extras) => new DiffView(element, store, extras), isWanted: (extras) => Boolean(extras.compared) },
   { id: "matrix", name: "Logs", where: "side", make: (element, store) => new LogMatrix(element, store) },
   { id: "card", name: "Figure 2", where: "side", make: (element, store, extras) => new Card(element, store, extras) },
   { id: "why", name: "Why", where: "side", make: (element, store, extras) => new WhyView(element, store, extras) },

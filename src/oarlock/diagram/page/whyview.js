@@ -2,6 +2,7 @@
 
 import { follow, make } from "oarlock/dom.js";
 import { why } from "oarlock/provenance.js";
+import { whatIf } from "oarlock/whatif.js";
 import { ruleSentence, sentence } from "oarlock/words.js";
 
 const WORDS = /** @type {Record<string, string>} */ ({
@@ -33,6 +34,7 @@ export class WhyView {
         shared.why ? make("button", { onclick: () => this.store.set({ why: "" }) }, "Follow the cursor")
           : make("button", { onclick: () => this.store.set({ why: asked }), title: "Keep this question while the cursor moves" }, "Hold")),
       this.variables(event, variable),
+      whatIf(run, event) ?? "",
       make("ol", { class: "steps" }, ...found.steps.map((step) => this.step(step))),
       ...this.notes(found),
     );

@@ -32,7 +32,7 @@ export function listenToKeys(store) {
     l: () => store.fold(run.lanes[lane()]),
     s: () => mark(store),
     z: () => store.shared.range && store.set({ window: store.clampWindow(...store.shared.range) }),
-    y: () => void navigator.clipboard?.writeText(`${location.href.split("#")[0]}#${linkOf(store)}`),
+    y: () => void navigator.clipboard?.writeText(`${location.href.split("#")[0]}#${linkOf(store)}`).catch(() => undefined),
     "+": () => zoom(store, 0.5), "=": () => zoom(store, 0.5), "-": () => zoom(store, 2),
     0: () => store.set({ window: [0, Math.max(1, run.length)] }),
     "?": () => showHelp(),

@@ -7,6 +7,8 @@ const KEPT = ["cursor", "window", "view", "query", "why", "axis", "range", "fold
 export function keepLink(store) {
   restore(store);
   addEventListener("hashchange", () => restore(store));
+  // A frame that was given its text, as in a notebook, has no address of its own.
+  if (location.protocol === "about:") return;
   let timer = 0;
   store.subscribe((shared, changed) => {
     if (!KEPT.some((name) => changed.has(name)) || shared.isPlaying) return;

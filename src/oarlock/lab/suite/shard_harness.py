@@ -247,9 +247,17 @@ class ShardHarness(ServiceHarness):
                 more = self.token()
                 self.append(clerk, key, more)
                 values[key] += more
-                self.sleep(0.02)
+                self.sleep(self.random.randint(1, 100) / 1000)
 
         return [self.spawn(work, key) for key in values]
+
+    def join_all(self, threads: list[Any]) -> None:
+        """Wait for clients that were told to stop.
+
+        Raises:
+            LabFailure: One takes long.
+        """
+        self.join(threads, END_S, "the end of the clients")
 
     def check_linearizable(self) -> None:
         """What clients saw must be what one store could have answered.

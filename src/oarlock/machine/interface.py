@@ -6,7 +6,7 @@ nothing else happens meanwhile, run in an executor beside further applies, and e
 
 import asyncio
 from concurrent.futures import Executor
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from oarlock.raft.types import Index
 
@@ -98,6 +98,24 @@ class StateMachine(Protocol):
             source: What `SnapshotView.write` wrote; read while the job runs.
             index: The index the image stands at, from the snapshot's metadata.
         """
+
+
+@runtime_checkable
+class MachineApart(StateMachine, Protocol):
+    """A machine that belongs to another loop, in a thread of its own: what is done there is awaited.
+
+    So code of commands that blocks its loop blocks neither heartbeats nor votes. The plain methods of the same purpose
+    are not called; jobs see to it themselves that they end on the machine's loop.
+    """
+
+    async def apply_apart(self, entries: list[tuple[Index, bytes]]) -> list[object]:
+        """Apply committed commands; gives their results, in order. See `apply`."""
+
+    async def begin_flush_apart(self) -> Job | None:
+        """See `begin_flush`."""
+
+    async def begin_snapshot_apart(self) -> SnapshotView:
+        """See `begin_snapshot`."""
 
 
 async def carry_out(job: Job, loop: asyncio.AbstractEventLoop, executor: Executor | None) -> None:

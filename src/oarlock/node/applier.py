@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from oarlock.machine.interface import StateMachine
+from oarlock.machine.interface import MachineApart, StateMachine
 from oarlock.node.alarm import Kick
 from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
@@ -51,6 +51,7 @@ class Applier:
             on_applied: Told after each slice how far the machine has come.
         """
         self._machine = machine
+        self._apart = machine if isinstance(machine, MachineApart) else None
         self._proposals = proposals
         self._reads = reads
         self._counters = counters
@@ -88,7 +89,10 @@ class Applier:
         while first < len(entries):
             if first:
                 await asyncio.sleep(0)
-            first = self._apply_slice(entries, first)
+            if self._apart is None:
+                first = self._apply_slice(entries, first)
+            else:
+                first = await self._apply_slice_apart(self._apart, entries, first)
 
     def _apply_slice(self, entries: list[Entry], first: int) -> int:
         """Apply a bounded number of entries, settle their waiters; gives where the next slice starts."""
@@ -107,6 +111,27 @@ class Applier:
                 size += len(data)
                 if size > _SLICE_BYTES:
                     break
+        self._counters.entries_applied += position - first
+        self._advance(entries[position - 1].index)
+        return position
+
+    async def _apply_slice_apart(self, machine: MachineApart, entries: list[Entry], first: int) -> int:
+        """The same, by a machine of another loop, which may take its time."""
+        size = 0
+        position = first
+        commands: list[tuple[Index, bytes]] = []
+        for entry in entries[first : first + _SLICE_ENTRIES]:
+            position += 1
+            if entry.kind is EntryKind.COMMAND:
+                commands.append((entry.index, entry.data))
+                size += len(entry.data)
+                if size > _SLICE_BYTES:
+                    break
+        results = await machine.apply_apart(commands) if commands else []
+        own = self._proposals.own_prefix
+        for (_, data), result in zip(commands, results, strict=True):
+            if data.startswith(own):
+                self._proposals.settle(int.from_bytes(data[_SEQUENCE]), result)
         self._counters.entries_applied += position - first
         self._advance(entries[position - 1].index)
         return position

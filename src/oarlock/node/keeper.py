@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final
 
-from oarlock.machine.interface import FlushPostponed, StateMachine, carry_out
+from oarlock.machine.interface import FlushPostponed, MachineApart, StateMachine, carry_out
 from oarlock.node.alarm import Kick
 from oarlock.node.config import NodeConfig
 from oarlock.node.owner import Owner
@@ -102,11 +102,15 @@ class Keeper:
         """
         async with self._snapshots.machine_lock:
             self._flushed = self._applied
-            applied = self._machine.applied_index()
-            job = self._machine.begin_flush()
+            machine = self._machine
+            applied = machine.applied_index()
+            if isinstance(machine, MachineApart):
+                job = await machine.begin_flush_apart()
+            else:
+                job = machine.begin_flush()
             if job is not None:
                 await carry_out(job, self._loop, self._executor)
-            self._in_memory = self._machine.durable_index() < applied
+            self._in_memory = machine.durable_index() < applied
 
     # -- compaction ----------------------------------------------------------------------------------------------
 

@@ -437,6 +437,11 @@ class Node:
         return self._owner.raft.state.current_term
 
     @property
+    def commit_index(self) -> Index:
+        """Up to which entry the log is committed, as far as this server knows."""
+        return self._owner.raft.state.commit_index
+
+    @property
     def disk_is_full(self) -> bool:
         """Whether this server lacks the space for writes: as leader it would refuse them."""
         return self._space.is_full

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
-from oarlock.machine.interface import StateMachine
+from oarlock.machine.interface import MachineApart, StateMachine
 from oarlock.node.applier import Applier
 from oarlock.node.config import NodeConfig
 from oarlock.node.owner import Owner
@@ -205,7 +205,11 @@ class Snapshots:
     async def _take_locked(self) -> SnapshotMetadata:
         began = self._loop.time()
         async with self.machine_lock:
-            view = self._machine.begin_snapshot()
+            machine = self._machine
+            if isinstance(machine, MachineApart):
+                view = await machine.begin_snapshot_apart()
+            else:
+                view = machine.begin_snapshot()
         try:
             metadata = self._owner.raft.metadata_at(view.index)
             writing = self._loop.run_in_executor(self._executor, self._store.create, metadata, view.write)

@@ -1,17 +1,22 @@
-"""What the library asks of the node that it embeds, in whatever thread that runs."""
+"""What the library asks of the node that it embeds, on whatever loop that runs."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 from oarlock.node.members import Change
+from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import Counters, NodeStatus
-from oarlock.raft.types import Configuration, ServerId
+from oarlock.raft.types import Configuration, Index, ServerId
 from oarlock.transport.stats import PeerStats
+
+Settle: TypeAlias = Callable[[object, BaseException | None], None]
+"""Told once, on the program's loop: the result, or the error."""
 
 
 class Core(Protocol):
-    """A node; see `oarlock.node.node.Node`."""
+    """A node; see `oarlock.node.node.Node`. All of it is for the program's loop."""
 
     @property
     def counters(self) -> Counters:
@@ -29,6 +34,10 @@ class Core(Protocol):
     def configuration(self) -> Configuration:
         """The members in force."""
 
+    @property
+    def commit_index(self) -> Index:
+        """Up to which entry the log is committed, as far as this server knows."""
+
     async def start(self) -> None:
         """Recover and take part."""
 
@@ -38,18 +47,16 @@ class Core(Protocol):
     def fail(self, error: BaseException) -> None:
         """End at once."""
 
-    def propose(self, command: bytes, timeout: float | None = None) -> asyncio.Future[object]:
+    def propose(self, command: bytes, timeout_s: float | None, settle: Settle) -> None:
         """Have a command applied."""
 
-    def read_barrier(self, timeout: float | None = None) -> asyncio.Future[None]:
+    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
         """Wait until reading is linearizable."""
 
-    def change_membership(
-        self, changes: Sequence[Change], timeout: float | None = None, *, strict: bool = False
-    ) -> asyncio.Future[Configuration]:
+    async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
         """Change the members."""
 
-    def transfer_leadership(self, to: ServerId, timeout: float | None = None) -> Coroutine[None, None, None]:
+    async def transfer_leadership(self, to: ServerId, timeout_s: float | None = None) -> None:
         """Have another lead."""
 
     def peer_traffic(self) -> Mapping[ServerId, PeerStats]:
@@ -57,3 +64,58 @@ class Core(Protocol):
 
     def status(self) -> NodeStatus:
         """A consistent picture."""
+
+
+def told(settle: Settle, future: "asyncio.Future[Any]") -> None:
+    """Tell what became of a future."""
+    if future.cancelled():
+        settle(None, asyncio.CancelledError())
+        return
+    error = future.exception()
+    settle(None if error is not None else future.result(), error)
+
+
+class SameLoopCore:
+    """A node on the program's own loop."""
+
+    def __init__(self, core: CoreNode) -> None:
+        self._core = core
+        self.counters = core.counters
+        self.start = core.start
+        self.stop = core.stop
+        self.fail = core.fail
+        self.transfer_leadership = core.transfer_leadership
+        self.peer_traffic = core.peer_traffic
+        self.status = core.status
+
+    def propose(self, command: bytes, timeout_s: float | None, settle: Settle) -> None:
+        """See `Core.propose`."""
+        self._core.propose(command, timeout_s).add_done_callback(partial(told, settle))
+
+    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
+        """See `Core.read_barrier`."""
+        self._core.read_barrier(timeout_s).add_done_callback(partial(told, settle))
+
+    async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
+        """See `Core.change_membership`."""
+        return await self._core.change_membership(changes, timeout_s)
+
+    @property
+    def leader_id(self) -> ServerId | None:
+        """See `Core.leader_id`."""
+        return self._core.leader_id
+
+    @property
+    def is_leader(self) -> bool:
+        """See `Core.is_leader`."""
+        return self._core.is_leader
+
+    @property
+    def configuration(self) -> Configuration:
+        """See `Core.configuration`."""
+        return self._core.configuration
+
+    @property
+    def commit_index(self) -> Index:
+        """See `Core.commit_index`."""
+        return self._core.commit_index

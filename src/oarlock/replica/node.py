@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from oarlock.machine.interface import StateMachine as CoreMachine
 from oarlock.node.addresses import parse_address
 from oarlock.node.config import NodeConfig
 from oarlock.node.members import Change, ChangeKind
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import NodeStatus
 from oarlock.raft.types import ServerId
+from oarlock.replica.apart import ApartCore
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
-from oarlock.replica.core import Core
+from oarlock.replica.core import Core, SameLoopCore
 from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped, translated
 from oarlock.replica.hosting import APPLY, MACHINE, HostedMachine, HostedObject
 from oarlock.replica.machine import Hosted, ReplicaMachine
@@ -182,6 +185,18 @@ class Node:
         )
 
     def _make_core(self, place: Place) -> Core:
+        make = partial(self._make_node, place)
+        if self.settings.own_thread:
+            return ApartCore(self._loop, self._machine, make, self._failed, self._removed)
+        return SameLoopCore(make(self._machine, self._failed, self._removed))
+
+    def _make_node(
+        self,
+        place: Place,
+        machine: CoreMachine,
+        on_fatal: Callable[[BaseException], None],
+        on_removed: Callable[[], None],
+    ) -> CoreNode:
         environment = self._environment
 
         def open_transport(on_message: OnMessage, on_unreachable: OnUnreachable) -> TcpTransport:
@@ -201,12 +216,12 @@ class Node:
             disk=environment.disk,
             rng=environment.rng,
             open_transport=open_transport,
-            open_machine=lambda: self._machine,
+            open_machine=lambda: machine,
             listen=[self._listen],
             executors=environment.executors,
             boot_epoch=int(environment.wall_clock() * 1000),
-            on_fatal=self._failed,
-            on_removed=self._removed,
+            on_fatal=on_fatal,
+            on_removed=on_removed,
             check_invariants=environment.check_invariants,
         )
 

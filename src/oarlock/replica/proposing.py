@@ -105,26 +105,19 @@ class Proposer:
         """Propose a command; what waits for it may be cancelled, which changes nothing about the command."""
         loop = self._loop
         waiter: asyncio.Future[Any] = loop.create_future()
-        proposed = self._core.propose(command, time_left(loop.time(), timeout_s))
-        proposed.add_done_callback(partial(self._settle, waiter))
+        self._core.propose(command, time_left(loop.time(), timeout_s), partial(self._settle, waiter))
         return waiter
 
-    def _settle(self, waiter: asyncio.Future[Any], proposed: asyncio.Future[object]) -> None:
-        if proposed.cancelled():
-            waiter.cancel()
-            return
-        error = proposed.exception()
+    def _settle(self, waiter: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
         if waiter.done():
             return  # whoever waited was cancelled
         if error is not None:
             waiter.set_exception(translated(error, self._leader()))
-            return
-        result = proposed.result()
-        if type(result) is Failure:
+        elif type(result) is Failure:
             waiter.set_exception(result.error)
         else:
             waiter.set_result(result)
 
     def propose_unattended(self, command: bytes) -> None:
         """Propose what nobody waits for."""
-        self._core.propose(command).add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._core.propose(command, None, lambda _result, _error: None)

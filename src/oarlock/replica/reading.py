@@ -12,7 +12,7 @@ from typing import Final
 from oarlock.replica.codec import Value
 from oarlock.replica.core import Core
 from oarlock.replica.deadline import time_left
-from oarlock.replica.errors import OarlockError, TooStale, translated
+from oarlock.replica.errors import TooStale, translated
 from oarlock.replica.object import Consistency
 
 _REFRESH_SHARE: Final = 0.5
@@ -66,12 +66,24 @@ class Reader:
         Raises:
             Timeout: That could not be confirmed in time.
         """
+        await self._barrier(time_left(self._loop.time(), timeout_s))
+
+    def _barrier(self, timeout_s: float | None) -> asyncio.Future[None]:
         asked_at = self._loop.time()
-        try:
-            await self._core.read_barrier(time_left(asked_at, timeout_s))
-        except OarlockError as error:
-            raise translated(error) from None
-        self._fresh_at = max(self._fresh_at, asked_at)
+        waiter: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(_result: object, error: BaseException | None) -> None:
+            if error is None:
+                self._fresh_at = max(self._fresh_at, asked_at)
+            if waiter.done():
+                return  # whoever waited was cancelled
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(translated(error))
+
+        self._core.read_barrier(timeout_s, settle)
+        return waiter
 
     @property
     def staleness_s(self) -> float:
@@ -92,11 +104,6 @@ class Reader:
     def _refresh(self, within_s: float) -> asyncio.Future[None]:
         """Have the state refreshed, once for all who want it."""
         if self._refreshing is None or self._refreshing.done():
-            asked_at = self._loop.time()
-            self._refreshing = self._core.read_barrier(max(within_s, 0.001))
-            self._refreshing.add_done_callback(lambda done: self._refreshed(asked_at, done))
+            self._refreshing = self._barrier(within_s)
+            self._refreshing.add_done_callback(lambda done: done.cancelled() or done.exception())
         return self._refreshing
-
-    def _refreshed(self, asked_at: float, done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._fresh_at = max(self._fresh_at, asked_at)

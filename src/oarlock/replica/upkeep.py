@@ -61,7 +61,7 @@ class Upkeep:
     def vote_due(self, index: Index, vote: Vote) -> None:
         """See `Events.vote_due`."""
         core = self._core
-        if core is not None and core.status().commit_index - index <= _RECENT_VOTES * self._vote_every:
+        if core is not None and core.commit_index - index <= _RECENT_VOTES * self._vote_every:
             stamp_ms = self._proposer.now_ms()
             self._proposer.propose_unattended(commands.vote(stamp_ms, self._server_id, index, vote))
 

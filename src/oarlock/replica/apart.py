@@ -1,0 +1,334 @@
+"""The node in a thread of its own, its machine on the loop of the program that uses it.
+
+A program's loop stands still whenever some code of it computes or blocks for long, in a command or elsewhere.
+Heartbeats and votes must not: a leader that falls silent loses its office, and with it everybody waits. So the whole
+Raft, its timers and its network, lives on another loop. Objects do not: commands are carried out on the program's own
+loop, so that they and whoever reads the objects never see each other half done.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, BinaryIO, Final, Protocol, TypeVar
+
+import uvloop
+
+from oarlock.machine.interface import Job, SnapshotView, StateMachine
+from oarlock.node.members import Change
+from oarlock.node.node import Node as CoreNode
+from oarlock.node.status import Counters, NodeStatus
+from oarlock.raft.types import Configuration, Index, ServerId
+from oarlock.replica.core import Settle, told
+from oarlock.transport.stats import PeerStats
+
+T = TypeVar("T")
+
+_ASK_S: Final = 30.0
+"""How long a question to the other thread may take: it is never blocked for that long."""
+
+
+class MakeCore(Protocol):
+    """Makes the node that is to live apart."""
+
+    def __call__(
+        self,
+        machine: StateMachine,
+        on_fatal: Callable[[BaseException], None],
+        on_removed: Callable[[], None],
+    ) -> CoreNode:
+        """Called on the loop on which the node will run."""
+
+
+class Crossing:
+    """One way between two loops: many things handed over are one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: deque[Callable[[], object]] = deque()
+        self._woken = False
+
+    def put(self, call: Callable[[], object]) -> None:
+        """Have something called on the other loop."""
+        self._calls.append(call)
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody to tell
+                self._loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        self._woken = False  # first: what is put from here on wakes again
+        calls = self._calls
+        for _ in range(len(calls)):
+            call = calls.popleft()
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - the others must not suffer from it
+                self._loop.call_exception_handler({"message": "a call between loops failed", "exception": error})
+
+
+class ApartCore:
+    """See `Core`; all methods are for the program's loop.
+
+    Args:
+        loop: The program's.
+        machine: On that loop.
+        make: Makes the node.
+        on_fatal: See `oarlock.node.node.Node`; called on the program's loop.
+        on_removed: The same.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        machine: StateMachine,
+        make: MakeCore,
+        on_fatal: Callable[[BaseException], None],
+        on_removed: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._raft_loop = uvloop.new_event_loop()
+        self._there = Crossing(self._raft_loop)
+        self._back = Crossing(loop)
+        self._thread = threading.Thread(target=self._run, name="oarlock-raft", daemon=True)
+        bridge = MachineBridge(machine, loop, self._raft_loop)
+        self._core = make(
+            bridge,
+            lambda error: self._back.put(partial(on_fatal, error)),
+            lambda: self._back.put(on_removed),
+        )
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._raft_loop)
+        try:
+            self._raft_loop.run_forever()
+        finally:
+            self._raft_loop.close()
+
+    async def _await_there(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._raft_loop))
+
+    def _ask_there(self, question: Callable[[], T]) -> T:
+        async def ask() -> T:
+            return question()
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._raft_loop).result(_ASK_S)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """See `Core.start`."""
+        self._thread.start()
+        try:
+            await self._await_there(self._core.start())
+        except BaseException:
+            await self._end_thread()
+            raise
+
+    async def stop(self) -> None:
+        """See `Core.stop`."""
+        if self._thread.is_alive():
+            await self._await_there(self._core.stop())
+            await self._end_thread()
+
+    async def _end_thread(self) -> None:
+        self._raft_loop.call_soon_threadsafe(self._raft_loop.stop)
+        await self._loop.run_in_executor(None, self._thread.join)
+
+    def fail(self, error: BaseException) -> None:
+        """See `Core.fail`."""
+        self._there.put(partial(self._core.fail, error))
+
+    # -- what it is for --------------------------------------------------------------------------------------------
+
+    def propose(self, command: bytes, timeout_s: float | None, settle: Settle) -> None:
+        """See `Core.propose`."""
+        self._put(partial(self._core.propose, command, timeout_s), settle)
+
+    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
+        """See `Core.read_barrier`."""
+        self._put(partial(self._core.read_barrier, timeout_s), settle)
+
+    def _put(self, begin: Callable[[], "asyncio.Future[Any]"], settle: Settle) -> None:
+        self._there.put(lambda: begin().add_done_callback(partial(self._done, settle)))
+
+    def _done(self, settle: Settle, future: "asyncio.Future[Any]") -> None:
+        self._back.put(partial(told, settle, future))
+
+    async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
+        """See `Core.change_membership`."""
+
+        async def change() -> Configuration:
+            return await self._core.change_membership(changes, timeout_s)
+
+        return await self._await_there(change())
+
+    async def transfer_leadership(self, to: ServerId, timeout_s: float | None = None) -> None:
+        """See `Core.transfer_leadership`."""
+        await self._await_there(self._core.transfer_leadership(to, timeout_s))
+
+    # -- about it: single fields are read as they are, what must fit together is asked for ---------------------------
+
+    @property
+    def counters(self) -> Counters:
+        """See `Core.counters`."""
+        return self._core.counters
+
+    @property
+    def leader_id(self) -> ServerId | None:
+        """See `Core.leader_id`."""
+        return self._core.leader_id
+
+    @property
+    def is_leader(self) -> bool:
+        """See `Core.is_leader`."""
+        return self._core.is_leader
+
+    @property
+    def configuration(self) -> Configuration:
+        """See `Core.configuration`."""
+        return self._core.configuration
+
+    @property
+    def commit_index(self) -> Index:
+        """See `Core.commit_index`."""
+        return self._core.commit_index
+
+    def peer_traffic(self) -> Mapping[ServerId, PeerStats]:
+        """See `Core.peer_traffic`."""
+        return self._ask_there(self._core.peer_traffic) if self._thread.is_alive() else {}
+
+    def status(self) -> NodeStatus:
+        """See `Core.status`."""
+        return self._ask_there(self._core.status) if self._thread.is_alive() else self._core.status()
+
+
+class MachineBridge:
+    """The machine as the node sees it from its own loop; see `MachineApart`."""
+
+    def __init__(
+        self, machine: StateMachine, loop: asyncio.AbstractEventLoop, raft_loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._machine = machine
+        self._loop = loop
+        self._raft_loop = raft_loop
+        self._there = Crossing(loop)
+        self._busy = asyncio.Lock()
+        """Held while commands are carried out: an image must not stand between two of one slice."""
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        """Call something on the machine's loop."""
+        answer: asyncio.Future[T] = self._raft_loop.create_future()
+        self._there.put(lambda: self._answer(answer, function))
+        return await answer
+
+    def _answer(self, answer: "asyncio.Future[T]", function: Callable[[], T]) -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - the node's, which ends with it
+            self._raft_loop.call_soon_threadsafe(_fail, answer, error)
+        else:
+            self._raft_loop.call_soon_threadsafe(_settle, answer, result)
+
+    async def apply_apart(self, entries: list[tuple[Index, bytes]]) -> list[object]:
+        """See `MachineApart.apply_apart`."""
+        apply = self._machine.apply
+        async with self._busy:
+            return await self._call(lambda: [apply(index, data) for index, data in entries])
+
+    async def begin_flush_apart(self) -> Job | None:
+        """See `MachineApart.begin_flush_apart`."""
+        async with self._busy:
+            job = await self._call(self._machine.begin_flush)
+        return None if job is None else JobBridge(job, self._loop)
+
+    async def begin_snapshot_apart(self) -> SnapshotView:
+        """See `MachineApart.begin_snapshot_apart`."""
+        async with self._busy:
+            return ViewBridge(await self._call(self._machine.begin_snapshot), self._there)
+
+    def begin_restore(self, source: BinaryIO, index: Index) -> Job:
+        """See `StateMachine.begin_restore`: only the job does anything."""
+        return JobBridge(self._machine.begin_restore(source, index), self._loop)
+
+    def applied_index(self) -> Index:
+        """See `StateMachine.applied_index`."""
+        return self._machine.applied_index()
+
+    def durable_index(self) -> Index:
+        """See `StateMachine.durable_index`."""
+        return self._machine.durable_index()
+
+    def apply(self, index: Index, command: bytes) -> object:
+        """Not called: see `MachineApart`."""
+        raise NotImplementedError
+
+    def begin_flush(self) -> Job | None:
+        """Not called: see `MachineApart`."""
+        raise NotImplementedError
+
+    def begin_snapshot(self) -> SnapshotView:
+        """Not called: see `MachineApart`."""
+        raise NotImplementedError
+
+
+def _settle(answer: "asyncio.Future[T]", result: T) -> None:
+    if not answer.done():
+        answer.set_result(result)
+
+
+def _fail(answer: "asyncio.Future[T]", error: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+class JobBridge:
+    """A job that ends on the machine's loop, while the thread that ran it waits."""
+
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        self._job = job
+        self._loop = loop
+
+    def run(self) -> None:
+        """See `Job.run`."""
+        try:
+            self._job.run()
+        except BaseException:
+            self._end(self._job.abandon)
+            raise
+        self._end(self._job.finish)
+
+    def _end(self, step: Callable[[], None]) -> None:
+        async def end() -> None:
+            step()
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result()
+
+    def finish(self) -> None:
+        """It has ended in `run`."""
+
+    def abandon(self) -> None:
+        """It has ended in `run`."""
+
+
+class ViewBridge:
+    """An image that is let go of on the machine's loop."""
+
+    def __init__(self, view: SnapshotView, there: Crossing) -> None:
+        self._view = view
+        self._there = there
+
+    @property
+    def index(self) -> Index:
+        """See `SnapshotView.index`."""
+        return self._view.index
+
+    def write(self, out: BinaryIO) -> None:
+        """See `SnapshotView.write`."""
+        self._view.write(out)
+
+    def close(self) -> None:
+        """See `SnapshotView.close`."""
+        self._there.put(self._view.close)

@@ -15,7 +15,7 @@ SEEDS ?= 1..1000000
 CAMPAIGN ?= campaigns/hunt.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help up install test verify fix hunt hunt-engines bench bench-quick proto clean
+.PHONY: help up install test verify fix gallery hunt hunt-engines bench bench-quick proto clean
 
 help:
 	@echo "make up           start a three-server cluster on this machine (UP_ARGS='...' is passed on)"
@@ -24,6 +24,7 @@ help:
 	@echo "make fix          let ruff repair and format the code"
 	@echo "make hunt         simulate a million seeds, and go on where the last time stopped (SEEDS=A..B, HUNT_ARGS='...')"
 	@echo "make hunt-engines test hunts on a Ray cluster too; installs Ray, about 240 MB"
+	@echo "make gallery      a page for each known bug, in gallery/: an hour, and goes on where it stopped (GALLERY_ARGS='...')"
 	@echo "make bench        compare with etcd and PySyncObj, half an hour (BENCH_ARGS='...', LIBRARY_BENCH_ARGS='...')"
 	@echo "make bench-quick  the same in about 4 minutes, with more noise"
 	@echo "make proto        generate the protobuf modules again"
@@ -54,6 +55,9 @@ fix: $(STAMPS)/lint
 
 hunt: $(STAMPS)/hunt
 	$(BIN)/oarlock hunt --seeds $(SEEDS) --keep-going --record $(CAMPAIGN) --resume $(HUNT_ARGS)
+
+gallery: $(STAMPS)/run
+	$(BIN)/oarlock zoo gallery -o gallery $(GALLERY_ARGS)
 
 hunt-engines: $(STAMPS)/test $(STAMPS)/ray
 	$(BIN)/python -m pytest -m engines tests/sim

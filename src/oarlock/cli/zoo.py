@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from oarlock.cli import gallery
 from oarlock.cli.mutation import add_options, mutate
 from oarlock.cli.terminal import paint, table
 from oarlock.zoo.catalogue import MUTANTS
@@ -29,6 +30,8 @@ def zoo(arguments: Sequence[str]) -> int:
         return _list(as_json=options.json)
     if options.action == "mutate":
         return mutate(options)
+    if options.action == "gallery":
+        return _gallery(options)
     named = [options.id] if options.action == "run" else options.only or list(MUTANTS)
     unknown = [id_ for id_ in named if id_ not in MUTANTS]
     if unknown:
@@ -37,9 +40,17 @@ def zoo(arguments: Sequence[str]) -> int:
     return _hunt([MUTANTS[id_] for id_ in named], options)
 
 
+def _gallery(options: argparse.Namespace) -> int:
+    unknown = [id_ for id_ in options.only or () if id_ not in MUTANTS]
+    if unknown:
+        print(f"oarlock zoo gallery: no mutant {unknown[0]!r}; `oarlock zoo list` names all", file=sys.stderr)
+        return 2
+    return gallery.gallery(options)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="oarlock zoo", description="Hunt known bugs, each a patch of the code.")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|run|score|mutate")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|run|score|gallery|mutate")
     listing = actions.add_parser("list", help="name all mutants")
     run = actions.add_parser("run", help="hunt one")
     run.add_argument("id", metavar="ID")
@@ -53,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--seconds", type=float, metavar="S", help="the most processor time of a hunt")
     general = actions.add_parser("mutate", help="change the code in every small way, and count who notices")
     add_options(general)
+    gallery.add_options(actions.add_parser("gallery", help="draw a page for each, with its smallest run"))
     for action in (listing, run, score, general):
         action.add_argument("--json", action="store_true", help="print JSON")
     return parser

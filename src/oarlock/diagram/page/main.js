@@ -2,6 +2,7 @@
 
 import { listenToKeys } from "oarlock/keys.js";
 import { keepLink } from "oarlock/link.js";
+import { make } from "oarlock/dom.js";
 import { readRun } from "oarlock/load.js";
 import { Live } from "oarlock/live.js";
 import { Store } from "oarlock/store.js";
@@ -49,6 +50,7 @@ function setUp(store, extras) {
   const servers = run.servers.length;
   const facts = /** @type {HTMLElement} */ (document.getElementById("facts"));
   facts.textContent = extras.live ? "" : `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} servers, ${run.length.toLocaleString("en")} events`;
+  if (extras.back) facts.prepend(make("a", { href: extras.back }, "← all"), " · ");
   if (run.truncated) say(`Only the first ${run.length} events are shown; ${run.truncated} more are in the trace.`);
   // Before the views, so that they know whether they are seen.
   store.subscribe((shared) => {

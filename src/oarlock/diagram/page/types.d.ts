@@ -156,6 +156,8 @@ interface Extras {
   /** Words for causes of drops. */
   words: Record<string, Record<string, string>>;
   compared?: Compared;
+  /** The address of a page that leads to this one. */
+  back?: string;
   /** Where the page's own server is, if there is one; absent in a file. */
   live?: LivePlaces;
   [name: string]: any;

@@ -1,0 +1,113 @@
+"""For each mutant two recorded runs: the smallest found in which it does harm, and the same of the code as it is."""
+
+import time
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from oarlock.zoo.hunting import hunt
+from oarlock.zoo.mutant import SOURCE, Mutant
+from oarlock.zoo.specimen import Specimen, SpecimenFailed, Wanted, fetch
+from oarlock.zoo.worker import Catch
+
+_HUNT_SHARE: Final = 0.5
+"""Of a mutant's time; another third is for making its run smaller."""
+_LESSEN_SHARE: Final = 0.33
+_PATIENCE_S: Final = 120.0
+"""Beside that, for a process on a busy machine."""
+_ROOMS: Final = ("raft", "node", "storage", "transport", "machine", "mvcc", "check", "sim", "trace", "zoo")
+
+
+class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is of a mutant."""
+
+    id: str
+    code: str
+    """Of the source that it was made from; see `fingerprint`."""
+    property: str = ""
+    """The property that it breaks; empty if no run was found."""
+    claim: str = ""
+    """What the check said."""
+    how: str = ""
+    """The run, in words."""
+    broken: str = ""
+    """The file of the run with the bug."""
+    repaired: str = ""
+    """And of the one without."""
+    problem: str = ""
+    """Why there is nothing to show."""
+    seconds: float = 0.0
+    """Real time that it took."""
+
+
+def fingerprint(mutant: Mutant) -> str:
+    """Of the mutant and of all source that its runs depend on: another one means that they must be made anew."""
+    digest = blake2b(msgspec.json.encode(mutant), digest_size=12)
+    for room in _ROOMS:
+        for path in sorted((SOURCE / room).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def file_name(mutant_id: str) -> str:
+    """A mutant's id as the name of a file."""
+    return "".join(each for each in mutant_id if each.isalnum() or each == "-")
+
+
+def collect(mutant: Mutant, directory: Path, seconds: float) -> Exhibit:
+    """Find a run that shows the bug, make it small, record it, and record the same run of the code as it is.
+
+    Args:
+        mutant: Which.
+        directory: Where to record to.
+        seconds: Processor time for the search, and real time for making the run smaller, together.
+
+    Raises:
+        WorkerFailed: The zoo is broken.
+        OSError: The directory cannot be written to.
+    """
+    began = time.monotonic()
+    code = fingerprint(mutant)
+    name = file_name(mutant.id)
+    broken, repaired = directory / f"{name}.broken.jsonl", directory / f"{name}.repaired.jsonl"
+    caught = hunt(mutant, repeats=1, seconds=_HUNT_SHARE * seconds).caught
+    if caught is None:
+        return Exhibit(id=mutant.id, code=code, problem="no run was found in which it does harm", seconds=_since(began))
+    try:
+        specimen = _pair(mutant, caught, broken, repaired, _LESSEN_SHARE * seconds)
+    except SpecimenFailed as error:
+        return Exhibit(id=mutant.id, code=code, problem=str(error), seconds=_since(began))
+    return Exhibit(
+        id=mutant.id,
+        code=code,
+        property=str(specimen.property),
+        claim=specimen.sentence,
+        how=specimen.how,
+        broken=broken.name,
+        repaired=repaired.name,
+        seconds=_since(began),
+    )
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 1)
+
+
+def _pair(mutant: Mutant, caught: Catch, broken: Path, repaired: Path, lessen_s: float) -> Specimen:
+    """Both runs; a smaller one that the sound code fails too shows nothing, and then the whole is taken.
+
+    Raises:
+        SpecimenFailed: They cannot be made, or show nothing of the bug.
+    """
+    wanted = Wanted(mutant=mutant.id, stage=caught.stage, where=caught.where, out=str(broken))
+    limit_s = lessen_s + _PATIENCE_S
+    for budget_s in (lessen_s, 0.0) if lessen_s else (0.0,):
+        specimen = fetch(msgspec.structs.replace(wanted, lessen_s=budget_s), mutant, limit_s)
+        if specimen.property is None:
+            continue
+        same = msgspec.structs.replace(wanted, mutant=None, out=str(repaired), run=specimen.run)
+        if fetch(same, None, limit_s).property is None:
+            return specimen
+    raise SpecimenFailed("no recorded run tells the bug from the code as it is")

@@ -105,6 +105,20 @@ def test_in_a_cluster(kind: str) -> None:
     _hurt(3, kind, _sampled(points, 12))
 
 
+@pytest.mark.parametrize("at", [0.07, 0.0901], ids=["as it stops", "as it starts again"])
+@pytest.mark.parametrize("kind", ["await_crash", "step_crash", "cancel_task", "cancel_all"])
+def test_in_a_restart(kind: str, at: float) -> None:
+    """The same while a server that holds something is being stopped in order, and while it recovers."""
+    restart = Fault(at=0.07, kind="restart", servers=(1,), seconds=0.02)
+    callbacks, steps = _course(1)
+    points = {"await_crash": 2 * callbacks, "step_crash": steps}.get(kind, callbacks)
+    for point in _sampled(points, 24):
+        hurt = Fault(at=at, kind=kind, servers=(1,), seconds=0.1, value=float(point))
+        report = run_schedule(_small(1, hurt, restart))
+        assert report.ok, (kind, at, point, report.violations)
+        assert report.strikes["process.restart"] == 1
+
+
 @pytest.mark.parametrize("when", [0, 1], ids=["before", "after"])
 def test_want_of_memory(when: int) -> None:
     """A machine that runs out of memory while it applies ends its server, which never answers from half a state."""

@@ -457,6 +457,28 @@ async def test_strict_changes(tmp_path: Path) -> None:
         await leader.change_membership([Change(REMOVE, away.config.server_id)], strict=True)
 
 
+async def test_strict_changes_are_judged_together(tmp_path: Path) -> None:
+    """Of seven with two away, three others may not go at once, though each might alone; with the two away, one may."""
+    async with NodeCluster(tmp_path, 7, **CALM) as cluster:
+        leader = await cluster.leader()
+        others = [server_id for server_id in cluster.nodes if server_id != leader.config.server_id]
+        for server_id in others[:2]:
+            await cluster.stop(server_id)
+
+        def active() -> int:
+            state = leader._owner.raft.state
+            now = asyncio.get_running_loop().time()
+            return 1 + sum(
+                progress.acknowledged_request_id > 0 and now - progress.last_heard < 1.0
+                for progress in state.leader.peers.values()
+            )
+
+        await eventually(lambda: active() == 5, "the leader misses them, and hears the others")
+        with pytest.raises(ChangeRefused, match="only 5 of 7 voters answer"):
+            await leader.change_membership([Change(REMOVE, each) for each in others[2:5]], strict=True)
+        await leader.change_membership([Change(REMOVE, each) for each in others[:3]], strict=True)
+
+
 async def test_a_learner_that_lags_is_not_promoted(tmp_path: Path) -> None:
     """A learner that was never started has no log: it is refused a vote."""
     async with NodeCluster(tmp_path, **CALM) as cluster:

@@ -166,8 +166,9 @@ def check_health(
 ) -> None:
     """Refuse what could leave the cluster without a majority that is there (etcd's strict reconfiguration check).
 
-    A member is there if it has answered this leader within an election timeout. One is added only while all voters are;
-    a voter that is there is removed only if the others still have a majority; one that is not may always go.
+    A member is there if it has answered this leader within an election timeout. One is added only while all voters are.
+    Voters of whom any is there are removed, together, only if those who stay have a majority that is there; such as are
+    not may always go. Where nobody stays, it is up to the new ones.
 
     Args:
         state: The core's.
@@ -190,10 +191,11 @@ def check_health(
         adds_voter = change.kind in (ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER)
         if adds_voter and active != voters:
             raise _refused(Refusal.UNHEALTHY, f"only {len(active)} of {len(voters)} voters answer")
-        if change.kind is ChangeKind.REMOVE and change.server_id in active:
-            needed = 1 + (len(voters) - 1) // 2
-            if len(active) - 1 < needed:
-                raise _refused(Refusal.UNHEALTHY, f"only {len(active)} of {len(voters)} voters answer")
+    leaving = {change.server_id for change in changes if change.kind is ChangeKind.REMOVE} & voters
+    staying = voters - leaving
+    is_replaced = not staying and any(change.kind is ChangeKind.ADD_VOTER for change in changes)
+    if leaving & active and not is_replaced and len(staying & active) <= len(staying) // 2:
+        raise _refused(Refusal.UNHEALTHY, f"only {len(active)} of {len(voters)} voters answer")
 
 
 def _is_active(leader: LeaderState, server_id: ServerId, since: float) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final, Protocol, TypeVar
 import uvloop
 
 from oarlock.machine.interface import Job, SnapshotView, StateMachine
+from oarlock.node.errors import Stopped
 from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import Counters, NodeStatus
@@ -92,6 +93,7 @@ class ApartCore:
         self._raft_loop = uvloop.new_event_loop()
         self._there = Crossing(self._raft_loop)
         self._back = Crossing(loop)
+        self._is_over = False
         self._thread = threading.Thread(target=self._run, name="oarlock-raft", daemon=True)
         bridge = MachineBridge(machine, loop, self._raft_loop)
         self._core = make(
@@ -129,6 +131,7 @@ class ApartCore:
 
     async def stop(self) -> None:
         """See `Core.stop`."""
+        self._is_over = True
         if self._thread.is_alive():
             await self._await_there(self._core.stop())
             await self._end_thread()
@@ -139,6 +142,7 @@ class ApartCore:
 
     def fail(self, error: BaseException) -> None:
         """See `Core.fail`."""
+        self._is_over = True
         self._there.put(partial(self._core.fail, error))
 
     # -- what it is for --------------------------------------------------------------------------------------------
@@ -152,13 +156,21 @@ class ApartCore:
         self._put(partial(self._core.read_barrier, timeout_s), settle)
 
     def _put(self, begin: Callable[[], "asyncio.Future[Any]"], settle: Settle) -> None:
+        if self._is_over:
+            self._loop.call_soon(settle, None, Stopped("the server is stopping, or has stopped"))
+            return
         self._there.put(lambda: begin().add_done_callback(partial(self._done, settle)))
 
     def _done(self, settle: Settle, future: "asyncio.Future[Any]") -> None:
         self._back.put(partial(told, settle, future))
 
+    def _check(self) -> None:
+        if self._is_over:
+            raise Stopped("the server is stopping, or has stopped")
+
     async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
         """See `Core.change_membership`."""
+        self._check()
 
         async def change() -> Configuration:
             return await self._core.change_membership(changes, timeout_s)
@@ -167,6 +179,7 @@ class ApartCore:
 
     async def transfer_leadership(self, to: ServerId, timeout_s: float | None = None) -> None:
         """See `Core.transfer_leadership`."""
+        self._check()
         await self._await_there(self._core.transfer_leadership(to, timeout_s))
 
     # -- about it: single fields are read as they are, what must fit together is asked for ---------------------------

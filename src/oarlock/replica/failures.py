@@ -23,6 +23,11 @@ class Failure(msgspec.Struct, frozen=True):
     error: BaseException
 
 
+def name_of(kind: type) -> str:
+    """A class's name, with its module unless it is Python's own."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def register_error(kind: _E) -> _E:
     """Make an exception class known, so that sessions raise it and not `CommandFailed`; a decorator.
 
@@ -32,9 +37,7 @@ def register_error(kind: _E) -> _E:
     return kind
 
 
-def name_of(kind: type) -> str:
-    """A class's name, with its module unless it is Python's own."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+register_error(NotEncodable)
 
 
 def failure_of(error: Exception) -> Failure:

@@ -14,7 +14,7 @@ from oarlock.replica.agreement import Agreement, Vote
 from oarlock.replica.codec import Value
 from oarlock.replica.commands import Kind
 from oarlock.replica.context import Context
-from oarlock.replica.errors import NotEncodable, SessionExpired
+from oarlock.replica.errors import NotEncodable
 from oarlock.replica.failures import Failure, failure_of, from_data, to_data
 from oarlock.replica.image import MemoryView, Restoring
 from oarlock.replica.sessions import Sessions
@@ -218,10 +218,7 @@ class ReplicaMachine:
             return Failure(error)
 
     def _close_session(self, _wanted: bool, session: str) -> object:
-        try:
-            self.sessions.close(session)
-        except SessionExpired as error:
-            return Failure(error)
+        self.sessions.close(session)
         return None
 
     # -- versions and votes --------------------------------------------------------------------------------------
@@ -313,7 +310,8 @@ def _reply(result: object, what: str) -> tuple[bytes, BaseException | None]:
     """A result as a session keeps it, and the exception if it is one."""
     if type(result) is not Failure:
         try:
-            return codec.encode([result], what), None
+            codec.check(result, what)
+            return codec.encode_checked([result], what), None
         except NotEncodable as error:
             result = Failure(error)
     return codec.encode_checked([None, to_data(result.error)], what), result.error

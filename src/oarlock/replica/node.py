@@ -16,17 +16,20 @@ from oarlock.node.members import Change, ChangeKind
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import NodeStatus
 from oarlock.raft.types import ServerId
+from oarlock.replica import commands
 from oarlock.replica.apart import ApartCore
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core, SameLoopCore
 from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped, translated
 from oarlock.replica.hosting import APPLY, MACHINE, HostedMachine, HostedObject
+from oarlock.replica.joining import Doorkeeper, join
 from oarlock.replica.machine import Hosted, ReplicaMachine
 from oarlock.replica.object import Command, Consistency, ReplicatedObject
 from oarlock.replica.place import Place, normal, planned
 from oarlock.replica.proposing import Proposer
 from oarlock.replica.reading import Reader
+from oarlock.replica.session import Session
 from oarlock.replica.settings import Environment, Settings
 from oarlock.replica.statemachine import StateMachine
 from oarlock.replica.upkeep import Upkeep
@@ -38,6 +41,8 @@ from oarlock.transport.tls import PeerTls
 logger = logging.getLogger(__name__)
 
 _DEFAULT_NAME: Final = "oarlock"
+_MAX_LEARNERS: Final = 8
+"""Servers that join at one time, and those without a vote."""
 
 
 class Node:
@@ -61,6 +66,7 @@ class Node:
         name: The cluster's; servers of clusters with different names do not speak to each other.
         objects: What is replicated; alike on all servers, each of its own name.
         machine: A whole state machine, instead.
+        votes: Whether it is to have a vote when it joins; one without has a copy, and takes commands and reads.
         listen: Where to accept connections, as host:port; None for `address`.
         tls: Certificate, key and CA files: all traffic between servers is then encrypted, and both sides show one.
         settings: All else.
@@ -83,6 +89,7 @@ class Node:
         name: str = _DEFAULT_NAME,
         objects: Sequence[ReplicatedObject] = (),
         machine: StateMachine | None = None,
+        votes: bool = True,
         listen: str | None = None,
         tls: PeerTls | None = None,
         settings: Settings | None = None,
@@ -109,6 +116,7 @@ class Node:
         self._token = token
         self.objects = tuple(objects)
         self._user_machine = machine
+        self._votes = votes
         self._listen = parse_address(listen) if listen is not None else parse_address(address)
         self._tls = tls
         self._on_end = on_end
@@ -144,7 +152,7 @@ class Node:
             raise RuntimeError("this node was started before; make another one")
         self._loop = asyncio.get_running_loop()
         self._place = place = await self._find_place()
-        self._upkeep = Upkeep(place.server_id, self.settings.agreement_interval)
+        self._upkeep = Upkeep(place.server_id, self.settings.agreement_interval, votes=self._votes)
         self._machine = self._make_machine(place.server_id)
         self._core = core = self._make_core(place)
         self._proposer = Proposer(
@@ -168,7 +176,9 @@ class Node:
             return Place(identity.cluster_id, identity.server_id, joins=True, members=members)
         if self._peers is not None:
             return self._peers
-        raise NotImplementedError
+        assert self._join is not None and self._token is not None  # noqa: S101, PT018 - see __init__
+        rng = self._environment.rng
+        return await join(self._loop, self._join, self.address, self.name, self._token, self._tls, rng)
 
     def _make_machine(self, server_id: ServerId) -> ReplicaMachine:
         hosted: list[Hosted] = [HostedObject(one) for one in self.objects]
@@ -199,8 +209,10 @@ class Node:
     ) -> CoreNode:
         environment = self._environment
 
+        doorkeeper = Doorkeeper(self._token, self.name, place.cluster_id, lambda: core)
+
         def open_transport(on_message: OnMessage, on_unreachable: OnUnreachable) -> TcpTransport:
-            return environment.transport(
+            transport = environment.transport(
                 asyncio.get_running_loop(),
                 place.cluster_id,
                 place.server_id,
@@ -210,8 +222,10 @@ class Node:
                 on_unreachable,
                 options=environment.transport_options,
             )
+            transport.consider_by(doorkeeper.consider)
+            return transport
 
-        return CoreNode(
+        core = CoreNode(
             self._config(place),
             disk=environment.disk,
             rng=environment.rng,
@@ -224,6 +238,7 @@ class Node:
             on_removed=on_removed,
             check_invariants=environment.check_invariants,
         )
+        return core
 
     def _config(self, place: Place) -> NodeConfig:
         settings = self.settings
@@ -245,6 +260,7 @@ class Node:
             snapshot_count=settings.snapshot_count,
             snapshot_tail=settings.snapshot_tail,
             disk_reserve_bytes=settings.disk_reserve_bytes,
+            max_learners=_MAX_LEARNERS,
         )
 
     def _failed(self, error: BaseException) -> None:
@@ -315,13 +331,21 @@ class Node:
         self._check_started()
         return self._proposer.call(target, command, args, kwargs)
 
-    def propose(self, command: Value, *, version: int = 1, timeout_s: float | None = None) -> asyncio.Future[Any]:
+    def propose(
+        self,
+        command: Value,
+        *,
+        version: int = 1,
+        timeout_s: float | None = None,
+        session: tuple[str, int, int] | None = None,
+    ) -> asyncio.Future[Any]:
         """Have the state machine apply a command, on every server.
 
         Args:
             command: Plain data.
             version: In which it is to be understood.
             timeout_s: When to give up; None for the configured time.
+            session: For `Session.propose`.
 
         Returns:
             A future of what `apply` returned here; or raised.
@@ -335,7 +359,49 @@ class Node:
             raise TypeError("this node has objects: call their methods")
         if version > self._upkeep.usable_version(MACHINE):
             raise self._why_not(MACHINE, version)
-        return self._proposer.call_named(MACHINE, APPLY, version, (command,), {}, timeout_s=timeout_s)
+        return self._proposer.call_named(MACHINE, APPLY, version, (command,), {}, session, timeout_s)
+
+    async def open_session(self, idle_ms: int | None = None) -> Session:
+        """Open a session for a client outside the servers, each of whose commands is to be carried out once.
+
+        Args:
+            idle_ms: How long it may lie unused, in machine time; None for the configured time.
+
+        Raises:
+            TooManySessions: There are as many as there may be, and all are in use.
+        """
+        self._check_started()
+        idle_ms = self.settings.session_idle_ms if idle_ms is None else idle_ms
+        if idle_ms <= 0:
+            raise ValueError(f"idle_ms must be positive, not {idle_ms}")
+        nonce = f"{self._environment.rng.getrandbits(64):016x}"
+        stamp_ms = self._proposer.now_ms()
+        opened = commands.open_session(stamp_ms, nonce, idle_ms, self.settings.max_sessions)
+        return Session(self, await self._proposer.propose(opened))
+
+    def session(self, key: str) -> Session:
+        """A session that was opened before, on whichever server: named by its id."""
+        return Session(self, key)
+
+    async def close_session(self, key: str) -> None:
+        """See `Session.close`."""
+        self._check_started()
+        await self._proposer.propose(commands.close_session(self._proposer.now_ms(), key))
+
+    async def call_in_session(
+        self,
+        target: ReplicatedObject,
+        command: Command,
+        args: tuple[Value, ...],
+        kwargs: Mapping[str, Value],
+        session: tuple[str, int, int],
+        timeout_s: float | None,
+    ) -> Any:  # noqa: ANN401
+        """See `Session.call`."""
+        self._check_started()
+        if not any(target is one for one in self.objects):
+            raise ValueError(f"{target.name} is not an object of this node")
+        return await self._proposer.call(target, command, args, kwargs, session, timeout_s)
 
     async def read(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Final
 
+from oarlock.node.members import Change, ChangeKind
 from oarlock.raft.types import Index, ServerId
 from oarlock.replica import commands
 from oarlock.replica.agreement import Vote
@@ -28,14 +29,15 @@ class Upkeep:
         core: The node.
         server_id: This server.
         vote_every: See `Settings.agreement_interval`.
-        slow_log: Whether slow commands are logged; counted they always are.
+        votes: Whether this server is to have a vote once it has caught up.
     """
 
-    def __init__(self, server_id: ServerId, vote_every: int) -> None:
+    def __init__(self, server_id: ServerId, vote_every: int, *, votes: bool) -> None:
         self.slow_commands = 0
         """Commands that took long."""
         self._server_id = server_id
         self._vote_every = vote_every
+        self._votes = votes
         self._kick = asyncio.Event()
         self._usable: dict[str, int] = {}
         self._core: Core | None = None
@@ -111,6 +113,7 @@ class Upkeep:
                 await asyncio.sleep(_RETRY_S)
 
     async def _look(self) -> None:
+        await self._promote()
         versions, known = self._machine.versions, self._machine.known_versions
         if versions.announced.get(self._server_id) != known:
             await self._proposer.propose(commands.announce(self._proposer.now_ms(), self._server_id, known))
@@ -120,3 +123,11 @@ class Upkeep:
             if due:
                 logger.info("all servers know these versions, now in force: %s", due)
                 await self._proposer.propose(commands.put_in_force(self._proposer.now_ms(), due, members))
+
+    async def _promote(self) -> None:
+        """Ask for this server's vote, as long as it has none and is to have one."""
+        core = self._core
+        if core is None or not self._votes or self._server_id not in core.configuration.learners:
+            return
+        await core.change_membership([Change(ChangeKind.PROMOTE, self._server_id)])
+        logger.info("this server has caught up, and has a vote")

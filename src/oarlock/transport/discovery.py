@@ -19,14 +19,15 @@ ANSWER_LIMIT_BYTES: Final = 1 << 20
 class _Asking(Connection):
     """One question and its answer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, question: bytes) -> None:
         super().__init__(loop)
+        self._question = question
         self._decoder.max_payload_bytes = ANSWER_LIMIT_BYTES
         self.answer: asyncio.Future[bytes] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._transport.write(encode_frame(QUESTION, b""))
+        self._transport.write(encode_frame(QUESTION, self._question))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -52,21 +53,24 @@ class _Asking(Connection):
             self.answer.set_exception(error)
 
 
-async def ask(loop: asyncio.AbstractEventLoop, address: Address, tls: PeerTls | None, within_s: float) -> bytes:
-    """Ask the server at an address to describe its cluster.
+async def ask(
+    loop: asyncio.AbstractEventLoop, address: Address, tls: PeerTls | None, within_s: float, question: bytes = b""
+) -> bytes:
+    """Ask the server at an address to describe its cluster, or something else.
 
     Args:
         loop: The running loop.
         address: Of its transport.
         tls: This server's files; None for cleartext.
         within_s: How long connecting and answering may take together.
+        question: What to ask, in at most a kilobyte; empty for a description.
 
     Raises:
         OSError: It cannot be reached, does not answer in time (`TimeoutError`), or not in this way.
         TlsError: A TLS file cannot be used.
     """
     context = TlsContexts(tls).client() if tls is not None else None
-    asking = _Asking(loop)
+    asking = _Asking(loop, question)
     try:
         async with asyncio.timeout(within_s):
             await loop.create_connection(

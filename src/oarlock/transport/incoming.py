@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import cast
 
@@ -68,6 +68,8 @@ class Acceptor:
         self.on_message = on_message
         self.describe: Callable[[], bytes] | None = None
         """Tells those who are no peers yet what the cluster is; None tells nothing."""
+        self.consider: Callable[[bytes], Coroutine[None, None, bytes]] | None = None
+        """Answers what those who are no peers yet ask with a payload; None answers nothing."""
         self.stats = IncomingStats()
         self.log = LogValve(loop)
         self._on_hello = on_hello
@@ -189,6 +191,7 @@ class IncomingConnection(Connection):
         self._paused = False
         self._received_since_check = False
         self._securing: asyncio.Task[object] | None = None
+        self._considering: asyncio.Task[None] | None = None
 
     @property
     def holds_socket(self) -> bool:
@@ -288,7 +291,10 @@ class IncomingConnection(Connection):
         self.connection_lost(None)
 
     def _other_frame(self, kind: int, payload: bytes) -> None:
-        if self._theirs is None and kind == QUESTION and self._acceptor.describe is not None:
+        if self._theirs is None and kind == QUESTION and payload and self._acceptor.consider is not None:
+            if self._considering is None:
+                self._considering = self._loop.create_task(self._consider(self._acceptor.consider(payload)))
+        elif self._theirs is None and kind == QUESTION and self._acceptor.describe is not None:
             self._transport.write(encode_frame(ANSWER, self._acceptor.describe()))
             self.finish("the question was answered")
         elif self._theirs is None:
@@ -304,6 +310,19 @@ class IncomingConnection(Connection):
             self._complain(f"the dialling side refused the handshake: {refused}")
         else:
             raise FrameError(f"a frame of kind {kind} and {len(payload)} bytes does not belong here")
+
+    async def _consider(self, answering: Coroutine[None, None, bytes]) -> None:
+        """Answer when the answer is there; the time for a handshake is the time for that."""
+        try:
+            answer_bytes = await answering
+        except Exception:  # noqa: BLE001 - as with messages
+            self._acceptor.stats.handler_failures += 1
+            logger.exception("server %x: a question of %s failed", self._acceptor.own.server_id, self._who())
+            self.fail("a question could not be answered")
+        else:
+            if not self.is_closing:
+                self._transport.write(encode_frame(ANSWER, answer_bytes))
+                self.finish("the question was answered")
 
     def _established(self, theirs: Hello) -> None:
         if self._timer is not None:
@@ -347,3 +366,5 @@ class IncomingConnection(Connection):
         super()._note_end(reason)
         if self._securing is not None:
             self._securing.cancel()
+        if self._considering is not None and self._considering is not asyncio.current_task():
+            self._considering.cancel()

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from oarlock.raft.types import ServerId
@@ -110,6 +110,10 @@ class TcpTransport:
     def describe_by(self, describe: Callable[[], bytes]) -> None:
         """Answer those who ask what this cluster is (`oarlock.transport.discovery`) with what `describe` gives."""
         self._acceptor.describe = describe
+
+    def consider_by(self, consider: Callable[[bytes], Coroutine[None, None, bytes]]) -> None:
+        """Answer those who ask something else, before they are anyone here; they are not believed to be anybody."""
+        self._acceptor.consider = consider
 
     def is_connected(self, server_id: ServerId) -> bool:
         """Whether the control link to this peer is established."""

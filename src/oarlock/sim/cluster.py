@@ -1,5 +1,6 @@
 """A simulated cluster going through a schedule: faults and operations, healing, and what must hold at every moment."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from oarlock.check.verdict import Violation
 from oarlock.etcd.joining import JoinError
 from oarlock.mvcc.errors import StorageFailedError, StorageFullError
-from oarlock.node.errors import BootOutdated, ServerRemoved
+from oarlock.node.errors import ActivityCancelled, BootOutdated, ServerRemoved
 from oarlock.raft.types import ServerId, Term
 from oarlock.sim import inside
 from oarlock.sim.atlas import Atlas
@@ -29,6 +30,8 @@ from oarlock.sim.watcher import Watcher
 from oarlock.storage.errors import DiskFull, NewerFormat, ReadFailed, WriteFailed, WrongIdentity
 from oarlock.trace.schema import Event, Sink
 
+_OF_HURT: Final = (MemoryError, ActivityCancelled, asyncio.CancelledError)
+"""How a process ends whose tasks were cancelled, or that was refused memory."""
 _RESTART_S: Final = 0.5
 """How soon a process that failed is started again by whoever looks after it."""
 
@@ -283,8 +286,9 @@ class Simulation(Watcher):
         if why == "removed":
             self.strikes.hit("members.left")
             self.dismissed[server.server_id] = None
-        if server.graveyard[-1].is_hurt and why in {"refused", "failed", "could not stop"}:
-            self.strikes.hit("process.ended_for_want_of_memory" if _is_of_memory(error) else "process.ended_cancelled")
+        if server.graveyard[-1].is_hurt and isinstance(error, _OF_HURT):
+            is_of_memory = isinstance(error, MemoryError)
+            self.strikes.hit("process.ended_for_want_of_memory" if is_of_memory else "process.ended_cancelled")
             self.restart_after(server.server_id, _RESTART_S)
             return
         if why == "stopped":
@@ -357,7 +361,3 @@ def _is_of_disk(error: BaseException | None) -> bool:
 def _unheard(_event: Event) -> bool:
     """A sink for what nobody wants to see."""
     return True
-
-
-def _is_of_memory(error: BaseException | None) -> bool:
-    return isinstance(error, MemoryError)

@@ -34,7 +34,7 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     ApplierWoken,
 )
 SEEDS: Final = (1, 2)
-LIMITS: Final = Limits(steps=3_000_000, time_s=120.0, threads=2_000)
+LIMITS: Final = Limits(steps=400_000, time_s=120.0, threads=2_000)
 PREEMPTION: Final = 0.1
 
 

@@ -1,6 +1,7 @@
 """Which attributes hold a Raft's term, role and vote: told by their names, as people write them."""
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 TERM: Final = frozenset({"term", "currentterm", "curterm", "currterm"})
@@ -14,6 +15,7 @@ CLOCKS: Final = ("time", "heard", "contact", "deadline", "reset", "tick", "beat"
 """Parts of names of attributes that hold moments: to write those anew needs no look at the old one."""
 
 
+@lru_cache(maxsize=10_000)
 def plain(attribute: str) -> str:
     """A name in small letters, without underscores."""
     return attribute.replace("_", "").lower()

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Final
 
-from oarlock.lab.advisor.checks.waiting import SERVICE_LOCK
 from oarlock.lab.advisor.names import term_in
 from oarlock.lab.advisor.record import Rpc
 from oarlock.lab.advisor.sources import reply_names
@@ -196,7 +195,8 @@ class Scenario:
         life = watch.begin_life(me)
         queue = self._runtime.queue.Queue(1)
         lock = self._runtime.threading.Lock()
-        watch.lock_names[lock] = SERVICE_LOCK
+        watch.lock_names[lock] = "the service's lock"
+        watch.service_locks.add(lock)
         ends = [WatchedEnd(end, watch, peer) for peer, end in enumerate(peers)]
         with watch.entered("make", me, "make"):
             made: Any = self._make(ends, me, persister, WatchedChannel(queue, watch, me, life))

@@ -9,6 +9,7 @@ lock came in this order in this run does not mean that they do in the next.
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
@@ -26,12 +27,13 @@ INSIDE: Final = tuple(
     f"{LAB}/{part}" for part in ("threads/", "advisor/", "network.py", "workers.py", "group.py", "persister.py")
 )
 EXAMPLES: Final = f"{LAB}/advisor/examples/"
-DEPTH: Final = 16
+DEPTH: Final = 12
 """Frames kept of a stack, the innermost."""
 MOST_VARIABLES: Final = 200_000
 """Objects kept alive so that their addresses are not used again; beyond, new ones are not watched."""
 
 
+@lru_cache(maxsize=10_000)
 def is_inside(filename: str) -> bool:
     """Whether a file is ours, not a user's."""
     return filename.startswith(INSIDE) and not filename.startswith(EXAMPLES)
@@ -41,10 +43,11 @@ def frames_from(frame: FrameType | None) -> Frames:
     """The user's frames of a stack."""
     frames: list[tuple[CodeType, int]] = []
     while frame is not None and len(frames) < DEPTH:
-        if not is_inside(frame.f_code.co_filename):
-            frames.append((frame.f_code, frame.f_lineno))
-        elif frames and frame.f_code.co_filename.startswith(INSIDE[1]):
-            break  # what follows is the scenario
+        code = frame.f_code
+        if not is_inside(code.co_filename):
+            frames.append((code, frame.f_lineno))
+        elif frames and code.co_filename.startswith(INSIDE[:2]):
+            break  # what follows is the scenario, or where threads begin
         frame = frame.f_back
     return tuple(frames)
 
@@ -65,6 +68,8 @@ class Watch:
         """Above 0 while attributes are looked at by us."""
         self.lock_names: dict[Lock, str] = {}
         """Attributes that hold locks."""
+        self.service_locks: set[Lock] = set()
+        """Of the scenario's service: they guard its data, not the program's."""
         self.terms: dict[int | None, int] = {}
         """The current term of each server, as last written."""
         self.accesses = 0
@@ -75,7 +80,9 @@ class Watch:
         self._activities: dict[int, list[Activity]] = {}
         """By task: what it does, the innermost last."""
         self._held: dict[int, dict[Lock, int]] = {}
-        """By task: the locks it holds, each with the number of the region."""
+        """By task: the locks of the program's that it holds, each with the number of the region."""
+        self._held_all: dict[int, list[Lock]] = {}
+        """By task: all that it holds, the service's too."""
         self._clocks: dict[object, dict[int, int]] = {}
         """What whoever waits for a queue, an event or a thread's end learns."""
         self._made: dict[int, dict[int, int]] = {}
@@ -94,15 +101,19 @@ class Watch:
         return None if task is None else self.activity_of(task)
 
     def held(self, task: Task) -> dict[Lock, int]:
-        """The locks that a task holds."""
+        """The locks of the program's that a task holds, each with the number of the region."""
         return self._held.setdefault(task.number, {})
 
-    def holders(self, task: Task) -> list[Lock]:
-        """The locks of the user's that a task holds."""
-        return [lock for lock in self.held(task) if not self.is_ours(lock)]
+    def held_all(self, task: Task) -> list[Lock]:
+        """All locks that a task holds, the service's too."""
+        return self._held_all.setdefault(task.number, [])
+
+    def is_the_programs(self, lock: Lock) -> bool:
+        """Whether a lock is neither the network's nor the service's."""
+        return lock not in self.service_locks and not self.is_ours(lock)
 
     def is_ours(self, lock: Lock) -> bool:
-        """Whether a lock belongs to the scenario or the network."""
+        """Whether a lock is the network's."""
         return lock not in self.lock_names and lock.made_at.startswith(("network.py", "workers.py"))
 
     @contextmanager
@@ -162,20 +173,10 @@ class Watch:
         kind, subject = event.kind, event.subject
         if kind is Kind.LOCK_ACQUIRED:
             assert isinstance(subject, Lock)  # noqa: S101 - see Kind
-            self._regions += 1
-            held = self.held(event.task)
-            for check in self._checks:
-                check.on_acquired(activity, subject, list(held))
-            # A new dict each time: accesses keep the one of their moment.
-            self._held[event.task.number] = {**held, subject: self._regions}
+            self._acquired(event.task, activity, subject)
         elif kind is Kind.LOCK_RELEASED:
             assert isinstance(subject, Lock)  # noqa: S101
-            held = dict(self.held(event.task))
-            region = held.pop(subject, None)
-            self._held[event.task.number] = held
-            if region is not None and not self.is_ours(subject):
-                for check in self._checks:
-                    check.on_region_end(activity)
+            self._released(event.task, activity, subject)
         elif kind is Kind.THREAD_START:
             assert isinstance(subject, Task)  # noqa: S101
             child = self._new(subject.name, subject, activity.server, activity.clock, activity)
@@ -194,6 +195,27 @@ class Watch:
             activity.waits += 1
         for check in self._checks:
             check.on_event(event, activity)
+
+    def _acquired(self, task: Task, activity: Activity, lock: Lock) -> None:
+        held = self.held_all(task)
+        for check in self._checks:
+            check.on_acquired(activity, lock, held)
+        held.append(lock)
+        if self.is_the_programs(lock):
+            self._regions += 1
+            # A new dict each time: accesses keep the one of their moment.
+            self._held[task.number] = {**self.held(task), lock: self._regions}
+
+    def _released(self, task: Task, activity: Activity, lock: Lock) -> None:
+        # A plain lock may be released by another thread than took it.
+        owner = lock.owner or task
+        held = self.held_all(owner)
+        if lock in held:
+            held.remove(lock)
+        if lock in self.held(owner):
+            self._held[owner.number] = {each: region for each, region in self.held(owner).items() if each is not lock}
+            for check in self._checks:
+                check.on_region_end(activity)
 
     # -- attributes ----------------------------------------------------------------------------------------------
 

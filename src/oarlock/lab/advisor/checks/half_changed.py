@@ -123,7 +123,9 @@ class CheckThenAct(Check):
         for name, suspects in self._suspects.items():
             for read, write in suspects:
                 if len(self._writers[write.variable]) > 1:
-                    what = f"{write.activity.name} reads {name}, lets the lock go, and writes it without another look"
+                    looked = read.variable.name
+                    done = f"reads {looked}, lets the lock go, and writes {name} without another look"
+                    what = f"{write.activity.name} {done}"
                     self.report(name, what, self.watch.place_of(read), self.watch.place_of(write))
         return super().findings()
 

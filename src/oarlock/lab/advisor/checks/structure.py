@@ -4,7 +4,7 @@
 between. A peer that cannot be reached then delays the others for up to seven seconds.
 
 *Combined timers*: the loop that asks for votes is also the one that sends heartbeats, itself or by threads
-that it starts, at three moments or more of one term. What an election's own thread sends on winning does not count.
+that it starts, at three moments or more. What the thread that counts the last vote sends on winning does not count.
 
 *Timer objects*: `threading.Timer` is started. To cancel and restart one without a race is hard; a loop that sleeps a
 little and looks at the time of the last contact is not.
@@ -74,8 +74,8 @@ class CombinedTimers(Check):
         super().__init__()
         self._campaigns: dict[Activity, Place] = {}
         """Loops that ask for votes, and where."""
-        self._beats: dict[Activity, dict[int | None, list[int]]] = defaultdict(lambda: defaultdict(list))
-        """By loop and term: moments at which it sent."""
+        self._beats: dict[Activity, list[int]] = defaultdict(list)
+        """By loop: moments at which it sent."""
         self._sends: dict[Activity, tuple[Rpc, Place]] = {}
 
     def on_rpc_begin(self, rpc: Rpc) -> None:
@@ -87,7 +87,7 @@ class CombinedTimers(Check):
             self._campaigns.setdefault(loop, self.watch.place(rpc.activity, f"sends {rpc.method}", rpc.frames))
         if not rpc.is_replication:
             return
-        moments = self._beats[loop][rpc.args_term]
+        moments = self._beats[loop]
         if not moments or rpc.began_ns - moments[-1] > APART_NS:
             moments.append(rpc.began_ns)
         if len(moments) == MOMENTS:

@@ -43,10 +43,15 @@ class WaitsWithLock(Check):
     pitfall = "K4"
     advice = "Release the lock around the wait, and look again at what was decided before; or let another thread wait."
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._calling: set[Activity] = set()
+        """Who waits for a reply: how the network does that is its own affair."""
+
     def on_event(self, event: Event, activity: Activity) -> None:
         """Look at what is held whenever a thread waits."""
         doing = DOING.get(event.kind)
-        if doing is None or activity.entry == "scenario":
+        if doing is None or activity.entry == "scenario" or activity in self._calling:
             return
         if event.kind is Kind.PUT and not (isinstance(event.subject, Queue) and event.subject.maxsize > 0):
             return
@@ -55,17 +60,19 @@ class WaitsWithLock(Check):
     def on_rpc_begin(self, rpc: Rpc) -> None:
         """An RPC waits for its reply."""
         self._look(rpc.activity, f"calls {rpc.method} of a peer")
+        self._calling.add(rpc.activity)
+
+    def on_rpc_end(self, rpc: Rpc) -> None:
+        """The reply is there, or there will be none."""
+        self._calling.discard(rpc.activity)
 
     def _look(self, activity: Activity, doing: str) -> None:
-        for lock in self.watch.holders(activity.task):
+        for lock in self.watch.held(activity.task):
             name = self.watch.lock_name(lock)
-            if name != SERVICE_LOCK:
-                self.report(
-                    f"{name}: {doing}",
-                    f"{activity.name} {doing} while it holds {name}",
-                    self.watch.place(activity, doing, self.watch.frames(), [lock]),
-                    *self._who_wants(lock),
-                )
+            subject = f"{name}: {doing}"
+            if subject not in self.found:
+                place = self.watch.place(activity, doing, self.watch.frames(), [lock])
+                self.report(subject, f"{activity.name} {doing} while it holds {name}", place, *self._who_wants(lock))
 
     def _who_wants(self, lock: Lock) -> list[Place]:
         """Where somebody waits for the lock at this moment, if anybody does."""
@@ -75,10 +82,6 @@ class WaitsWithLock(Check):
                 activity = self.watch.activity_of(task)
                 return [self.watch.place(activity, f"wants {self.watch.lock_name(lock)}", stack)]
         return []
-
-
-SERVICE_LOCK = "the service's lock"
-"""The scenario's own: a service calls `start` while it holds it."""
 
 
 class Edge(NamedTuple):
@@ -119,7 +122,7 @@ class LockOrder(Check):
         if not isinstance(queue, Queue) or queue.maxsize <= 0:
             return
         if event.kind is Kind.PUT:
-            held = list(self.watch.held(event.task))
+            held = self.watch.held_all(event.task)
             for lock in held:
                 self._add(lock, queue, activity, "puts into the channel", held)
         elif event.kind is Kind.GET_DONE:

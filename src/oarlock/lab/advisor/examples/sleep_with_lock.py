@@ -11,12 +11,13 @@ class Faulty(Toy):
     def elections(self) -> None:
         """Campaign when no leader was heard of for too long."""
         while True:
+            time.sleep(LOOK_S)
             with self.mu:
                 if self.dead:
                     return
                 if self.role != LEADER and time.monotonic() - self.last_heard > self.timeout:
                     self.campaign()
-                time.sleep(LOOK_S)
+                    time.sleep(LOOK_S)  # for the votes to come in, of which none can be counted
 
 
 faulty, repaired = Faulty, Toy

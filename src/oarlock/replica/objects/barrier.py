@@ -1,6 +1,7 @@
 """A barrier: so many parties wait for one another."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from oarlock.replica.codec import Value
@@ -8,10 +9,12 @@ from oarlock.replica.object import replicated
 from oarlock.replica.objects.leased import ASK_AGAIN_MS, PATIENCE_MS
 from oarlock.replica.objects.owners import DrawsNames, owner_name
 from oarlock.replica.objects.values import positive
-from oarlock.replica.objects.waiting import Bell, Deadline, behind
+from oarlock.replica.objects.waiting import Bell, Deadline, behind, persistently
 
 REMEMBERED_ROUNDS: Final = 16
 """How many finished rounds are remembered, for parties that hear of theirs late."""
+REMEMBERED_LEFT: Final = 1024
+"""How many visits that were given up are remembered, for commands of theirs that come late."""
 
 WAITING: Final = -1
 BROKEN: Final = -2
@@ -36,6 +39,7 @@ class ReplicatedBarrier(DrawsNames):
         self._round = 0
         self._arrived: dict[str, int] = {}
         self._finished: dict[int, list[str]] = {}
+        self._left: dict[str, None] = {}
         self._bell = Bell()
 
     @property
@@ -57,54 +61,63 @@ class ReplicatedBarrier(DrawsNames):
         return f"<{type(self).__name__} {self.name!r}: {self.n_waiting} of {self.parties} there>"
 
     @replicated
-    def arrive(self, party: str, number: int | None = None) -> list[int]:
-        """Arrive, or say that one still waits.
+    def arrive(self, visit: str, number: int | None = None) -> list[int]:
+        """Arrive, or say that one still waits. An attempt that comes late, when the visit is over, does nothing.
 
         Args:
-            party: Who.
-            number: In which round, as the first answer said; None the first time.
+            visit: Names one party's wait for one round; never used again.
+            number: The round, as the first answer said; None the first time.
 
         Returns:
             The round, and the place in it, in the order of arrival, once the round is finished; before that `WAITING`,
-            and `BROKEN` after a round that ended without this party.
+            and `BROKEN` after a round that ended without this visit.
         """
-        owner_name(party)
+        owner_name(visit, "visit")
         now_ms = self.now_ms
-        if number is not None and number < self._round:
-            parties = self._finished.get(number, [])
-            return [number, parties.index(party) if party in parties else BROKEN]
-        self._arrived = {other: until for other, until in self._arrived.items() if until > now_ms or other == party}
-        self._arrived[party] = now_ms + PATIENCE_MS
+        for finished, visits in self._finished.items():
+            if visit in visits:
+                return [finished, visits.index(visit)]
+        if visit in self._left or (number is not None and number < self._round):
+            return [self._round if number is None else number, BROKEN]
+        self._arrived = {other: until for other, until in self._arrived.items() if until > now_ms or other == visit}
+        self._arrived[visit] = now_ms + PATIENCE_MS
         number = self._round
         if len(self._arrived) < self._parties:
             return [number, WAITING]
-        parties = list(self._arrived)
-        self._end_round(parties)
-        return [number, parties.index(party)]
+        visits = list(self._arrived)
+        self._end_round(visits)
+        return [number, visits.index(visit)]
 
     @replicated
-    def leave(self, party: str) -> None:
+    def leave(self, visit: str) -> None:
         """Wait no longer."""
-        self._arrived.pop(party, None)
+        self._forget(visit)
+
+    def _forget(self, visit: str) -> None:
+        self._arrived.pop(visit, None)
+        self._left[visit] = None
+        if len(self._left) > REMEMBERED_LEFT:
+            del self._left[next(iter(self._left))]
 
     @replicated
     def abort(self) -> None:
         """Break the round: whoever waits in it is told so."""
+        for visit in list(self._arrived):
+            self._forget(visit)
         self._end_round([])
 
-    def _end_round(self, parties: list[str]) -> None:
-        self._finished[self._round] = parties
+    def _end_round(self, visits: list[str]) -> None:
+        self._finished[self._round] = visits
         if len(self._finished) > REMEMBERED_ROUNDS:
             del self._finished[next(iter(self._finished))]
         self._round += 1
         self._arrived = {}
         self._bell.ring()
 
-    async def wait(self, *, party: str | None = None, timeout_s: float | None = None) -> int:
+    async def wait(self, *, timeout_s: float | None = None) -> int:
         """Wait until all parties have arrived.
 
         Args:
-            party: Under which name, which nobody else may use meanwhile; None for a new one.
             timeout_s: How long; None for ever.
 
         Returns:
@@ -114,34 +127,40 @@ class ReplicatedBarrier(DrawsNames):
             asyncio.BrokenBarrierError: The round was broken.
             TimeoutError: Not all came in time; this party does not wait any more.
         """
-        party = await self._new_owner() if party is None else party
+        deadline = Deadline(timeout_s)
+        visit = await self._new_owner(deadline)
         try:
-            return await self._wait(party, timeout_s)
+            return await self._wait(visit, deadline)
         except BaseException:
-            behind(lambda: self.leave(party))
+            behind(lambda: self.leave(visit))
             raise
 
-    async def _wait(self, party: str, timeout_s: float | None) -> int:
-        deadline = Deadline(timeout_s)
-        number = None
+    async def _wait(self, visit: str, deadline: Deadline) -> int:
+        number: int | None = None
+
+        def ask() -> Awaitable[list[int]]:
+            answer: Awaitable[list[int]] = self.arrive(visit, number)
+            return answer
+
         while True:
-            number, place = await self.arrive(party, number)
+            number, place = await persistently(ask, deadline)
             if place >= 0:
                 return int(place)
             if place == BROKEN:
                 raise asyncio.BrokenBarrierError(f"{self.name}: round {number} was broken")
             if deadline.is_over():
-                raise TimeoutError(f"{self.name}: not all {self._parties} came within {timeout_s} s")
+                raise TimeoutError(f"{self.name}: not all {self._parties} came in the time given")
             if self._round == number:
                 await self._bell.wait(deadline.left_of(ASK_AGAIN_MS / 1000))
 
     def snapshot(self) -> object:
-        """Rounds and parties."""
-        return [self._round, list(self._arrived.items()), list(self._finished.items())]
+        """Rounds and visits."""
+        return [self._round, list(self._arrived.items()), list(self._finished.items()), list(self._left)]
 
     def restore(self, image: Value) -> None:
-        """Take over rounds and parties; whoever waits here asks again."""
-        self._round, arrived, finished = image
+        """Take over rounds and visits; whoever waits here asks again."""
+        self._round, arrived, finished, left = image
         self._arrived = dict(arrived)
         self._finished = dict(finished)
+        self._left = dict.fromkeys(left)
         self._bell.ring()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,7 +13,7 @@ from oarlock.replica.objects.errors import NotHeld
 from oarlock.replica.objects.owners import DrawsNames, owner_name
 from oarlock.replica.objects.permits import Permits
 from oarlock.replica.objects.values import positive, whole
-from oarlock.replica.objects.waiting import Bell, Deadline, behind
+from oarlock.replica.objects.waiting import Bell, Deadline, behind, persistently
 
 DEFAULT_LEASE_MS: Final = 10_000
 DEFAULT_MAX_WAITERS: Final = 1_000
@@ -162,23 +162,30 @@ class Leased(DrawsNames):
             TimeoutError: There was none in time.
             TooManyWaiters: The queue is full.
         """
-        owner = await self._new_owner() if owner is None else owner
+        deadline = Deadline(timeout_s)
+        owner = await self._new_owner(deadline) if owner is None else owner
         try:
-            return await self._acquire(owner, lease_ms, timeout_s)
+            return await self._acquire(owner, lease_ms, deadline)
         except BaseException:
             behind(lambda: self.withdraw(owner))
             raise
 
-    async def _acquire(self, owner: str, lease_ms: int, timeout_s: float | None) -> Lease:
-        deadline = Deadline(timeout_s)
+    async def _acquire(self, owner: str, lease_ms: int, deadline: Deadline) -> Lease:
         clock = asyncio.get_running_loop().time
-        while True:
+        asked_at = 0.0
+
+        def ask() -> Awaitable[int]:
+            nonlocal asked_at
             asked_at = clock()
-            token = await self.try_acquire(owner, lease_ms, PATIENCE_MS)
+            token: Awaitable[int] = self.try_acquire(owner, lease_ms, PATIENCE_MS)
+            return token
+
+        while True:
+            token = await persistently(ask, deadline)
             if token:
                 return Lease(owner, token, lease_ms, asked_at)
             if deadline.is_over():
-                raise TimeoutError(f"{self.name}: nothing was free within {timeout_s} s")
+                raise TimeoutError(f"{self.name}: nothing was free in the time given")
             await self._until_worth_asking(owner, deadline)
 
     async def _until_worth_asking(self, owner: str, deadline: Deadline) -> None:

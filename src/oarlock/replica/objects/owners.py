@@ -1,6 +1,7 @@
 """Under which names things are held: of the caller's choice, or drawn from the log."""
 
 from oarlock.replica.object import ReplicatedObject, replicated
+from oarlock.replica.objects.waiting import Deadline, persistently
 
 _BITS = 64
 
@@ -18,9 +19,9 @@ class DrawsNames(ReplicatedObject):
         """A name that no other command draws: one for each process is enough, which counts on from there."""
         return f"{self.random.getrandbits(_BITS):016x}"
 
-    async def _new_owner(self) -> str:
+    async def _new_owner(self, deadline: Deadline) -> str:
         if self._drawn is None:
-            self._drawn = await self.draw_name()
+            self._drawn = await persistently(self.draw_name, deadline)
         self._serial += 1
         return f"{self._drawn}-{self._serial}"
 

@@ -14,7 +14,7 @@ from oarlock.replica.object import replicated
 from oarlock.replica.objects.errors import NoSuchJob
 from oarlock.replica.objects.jobs import Claim, Job, Jobs, Missed, Settings
 from oarlock.replica.objects.owners import DrawsNames, owner_name
-from oarlock.replica.objects.waiting import Bell
+from oarlock.replica.objects.waiting import Bell, Deadline
 
 DEFAULT_RUN_LEASE_MS: Final = 30_000
 _EXTENSIONS_PER_LEASE: Final = 3
@@ -169,7 +169,7 @@ class ReplicatedScheduler(DrawsNames):
 
     async def run(self) -> None:
         """Run, until cancelled, those jobs that have a function here, whenever it falls to this server."""
-        runner = await self._new_owner()
+        runner = await self._new_owner(Deadline(None))
         async with asyncio.TaskGroup() as group:
             for name in self._local:
                 group.create_task(self._serve(name, runner))

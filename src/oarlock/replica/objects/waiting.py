@@ -7,9 +7,14 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from oarlock.replica.errors import OarlockError
+from oarlock.replica.deadline import time_left
+from oarlock.replica.errors import NoLeader, OarlockError, Overloaded, Timeout
+
+T = TypeVar("T")
+
+_PAUSE_S: Final = 0.2
 
 
 class Bell:
@@ -62,10 +67,11 @@ class Deadline:
         """Start to count.
 
         Args:
-            timeout_s: How long; None for ever.
+            timeout_s: How long; None for ever. A `deadline` around the call counts as well.
         """
         self._clock = asyncio.get_running_loop().time
-        self._end = None if timeout_s is None else self._clock() + timeout_s
+        left_s = time_left(self._clock(), timeout_s)
+        self._end = None if left_s is None else self._clock() + left_s
 
     def left_s(self) -> float | None:
         """How much time is left; None for no end."""
@@ -79,6 +85,21 @@ class Deadline:
     def is_over(self) -> bool:
         """Whether the time is up."""
         return self._end is not None and self._clock() >= self._end
+
+
+async def persistently(ask: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+    """Ask what may be asked twice until there is an answer: nobody who waits has to know of an election.
+
+    Raises:
+        Timeout, NoLeader, Overloaded: As the last attempt ended, when the time was up.
+    """
+    while True:
+        try:
+            return await ask()
+        except (Timeout, NoLeader, Overloaded):
+            if deadline.is_over():
+                raise
+            await asyncio.sleep(deadline.left_of(_PAUSE_S))
 
 
 def behind(call: Callable[[], Awaitable[Any]]) -> None:

@@ -14,7 +14,7 @@ from oarlock.node.addresses import parse_address
 from oarlock.node.config import NodeConfig
 from oarlock.node.members import Change, ChangeKind
 from oarlock.node.node import Node as CoreNode
-from oarlock.node.status import NodeStatus
+from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import ServerId
 from oarlock.replica import commands
 from oarlock.replica.apart import ApartCore
@@ -511,3 +511,14 @@ class Node:
     def status(self) -> NodeStatus:
         """A consistent picture of this server."""
         return self._running.status()
+
+    @property
+    def counters(self) -> Counters:
+        """Running totals."""
+        return self._running.counters
+
+    @property
+    def staleness_s(self) -> float:
+        """By how much this server's state is surely not more stale, in seconds; infinite if it has not asked yet."""
+        self._check_started()
+        return self._reader.staleness_s

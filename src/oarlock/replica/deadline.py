@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Final
@@ -16,7 +17,11 @@ def deadline(timeout_s: float) -> Iterator[None]:
 
     Within another such block the earlier end counts.
     """
-    end = asyncio.get_running_loop().time() + timeout_s
+    try:
+        now = asyncio.get_running_loop().time()
+    except RuntimeError:
+        now = time.monotonic()  # of a thread that blocks; what loops count by as well
+    end = now + timeout_s
     outer = _deadline.get()
     token = _deadline.set(end if outer is None else min(end, outer))
     try:

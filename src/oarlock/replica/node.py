@@ -513,6 +513,12 @@ class Node:
         return self._running.status()
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """On which the objects live: all about them is to be done there."""
+        self._check_started()
+        return self._loop
+
+    @property
     def counters(self) -> Counters:
         """Running totals."""
         return self._running.counters

@@ -27,6 +27,11 @@ class Session:
         self._serial = 0
         self._waiting: dict[int, None] = {}
 
+    @property
+    def node(self) -> "Node":
+        """Of the server that it is used on."""
+        return self._node
+
     def __repr__(self) -> str:
         return f"<Session {self.id}>"
 

@@ -25,7 +25,7 @@ def user_frame(depth: int = 1) -> FrameType | None:
 def site(depth: int = 2) -> str:
     """Where a user's code is now, as file:line."""
     frame = user_frame(depth)
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "?"
+    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}" if frame is not None else "?"
 
 
 def stacks_of(tasks: Sequence[Task]) -> dict[int, traceback.StackSummary]:

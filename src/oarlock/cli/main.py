@@ -23,7 +23,7 @@ commands:
   shrink   reduce a failing simulation to what is needed
   check    judge a history of clients
   draw     a run as a page: who sent what, what committed, and why
-  trace    read a recorded run: show, why, why-not, diff, check
+  trace    read a recorded run: show, why, why-not, what-if, near-misses, diff, check
   explore  try all that can happen to a small cluster, and check every state
   zoo      known bugs, hunted until a check catches them
   lab      the MIT labs' scenarios and advice, for anyone's Raft in Python

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from oarlock.cli import what_if
+from oarlock.cli import near_misses, what_if
 from oarlock.cli.compared import show_comparison
 from oarlock.cli.recorded import load_recorded
 from oarlock.cli.violated import show_violation
@@ -92,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     fork = commands.add_parser("what-if", help="the same simulated run, but for what becomes of one message")
     what_if.add_options(fork)
     fork.set_defaults(act=what_if.what_if)
+
+    guards = commands.add_parser("near-misses", help="guards that refused something from which harm would have come")
+    _add_run(guards)
+    near_misses.add_options(guards)
+    guards.set_defaults(act=near_misses.show_near_misses)
 
     check = commands.add_parser("check", help="whether the record is whole and agrees with itself")
     _add_run(check)

@@ -72,24 +72,20 @@ class _Audit(Steps):
     # -- against what is known of all ------------------------------------------------------------------------------
 
     def _after(self, event: Event, state: ServerState) -> None:
-        disks, lane, delta = self._disks, self._lane, event.w
+        lane, delta = self._lane, event.w
         match event.k:
             case Kind.RESTART:
                 self._check_memory(state)
-                disks.begin(lane, state)
             case Kind.CRASH:
                 self._crashed[lane] = event.id
             case Kind.READY:
-                disks.hand_out(lane, event.x)
                 self._check_reads(event.x.get("reads") or ())
-            case Kind.FSYNC:
-                disks.sync(lane, int(event.x.get("number", 0)))
             case Kind.SEND:
                 self._check_promise(event, state)
             case Kind.CLIENT if event.x.get("op") == "read":
                 self._asked[lane, str(event.x.get("context"))] = (*self._applied, event.id)
+        self._disks.follow(lane, event, state)
         if delta is not None and delta.log is not None:
-            disks.changed(lane, delta.log)
             self._note_entries(delta.log.app, state)
         if event.s is not None or (delta is not None and (delta.vote is not None or delta.term is not None)):
             self._note_vote(state)

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Any
 
 from oarlock.diagram.logs import last_index
-from oarlock.trace.schema import LogDelta, ServerState
+from oarlock.trace.schema import Event, Kind, LogDelta, ServerState
 
 
 class _Write:
@@ -60,6 +60,17 @@ class Disks:
                 disk.term, disk.vote = write.hard_state
             if write.last is not None:
                 disk.last = write.last
+
+    def follow(self, server: str, event: Event, state: ServerState) -> None:
+        """Take an event of a server, whose state after it this is."""
+        if event.k is Kind.RESTART:
+            self.begin(server, state)
+        elif event.k is Kind.READY:
+            self.hand_out(server, event.x)
+        elif event.k is Kind.FSYNC:
+            self.sync(server, int(event.x.get("number", 0)))
+        if event.w is not None and event.w.log is not None:
+            self.changed(server, event.w.log)
 
     def changed(self, server: str, log: LogDelta) -> None:
         """The log changed in memory: what was written of deleted entries counts no more."""

@@ -54,28 +54,22 @@ class Audit extends Steps {
 
   /** @param {TraceEvent} event @param {ServerState} state */
   #after(event, state) {
-    const { disks, lane } = this;
+    const { lane } = this;
     const delta = event.w;
     const fields = event.x ?? {};
     if (event.k === "restart") {
       this.#checkMemory(state);
-      disks.begin(lane, state);
     } else if (event.k === "crash") {
       this.crashed.set(lane, event.id);
     } else if (event.k === "ready") {
-      disks.handOut(lane, fields);
       this.#checkReads(fields.reads ?? []);
-    } else if (event.k === "fsync") {
-      disks.sync(lane, Number(fields.number ?? 0));
     } else if (event.k === "send") {
       this.#checkPromise(event, state);
     } else if (event.k === "client" && fields.op === "read") {
       this.asked.set(`${lane} ${fields.context}`, [...this.applied, event.id]);
     }
-    if (delta?.log) {
-      disks.changed(lane, delta.log);
-      this.#noteEntries(delta.log.app ?? [], state);
-    }
+    this.disks.follow(lane, event, state);
+    if (delta?.log) this.#noteEntries(delta.log.app ?? [], state);
     if (event.s || delta?.vote || delta?.term) this.#noteVote(state);
     if (delta) this.#noteChanges(state, delta);
   }

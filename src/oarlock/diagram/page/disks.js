@@ -40,6 +40,14 @@ export class Disks {
     }
   }
 
+  /** Take an event of a server, whose state after it this is. @param {string} server @param {TraceEvent} event @param {ServerState} state */
+  follow(server, event, state) {
+    if (event.k === "restart") this.begin(server, state);
+    else if (event.k === "ready") this.handOut(server, event.x ?? {});
+    else if (event.k === "fsync") this.sync(server, Number(event.x?.number ?? 0));
+    if (event.w?.log) this.changed(server, event.w.log);
+  }
+
   /** The log changed in memory: what was written of deleted entries counts no more. @param {string} server @param {LogDelta} log */
   changed(server, log) {
     const disk = this.disks.get(server);

@@ -6,6 +6,7 @@ import { DiffView } from "oarlock/diffview.js";
 import { ClientHistory } from "oarlock/history.js";
 import { KeyValue } from "oarlock/keyvalue.js";
 import { LogMatrix } from "oarlock/matrix.js";
+import { NearMissView } from "oarlock/nearmissview.js";
 import { SpaceTime } from "oarlock/spacetime.js";
 import { EventTable } from "oarlock/table.js";
 import { TermTape } from "oarlock/tape.js";
@@ -28,5 +29,6 @@ export const VIEWS = [
   { id: "history", name: "Clients", where: "side", make: (element, store) => new ClientHistory(element, store) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
   { id: "between", name: "Between", where: "side", make: (element, store) => new Between(element, store) },
+  { id: "nearmiss", name: "Near-misses", where: "side", make: (element, store, extras) => new NearMissView(element, store, extras), isWanted: (extras) => !extras.live },
   { id: "kv", name: "Key-value", where: "side", make: (element, _, extras) => new KeyValue(element, extras), isWanted: (extras) => Boolean(extras.live?.kv) },
 ];

@@ -72,6 +72,24 @@ async def test_start_given_up_leaves_nothing_locked(tmp_path: Path) -> None:
         await node.propose(b"after")
 
 
+async def test_stop_given_up_leaves_nothing_locked(tmp_path: Path) -> None:
+    """Where all is cancelled while a node stops, as at the end of `asyncio.run`, its files are closed all the same."""
+    async with NodeCluster(tmp_path) as cluster:
+        leader = await cluster.leader()
+        server_id = leader.config.server_id
+        others = asyncio.all_tasks()
+        asyncio.ensure_future(cluster.nodes.pop(server_id).stop())  # noqa: RUF006 - found among all tasks
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert leader.is_leader, "it is handing over"
+        stopping = asyncio.all_tasks() - others
+        for task in stopping:
+            task.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
+        node = await cluster.start(server_id)
+        await node.propose(b"after")
+
+
 @pytest.mark.parametrize("activity", ["applier", "owner", "heartbeats", "elections", "keeper", "space"])
 async def test_node_ends_with_any_of_its_activities(tmp_path: Path, activity: str) -> None:
     """An activity that somebody cancels takes the node with it: it never goes on half dead, and starts again."""

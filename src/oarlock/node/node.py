@@ -312,21 +312,25 @@ class Node:
         await asyncio.shield(self._stopping)
 
     async def _stop(self) -> None:
-        if self._failure is None:
-            await self._handover.before_stop()
-        self._settle_all(Stopped("the server is stopping"))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._writer.stop()
-        await self._snapshots.stop()
         try:
             if self._failure is None:
-                await self._keeper.flush()
+                await self._handover.before_stop()
+            self._settle_all(Stopped("the server is stopping"))
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._writer.stop()
+            await self._snapshots.stop()
+            if self._failure is None:
+                await self._flush_at_the_end()
+        finally:  # also where all is cancelled, as at the end of `asyncio.run`
+            await self._close_all()
+
+    async def _flush_at_the_end(self) -> None:
+        try:
+            await self._keeper.flush()
         except (OSError, FlushPostponed) as error:
             logger.warning("could not flush at the end, the log will be applied again: %s", error)
-        finally:
-            await self._close_all()
 
     async def _close_all(self) -> None:
         if self._transport is not None:

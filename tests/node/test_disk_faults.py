@@ -235,7 +235,7 @@ async def test_low_on_space_does_not_keep_leadership(tmp_path: Path) -> None:
 async def test_low_space_everywhere_refuses_writes(tmp_path: Path) -> None:
     """Where no server has room, writes are refused, also those forwarded; reads go on, and all is well with space."""
     disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
-    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000) as cluster:
+    async with NodeCluster(tmp_path, disks=disks, disk_reserve_bytes=1000, election_timeout_ms=2000) as cluster:
         leader = await cluster.leader()
         await leader.propose(b"before")
         for disk in disks.values():

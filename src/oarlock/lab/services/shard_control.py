@@ -67,8 +67,9 @@ class ShardControl:
         current = self.query()
         self._finish_next(current)
         current = self.query()
-        _, version = self._read(NEXT)
-        if wanted.num != current.num + 1:
+        pending, version = self._read(NEXT)
+        is_pending = pending is not None and pending.num > current.num  # a rival's, perhaps half done by now
+        if is_pending or wanted.num != current.num + 1:
             return False
         self._store.put(NEXT, _as_text(wanted), version)
         chosen, _ = self._read(NEXT)

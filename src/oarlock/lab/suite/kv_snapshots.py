@@ -7,10 +7,17 @@ from oarlock.lab.suite.kv import MANY, MOST_MS, ONE, OPERATIONS
 from oarlock.lab.suite.kv_harness import QUIET_S, KvHarness, snapshot_scenario
 
 MOST_SNAPSHOT: Final = 500
+ELECTIONS: Final = 30
+"""A server that is as good as another one wins about half of them."""
 _BUDGETS: Final = ("at most 8,000 bytes of Raft state", "clients' history linearizable")
 
 
-@snapshot_scenario("SnapshotRPC", servers=3, budgets=("at most 8,000 bytes of Raft state",))
+@snapshot_scenario(
+    "SnapshotRPC",
+    servers=3,
+    budgets=("at most 8,000 bytes of Raft state",),
+    repaired="the server that was sent the snapshot is made to lead, and asked",
+)
 def snapshot_rpc(lab: KvHarness) -> None:
     """A server that was away while the log was compacted is sent a snapshot, and can then be part of a majority."""
     clerk, ends = lab.clerk()
@@ -31,8 +38,22 @@ def snapshot_rpc(lab: KvHarness) -> None:
     lab.group.heal()
     lab.group.connect_client(ends, lab.everyone)
     lab.put(clerk, "e", "E")
+    _make_lead(lab, 2)
     for key, value in (("c", "C"), ("e", "E"), ("1", "1")):
         lab.check_get(clerk, key, value)
+
+
+def _make_lead(lab: KvHarness, wanted: int) -> None:
+    """Cut leaders off until a server leads that is as good as they are."""
+    for _ in range(ELECTIONS):
+        leader = lab.leader()
+        if leader == wanted:
+            return
+        lab.group.disconnect(leader)
+        lab.leader()
+        lab.group.connect(leader)
+        lab.sleep(QUIET_S)
+    lab.require(False, f"server {wanted} was elected in none of {ELECTIONS} elections")
 
 
 @snapshot_scenario(

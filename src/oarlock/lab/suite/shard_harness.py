@@ -160,7 +160,7 @@ class ShardHarness(ServiceHarness):
         clerk = ShardClerk(self.runtime, found, self.reach_from(owner), lambda: self.is_over)
         return RecordingClerk(self.runtime, clerk, self.operations, number)
 
-    def keys(self, each: int = 1) -> list[str]:
+    def shard_keys(self, each: int = 1) -> list[str]:
         """So many keys in each shard."""
         found: dict[int, list[str]] = {shard: [] for shard in range(self.shards)}
         number = 0

@@ -104,7 +104,7 @@ def static_shards(lab: PullingHarness) -> None:
     clerk = lab.clerk()
     lab.join_groups(A)
     lab.join_groups(B)
-    keys = lab.keys()
+    keys = lab.shard_keys()
     values = lab.fill(clerk, keys)
     lab.check_all(clerk, values)
     lab.shut_down(B)
@@ -119,7 +119,7 @@ def rejection(lab: PullingHarness) -> None:
     """A group refuses keys of shards that it has not, whoever says that it had."""
     clerk = lab.clerk()
     lab.join_groups(A, B)
-    keys = lab.keys()
+    keys = lab.shard_keys()
     values = lab.fill(clerk, keys)
     answered = lab.answered(keys, QUIET_S, lab.all_at(A))
     lab.measure("keys that the wrong group answers", len(answered), least=len(keys) // 2, most=len(keys) // 2)
@@ -131,7 +131,7 @@ def join_leave(lab: PullingHarness) -> None:
     """Shards follow when a group joins and another leaves, which is then needed no more."""
     clerk = lab.clerk()
     lab.join_groups(A)
-    values = lab.fill(clerk, lab.keys())
+    values = lab.fill(clerk, lab.shard_keys())
     lab.join_groups(B)
     lab.append_all(clerk, values)
     lab.leave_groups(A)
@@ -147,7 +147,7 @@ def snapshot(lab: PullingHarness) -> None:
     """Shards that moved are there after all groups restart from snapshots."""
     clerk = lab.clerk()
     lab.join_groups(A)
-    values = lab.fill(clerk, lab.keys(3))
+    values = lab.fill(clerk, lab.shard_keys(3))
     lab.join_groups(B)
     lab.join_groups(C)
     lab.leave_groups(A)
@@ -167,7 +167,7 @@ def miss_change(lab: PullingHarness) -> None:
     """Servers that were down while configurations changed catch up, and no change is skipped."""
     clerk = lab.clerk()
     lab.join_groups(A)
-    values = lab.fill(clerk, lab.keys())
+    values = lab.fill(clerk, lab.shard_keys())
     lab.join_groups(B)
     _without(lab, 0)
     lab.join_groups(C)
@@ -268,7 +268,7 @@ def concurrent_3(lab: PullingHarness) -> None:
 def _append_during(lab: PullingHarness, groups: Sequence[int], change: Callable[[], None]) -> None:
     clerk = lab.clerk()
     lab.join_groups(*groups)
-    values = lab.fill(clerk, lab.keys())
+    values = lab.fill(clerk, lab.shard_keys())
     is_over = lab.runtime.threading.Event()
     threads = lab.appending(values, is_over)
     change()
@@ -296,7 +296,7 @@ def unreliable_1(lab: PullingHarness) -> None:
     """Shards follow over a network that loses requests and replies."""
     clerk = lab.clerk()
     lab.join_groups(A)
-    values = lab.fill(clerk, lab.keys())
+    values = lab.fill(clerk, lab.shard_keys())
     lab.join_groups(B, C)
     lab.leave_groups(A)
     lab.append_all(clerk, values)
@@ -321,7 +321,7 @@ def unreliable_2(lab: PullingHarness) -> None:
 def unreliable_3(lab: PullingHarness) -> None:
     """Clients read and write over such a network while groups come and go."""
     lab.join_groups(A)
-    keys = lab.keys()
+    keys = lab.shard_keys()
     is_over = lab.runtime.threading.Event()
     threads = [lab.spawn(lab.work, keys, is_over) for _ in range(10)]
     _wander(lab)
@@ -335,7 +335,7 @@ def challenge_1_delete(lab: PullingHarness) -> None:
     """What a group gave away it forgets."""
     clerk = lab.clerk()
     lab.join_groups(A)
-    values = lab.fill(clerk, lab.keys(3), size=1000)
+    values = lab.fill(clerk, lab.shard_keys(3), size=1000)
     for _ in range(3):
         lab.join_groups(B, C)
         lab.sleep(0.2)
@@ -357,7 +357,7 @@ def challenge_2_unaffected(lab: PullingHarness) -> None:
     """Shards that a group has already are served while it waits for others from a dead group."""
     clerk = lab.clerk()
     lab.join_groups(A)
-    values = lab.fill(clerk, lab.keys())
+    values = lab.fill(clerk, lab.shard_keys())
     lab.join_groups(B)
     lab.sleep(1)
     lab.append_all(clerk, values)
@@ -377,7 +377,7 @@ def challenge_2_partial(lab: PullingHarness) -> None:
     """Shards that arrived are served while others of the same change are awaited from a dead group."""
     clerk = lab.clerk()
     lab.join_groups(A, B, C)
-    values = lab.fill(clerk, lab.keys())
+    values = lab.fill(clerk, lab.shard_keys())
     lab.sleep(1)
     lab.check_all(clerk, values)
     config = lab.admin.query()
@@ -391,4 +391,4 @@ def challenge_2_partial(lab: PullingHarness) -> None:
 
 def _keys_at(lab: PullingHarness, config: ShardConfig, groups: Sequence[int]) -> list[str]:
     """One key of each shard that these groups have."""
-    return [key for shard, key in enumerate(lab.keys()) if config.shards[shard] in groups]
+    return [key for shard, key in enumerate(lab.shard_keys()) if config.shards[shard] in groups]

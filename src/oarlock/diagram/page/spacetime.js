@@ -12,6 +12,8 @@ const GUTTER = 64;
 const HEAD = 44;
 /** The width of a lane that is folded to a line. */
 const FOLDED = 36;
+/** Narrower lanes have short names. */
+const TIGHT = 116;
 /** How much of the axis is seen while the newest event is followed. @type {Record<string, number>} */
 const FOLLOWED = { logical: 60, time: 6e6, gaps: 6e6 };
 /** Heartbeats nearer than this are counted together. */
@@ -264,10 +266,12 @@ export class SpaceTime {
       context.font = "600 13px system-ui, sans-serif";
       context.fillStyle = this.colours.ink;
       const isFolded = frame.folded.has(lane);
-      context.fillText(isFolded ? brief(nameOf(run, name)) : nameOf(run, name), frame.x(lane), 15);
+      const isTight = frame.widthOf(lane) < TIGHT;
+      context.fillText(isTight ? brief(nameOf(run, name)) : nameOf(run, name), frame.x(lane), 15);
       context.font = "11px system-ui, sans-serif";
       context.fillStyle = isDown || !state ? this.colours.faint : termColour(this.colours, state.term);
       if (isFolded) context.fillText(isDown ? "×" : state ? glyph(state.role) : "?", frame.x(lane), 30);
+      else if (isTight) context.fillText(isDown ? "×" : state ? `${glyph(state.role)} ${state.term}` : "?", frame.x(lane), 30);
       else context.fillText(isDown ? "× down" : state ? `${glyph(state.role)} ${state.role.replace("_", "-")}, term ${state.term}` : "unknown", frame.x(lane), 30);
     }
     context.textAlign = "left";

@@ -59,6 +59,11 @@ class Agreement:
         return self._every > 0 and self._count % self._every == 0
 
     @property
+    def results(self) -> int:
+        """The hash of all results so far."""
+        return self._results
+
+    @property
     def wants_state(self) -> bool:
         """Whether the vote that is due is to tell of the state as well."""
         return self._count >= self._state_due

@@ -15,7 +15,7 @@ from oarlock.node.config import NodeConfig
 from oarlock.node.members import Change, ChangeKind
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import Counters, NodeStatus
-from oarlock.raft.types import ServerId
+from oarlock.raft.types import Index, ServerId
 from oarlock.replica import commands
 from oarlock.replica.apart import ApartCore
 from oarlock.replica.codec import Value
@@ -170,7 +170,9 @@ class Node:
         self._tasks.append(self._loop.create_task(self._upkeep.run(), name="oarlock-upkeep"))
 
     async def _find_place(self) -> Place:
-        identity = await self._loop.run_in_executor(None, load_identity, self._environment.disk, Path(self._data_dir))
+        environment = self._environment
+        executor = environment.executors.wal if environment.executors is not None else None
+        identity = await self._loop.run_in_executor(executor, load_identity, environment.disk, Path(self._data_dir))
         if identity is not None:
             members = {identity.server_id: self.address}
             return Place(identity.cluster_id, identity.server_id, joins=True, members=members)
@@ -517,6 +519,11 @@ class Node:
         """On which the objects live: all about them is to be done there."""
         self._check_started()
         return self._loop
+
+    def stands_at(self) -> tuple[Index, int]:
+        """Up to which entry this server has applied the log, and a hash of the results of all commands up to there."""
+        self._check_started()
+        return self._machine.applied_index(), self._machine.agreement.results
 
     @property
     def counters(self) -> Counters:

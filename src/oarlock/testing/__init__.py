@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from oarlock.testing.clusters import Cluster, cluster, eventually
     from oarlock.testing.runs import RecordedRuns
+    from oarlock.testing.simulated import simulate
 
-__all__ = ["Cluster", "RecordedRuns", "cluster", "eventually"]
+__all__ = ["Cluster", "RecordedRuns", "cluster", "eventually", "simulate"]
 
-_MODULES: Final = {"RecordedRuns": "oarlock.testing.runs"}
+_MODULES: Final = {"RecordedRuns": "oarlock.testing.runs", "simulate": "oarlock.testing.simulated"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,267 @@
+"""One machine of a simulated cluster: its disk and clock last, processes come and go."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Any, Final, Protocol
+
+from oarlock.node.executors import Executors
+from oarlock.replica.node import Node
+from oarlock.replica.object import ReplicatedObject
+from oarlock.replica.settings import Environment, Settings
+from oarlock.sim.clock import Clock
+from oarlock.sim.connection import SimServer, SimTransport, connect, listen
+from oarlock.sim.disk import SimDisk
+from oarlock.sim.loop import SimLoop
+from oarlock.sim.network import Network
+from oarlock.sim.process import EPOCH_S, SimThread
+from oarlock.sim.scheduler import Scheduler
+from oarlock.sim.strikes import Strikes
+from oarlock.transport.options import TransportOptions
+
+_LEAST_S: Final = 0.0002
+_MEAN_S: Final = 0.0008
+"""What blocking work takes: at least, and on average beyond."""
+
+
+class World(Protocol):
+    """What a server asks of the run."""
+
+    seed: int
+    scheduler: Scheduler
+    strikes: Strikes
+    network: Network
+
+    def make_objects(self) -> Sequence[ReplicatedObject]:
+        """A server's objects."""
+
+    def started(self, server: "SimulatedServer", objects: Sequence[ReplicatedObject]) -> None:
+        """A process is there."""
+
+    def applied(self, server: "SimulatedServer", index: int, results: int) -> None:
+        """A server stands at an index, with a hash of all results."""
+
+    def ended(self, server: "SimulatedServer", why: BaseException | None) -> None:
+        """A process ended by itself."""
+
+    def defect(self, server: "SimulatedServer", error: BaseException) -> None:
+        """Something raised that must not."""
+
+
+class SimulatedServer:
+    """A machine.
+
+    Args:
+        world: The run.
+        number: From 0.
+        addresses: Of all servers.
+        settings: Of its nodes.
+    """
+
+    def __init__(self, world: World, number: int, addresses: Sequence[str], settings: Settings) -> None:
+        self.number = number
+        self.host = world.network.add_host(addresses[number].partition(":")[0])
+        self.lives = 0
+        """How many processes there were."""
+        self.date_offset_s = 0.0
+        """By how much its idea of the date is wrong."""
+        self.loop: SimLoop | None = None
+        self._world = world
+        self._addresses = addresses
+        self._settings = settings
+        self._rng = random.Random(f"{world.seed}/server/{number}")  # noqa: S311
+        self._disk = SimDisk(random.Random(f"{world.seed}/disk/{number}"), world.strikes)  # noqa: S311
+        self._clock = Clock(0.0, self._rng.random() * 1e6)
+        self._node: Node | None = None
+        self._threads: list[SimThread] = []
+        self._held: list[SimThread] = []
+        self._graveyard: list[SimLoop] = []
+
+    @property
+    def running_node(self) -> Node:
+        """The node of the process that runs."""
+        assert self._node is not None  # noqa: S101 - asked by its own client
+        return self._node
+
+    # -- processes -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a process, unless there is one."""
+        if self.loop is not None:
+            return
+        self.lives += 1
+        self.host.is_powered = True
+        # Abstract to mypy only: what a node never calls raises NotImplementedError.
+        self.loop = self.host.loop = SimLoop(self._world.scheduler, self._clock, _Process(self, self.lives))  # type: ignore[abstract]
+        self._threads = [SimThread("wal"), SimThread("machine"), SimThread("snapshots")]
+        self.loop.create_task(self._main())
+
+    async def _main(self) -> None:
+        objects = self._world.make_objects()
+        wal, machine, snapshots = self._threads
+        timeout_ms = self._settings.election_timeout_ms
+        node = Node(
+            self._addresses[self.number],
+            data_dir="/data",
+            peers=self._addresses,
+            objects=objects,
+            settings=self._settings,
+            on_end=self._ended_by_itself,
+            environment=Environment(
+                disk=self._disk,
+                rng=random.Random(self._rng.getrandbits(64)),  # noqa: S311
+                wall_clock=lambda: EPOCH_S + self._world.scheduler.now + self.date_offset_s,
+                executors=Executors(wal=wal, machine=machine, snapshots=snapshots),
+                transport_options=TransportOptions(
+                    connect_timeout_ms=4 * timeout_ms,
+                    handshake_timeout_ms=4 * timeout_ms,
+                    backoff_max_ms=timeout_ms,
+                    ping_interval_ms=timeout_ms,
+                ),
+                check_invariants=True,
+            ),
+        )
+        try:
+            await node.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+            self._ended_by_itself(error)
+            return
+        self._node = node
+        self._world.started(self, objects)
+
+    def _ended_by_itself(self, why: BaseException) -> None:
+        self._world.scheduler.after(0, self._end_and_tell, self.lives, why)
+
+    def _end_and_tell(self, life: int, why: BaseException) -> None:
+        if life == self.lives and self.kill(power=False):
+            self._world.ended(self, why)
+
+    def kill(self, *, power: bool) -> bool:
+        """End the process at once; with the power, what is not synced goes too. Whether there was one."""
+        loop, self.loop, self._node = self.loop, None, None
+        if loop is None:
+            return False
+        loop.kill()
+        self._graveyard.append(loop)
+        for thread in self._threads:
+            thread.jobs.clear()
+        self._held.clear()
+        self.host.loop = None
+        self.host.listeners.clear()
+        transports = list(self.host.transports)
+        self.host.transports.clear()
+        for transport in transports:
+            transport.vanish(silent=power)
+        self.host.is_powered = not power
+        if power:
+            self._disk.lose_power()
+        else:
+            self._disk.end_process()
+        return True
+
+    def freeze(self) -> None:
+        """Stop everything, as SIGSTOP does."""
+        if self.loop is not None:
+            self.loop.freeze()
+
+    def thaw(self) -> None:
+        """Go on."""
+        if self.loop is not None:
+            self.loop.thaw()
+        held, self._held = self._held, []
+        for thread in held:
+            self._world.scheduler.after(0, self.end_job, thread, self.lives)
+
+    def bury(self) -> None:
+        """After the run."""
+        self.kill(power=True)
+        for loop in self._graveyard:
+            loop.bury()
+
+    # -- what a loop asks of its surroundings --------------------------------------------------------------------------
+
+    def iterated(self) -> None:
+        """An iteration has ended: tell how far the state has come."""
+        if self._node is not None:
+            self._world.applied(self, *self._node.stands_at())
+
+    def failed(self, error: BaseException) -> None:
+        """A callback raised."""
+        self._world.defect(self, error)
+
+    async def connect(
+        self, factory: Callable[[], asyncio.Protocol], target: tuple[str, int]
+    ) -> tuple[SimTransport, asyncio.Protocol]:
+        """Connect over the simulated network."""
+        assert self.loop is not None  # noqa: S101 - asked by it
+        return await connect(self._world.network, self.host, self.loop, factory, target)
+
+    def begin_job(self, thread: SimThread) -> None:
+        """A thread takes up its next work."""
+        seconds = _LEAST_S + self._rng.expovariate(1 / _MEAN_S)
+        self._world.scheduler.after(seconds, self.end_job, thread, self.lives)
+
+    def end_job(self, thread: SimThread, life: int) -> None:
+        """A thread's work is done."""
+        loop = self.loop
+        if life != self.lives or loop is None or not thread.jobs:
+            return
+        if loop.is_frozen:
+            self._held.append(thread)
+            return
+        future, function, args = thread.jobs[0]
+        try:
+            result = function(*args)
+        except Exception as error:  # noqa: BLE001 - as an executor does
+            loop.call_soon(_settle, future, None, error)
+        else:
+            loop.call_soon(_settle, future, result, None)
+        thread.jobs.popleft()
+        if thread.jobs:
+            self.begin_job(thread)
+
+
+class _Process:
+    """The surroundings of one loop; see `Surroundings`."""
+
+    def __init__(self, server: SimulatedServer, life: int) -> None:
+        self._server = server
+        self._life = life
+
+    def run_job(
+        self,
+        executor: Executor | None,
+        future: "asyncio.Future[Any]",
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+    ) -> None:
+        if not isinstance(executor, SimThread):
+            raise TypeError("blocking work must name the executor it was handed")
+        executor.jobs.append((future, function, args))
+        if len(executor.jobs) == 1:
+            self._server.begin_job(executor)
+
+    async def listen(self, factory: Callable[[], asyncio.Protocol], host: str, port: int) -> SimServer:  # noqa: ARG002
+        return listen(self._server.host, factory, port)
+
+    async def connect(
+        self, factory: Callable[[], asyncio.Protocol], host: str, port: int
+    ) -> tuple[SimTransport, asyncio.Protocol]:
+        return await self._server.connect(factory, (host, port))
+
+    def after_iteration(self, callbacks: int) -> None:  # noqa: ARG002
+        if self._life == self._server.lives:
+            self._server.iterated()
+
+    def callback_failed(self, error: BaseException) -> None:
+        self._server.failed(error)
+
+
+def _settle(future: "asyncio.Future[Any]", result: object, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,7 +27,12 @@ from benchmarks.servers import cpu_seconds, free_ports
 HERE = Path(__file__).parent
 Server: TypeAlias = "subprocess.Popen[str]"
 Start = Callable[[Path, Sequence[str]], list[Server]]
-SIDES: dict[str, Start] = {"pysyncobj": pysyncobj_bench.start_nodes, "oarlock": library_node.start_nodes}
+SIDES: dict[str, Start] = {
+    "pysyncobj": pysyncobj_bench.start_nodes,
+    "oarlock": library_node.start_nodes,
+    "oarlock-same-loop": partial(library_node.start_nodes, own_thread=False),
+}
+DEFAULT_SIDES = ("pysyncobj", "oarlock")
 """Reference and subject."""
 
 
@@ -114,7 +120,9 @@ def _cpu_seconds(processes: Sequence[Server]) -> float:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.library", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute only, with more noise")
-    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES), help="reference and subject")
+    parser.add_argument(
+        "--sides", nargs="+", default=list(DEFAULT_SIDES), choices=list(SIDES), help="reference, subjects"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of each side")
     parser.add_argument("--seconds", type=float, help="measured seconds of a cell")
     parser.add_argument("--outstanding", nargs="+", type=int, help="commands in flight")

@@ -16,7 +16,7 @@ from typing import Any
 
 import uvloop
 
-from oarlock import Node, ReplicatedObject, replicated
+from oarlock import Node, ReplicatedObject, Settings, replicated
 
 WARMUP_SECONDS = 1.0
 KEYS = 10_000
@@ -99,9 +99,10 @@ class Drive:
         self._store.put(f"key{number % KEYS:08d}", self._value).add_done_callback(answered)
 
 
-def start_nodes(root: Path, addresses: Sequence[str]) -> "list[subprocess.Popen[str]]":
+def start_nodes(root: Path, addresses: Sequence[str], *, own_thread: bool = True) -> "list[subprocess.Popen[str]]":
     """Starts a process for each address, with its data below `root`."""
     command = [sys.executable, "-m", "benchmarks.library_node", "--peers", *addresses]
+    command += ["--own-thread"] if own_thread else []
     return [
         subprocess.Popen(
             [*command, "--own", own, "--data-dir", str(root / f"node-{number}")],
@@ -113,11 +114,11 @@ def start_nodes(root: Path, addresses: Sequence[str]) -> "list[subprocess.Popen[
     ]
 
 
-async def serve(own: str, peers: Sequence[str], data_dir: Path) -> None:
+async def serve(own: str, peers: Sequence[str], data_dir: Path, *, own_thread: bool) -> None:
     """Is one server until standard input ends."""
     loop = asyncio.get_running_loop()
     store = Store()
-    node = Node(own, peers=peers, data_dir=data_dir, objects=[store])
+    node = Node(own, peers=peers, data_dir=data_dir, objects=[store], settings=Settings(own_thread=own_thread))
     await node.start()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         request = json.loads(line)
@@ -135,8 +136,9 @@ def main() -> None:
     parser.add_argument("--own", required=True, metavar="ADDRESS")
     parser.add_argument("--peers", required=True, nargs="+", metavar="ADDRESS")
     parser.add_argument("--data-dir", required=True, type=Path)
+    parser.add_argument("--own-thread", action="store_true", help="the Raft in a thread of its own, as by default")
     options = parser.parse_args()
-    uvloop.run(serve(options.own, options.peers, options.data_dir))
+    uvloop.run(serve(options.own, options.peers, options.data_dir, own_thread=options.own_thread))
 
 
 if __name__ == "__main__":

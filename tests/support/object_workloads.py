@@ -7,9 +7,9 @@ everything from one generator.
 import random
 from collections.abc import Awaitable, Callable
 from queue import Empty
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from oarlock.check import Call, Recorder
+from oarlock.check import Recorder
 from oarlock.replica.errors import OarlockError
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.objects import (
@@ -22,9 +22,22 @@ from oarlock.replica.objects import (
     ReplicatedSet,
 )
 
-Step = Callable[[Any, Recorder, str, random.Random], Awaitable[None]]
 LONG_LEASE_MS = 10_000_000
 """No lease ends within a test, so a history holds no release that nobody asked for."""
+
+
+class Operate(Protocol):
+    """Does one thing and notes it, in the words of the model that judges."""
+
+    async def __call__(self, kind: str, given: Any, call: Callable[[], Awaitable[Any]], key: str = "") -> Any:
+        """The answer.
+
+        Raises:
+            OarlockError: It failed.
+        """
+
+
+Step = Callable[[Any, Operate, str, random.Random], Awaitable[object]]
 
 
 class Workload(NamedTuple):
@@ -37,68 +50,80 @@ class Workload(NamedTuple):
     """Asked by all clients together; queues are costly to judge."""
 
 
-async def noted(call: Call, ask: Callable[[], Awaitable[Any]], told: Callable[[Any], Any] = lambda value: value) -> Any:
-    """Ask, and note the answer; or that nothing was done; or, saying nothing, that this is not known."""
-    try:
-        value = await ask()
-    except OarlockError as error:
-        if not error.outcome_unknown:
-            call.fails()
-        return None
-    call.returns(told(value))
-    return value
+def noting(recorder: Recorder, client: str) -> Operate:
+    """Notes what one client does, and minds no error of the library."""
+
+    async def operate(kind: str, given: Any, call: Callable[[], Awaitable[Any]], key: str = "") -> Any:
+        asked = recorder.call(client, kind, given, key=key)
+        try:
+            answer = await call()
+        except OarlockError as error:
+            if not error.outcome_unknown:
+                asked.fails()
+            return
+        asked.returns(answer)
+
+    return operate
 
 
-async def count(counter: ReplicatedCounter, recorder: Recorder, client: str, rng: random.Random) -> None:
+def told(call: Callable[[], Awaitable[Any]], words: Callable[[Any], Any]) -> Callable[[], Awaitable[Any]]:
+    """A call whose answer is put into the model's words."""
+
+    async def ask() -> Any:
+        return words(await call())
+
+    return ask
+
+
+async def count(counter: ReplicatedCounter, operate: Operate, _own: str, rng: random.Random) -> None:
     """Adds, and reads."""
     if rng.random() < 0.6:
         amount = rng.randint(1, 5)
-        await noted(recorder.call(client, "add", amount), lambda: counter.add(amount))
+        await operate("add", amount, lambda: counter.add(amount))
     else:
-        await noted(recorder.call(client, "read"), lambda: counter.read("get"))
+        await operate("read", None, lambda: counter.read("get"))
 
 
-async def use_dictionary(d: ReplicatedDict[str, int], recorder: Recorder, client: str, rng: random.Random) -> None:
+async def use_dictionary(d: ReplicatedDict[str, int], operate: Operate, _own: str, rng: random.Random) -> None:
     """Each key is a register with compare-and-set."""
     key, value = rng.choice("ab"), rng.randint(1, 4)
     match rng.randrange(3):
         case 0:
-            await noted(recorder.call(client, "write", value, key=key), lambda: d.set(key, value))
+            await operate("write", value, lambda: d.set(key, value), key)
         case 1:
             old = rng.randint(1, 4)
-            call = recorder.call(client, "cas", {"expected": old, "new": value}, key=key)
-            await noted(call, lambda: d.compare_and_set(key, old, value))
+            await operate("cas", {"expected": old, "new": value}, lambda: d.compare_and_set(key, old, value), key)
         case _:
-            await noted(recorder.call(client, "read", key=key), lambda: d.read("get", key))
+            await operate("read", None, lambda: d.read("get", key), key)
 
 
-async def use_set(s: ReplicatedSet[int], recorder: Recorder, client: str, rng: random.Random) -> None:
+async def use_set(s: ReplicatedSet[int], operate: Operate, _own: str, rng: random.Random) -> None:
     """Adds, discards, and looks."""
     element = rng.randint(1, 3)
     match rng.randrange(4):
         case 0:
-            await noted(recorder.call(client, "add", element), lambda: s.add(element))
+            await operate("add", element, lambda: s.add(element))
         case 1:
-            await noted(recorder.call(client, "remove", element), lambda: s.discard(element))
+            await operate("remove", element, lambda: s.discard(element))
         case 2:
-            await noted(recorder.call(client, "contains", element), lambda: s.read("contains", element))
+            await operate("contains", element, lambda: s.read("contains", element))
         case _:
-            await noted(recorder.call(client, "read"), lambda: s.read("elements"), sorted)
+            await operate("read", None, lambda: s.read("elements"))
 
 
-async def use_list(items: ReplicatedList[int], recorder: Recorder, client: str, rng: random.Random) -> None:
+async def use_list(items: ReplicatedList[int], operate: Operate, _own: str, rng: random.Random) -> None:
     """Appends; the positions count up, as a counter's sum does."""
     if rng.random() < 0.7:
-        await noted(recorder.call(client, "add", 1), lambda: items.append(0), lambda position: position + 1)
+        await operate("add", 1, told(lambda: items.append(0), lambda position: position + 1))
     else:
-        await noted(recorder.call(client, "read"), lambda: items.read(items.__len__))
+        await operate("read", None, lambda: items.read(items.__len__))
 
 
-async def use_queue(q: Any, recorder: Recorder, client: str, rng: random.Random) -> None:
+async def use_queue(q: Any, operate: Operate, _own: str, rng: random.Random) -> None:
     """Puts values of which there is but one each, and takes; at one priority, where there are priorities."""
     if rng.random() < 0.55:
         value = rng.randrange(1 << 40)
-        await noted(recorder.call(client, "enqueue", value), lambda: q.put_nowait(value))
+        await operate("enqueue", value, lambda: q.put_nowait(value))
         return
 
     async def get() -> Any:
@@ -107,16 +132,18 @@ async def use_queue(q: Any, recorder: Recorder, client: str, rng: random.Random)
         except Empty:
             return None
 
-    await noted(recorder.call(client, "dequeue"), get)
+    await operate("dequeue", None, get)
 
 
-async def use_lock(lock: ReplicatedLock, recorder: Recorder, client: str, rng: random.Random) -> None:
+async def use_lock(lock: ReplicatedLock, operate: Operate, own: str, rng: random.Random) -> None:
     """Tries to get it, and gives back what it may have."""
+    given = {"owner": own}
     if rng.random() < 0.6:
-        call = recorder.call(client, "acquire", {"owner": client})
-        await noted(call, lambda: lock.try_acquire(client, LONG_LEASE_MS), lambda token: token or False)
+        await operate(
+            "acquire", given, told(lambda: lock.try_acquire(own, LONG_LEASE_MS), lambda token: token or False)
+        )
     else:
-        await noted(recorder.call(client, "release", {"owner": client}), lambda: lock.try_release(client))
+        await operate("release", given, lambda: lock.try_release(own))
 
 
 WORKLOADS: dict[str, Workload] = {

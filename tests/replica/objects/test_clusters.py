@@ -8,7 +8,7 @@ import pytest
 from tests.support.alone import image_of
 from tests.support.node_cluster import eventually
 from tests.support.object_cluster import ObjectCluster, persistently
-from tests.support.object_workloads import WORKLOADS
+from tests.support.object_workloads import WORKLOADS, noting
 
 from oarlock.check import Recorder, check_history
 from oarlock.replica.object import ReplicatedObject
@@ -43,7 +43,8 @@ async def test_object_is_linearizable_while_its_leader_fails(name: str, tmp_path
             while asked < workload.operations:
                 asked += 1
                 target = rng.choice(cluster.each())
-                await workload.step(target, recorder, f"client {number}", rng)
+                own = f"client {number}"
+                await workload.step(target, noting(recorder, own), own, rng)
 
         clients = [asyncio.ensure_future(client(number)) for number in range(CLIENTS)]
         await eventually(lambda: asked > workload.operations // 3, "a third of the work")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from oarlock.replica.node import Node
     from oarlock.replica.object import ReplicatedObject, replicated
     from oarlock.replica.settings import Settings
-    from oarlock.replica.statemachine import StateMachine
+    from oarlock.replica.statemachine import DiskStateMachine, StateMachine
     from oarlock.transport.tls import PeerTls
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CommandFailed",
     "Context",
+    "DiskStateMachine",
     "Diverged",
     "JoinRefused",
     "NoLeader",
@@ -64,6 +65,7 @@ __all__ = [
 
 _ELSEWHERE: Final = {
     "Context": "oarlock.replica.context",
+    "DiskStateMachine": "oarlock.replica.statemachine",
     "Node": "oarlock.replica.node",
     "PeerTls": "oarlock.transport.tls",
     "ReplicatedObject": "oarlock.replica.object",

@@ -6,7 +6,6 @@ from typing import Any, Final
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.object import ReplicatedObject, commands_of, version_of
-from oarlock.replica.statemachine import StateMachine
 
 MACHINE: Final = "machine"
 """The name of a whole state machine, among objects."""
@@ -34,19 +33,26 @@ class HostedObject:
 class HostedMachine:
     """A whole state machine."""
 
-    def __init__(self, machine: StateMachine, context: Callable[[], Context | None]) -> None:
+    def __init__(
+        self,
+        version: int,
+        apply: Callable[[Value, Context], Any],
+        snapshot: Callable[[], object],
+        restore: Callable[[Value], None],
+        context: Callable[[], Context | None],
+    ) -> None:
         self.name = MACHINE
-        self.known_version = machine.version
-        self.snapshot = machine.snapshot
-        self.restore: Callable[[Value], None] = machine.restore
-        self._machine = machine
+        self.known_version = version
+        self.snapshot = snapshot
+        self.restore = restore
+        self._user_apply = apply
         self._context = context
 
     def runner(self, method: str, version: int) -> Callable[..., Any] | None:
         """See `Hosted.runner`."""
         return self._apply if method == APPLY and version <= self.known_version else None
 
-    def _apply(self, command: Value) -> object:
+    def _apply(self, command: Value) -> Any:  # noqa: ANN401
         context = self._context()
         assert context is not None  # noqa: S101 - the machine sets it
-        return self._machine.apply(command, context)
+        return self._user_apply(command, context)

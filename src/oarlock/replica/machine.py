@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final, Protocol
 import msgspec
 
 from oarlock.machine.exactly_once import ExactlyOnce
-from oarlock.machine.interface import Job
+from oarlock.machine.interface import Job, SnapshotView
 from oarlock.raft.types import Index, ServerId
 from oarlock.replica import codec
 from oarlock.replica.agreement import Agreement, Vote
@@ -242,6 +242,14 @@ class ReplicaMachine:
         self.agreement.cast(server_id, index, Vote(results, state))
         self._events.voted(index)
 
+    # -- its own storage, which there is none of here -------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open what the state is kept in, once the data directory is locked."""
+
+    def close(self) -> None:
+        """Close it."""
+
     # -- snapshots -----------------------------------------------------------------------------------------------
 
     def applied_index(self) -> Index:
@@ -256,7 +264,7 @@ class ReplicaMachine:
         """See `StateMachine.begin_flush`: there is nowhere to flush to."""
         return None
 
-    def begin_snapshot(self) -> MemoryView:
+    def begin_snapshot(self) -> SnapshotView:
         """See `StateMachine.begin_snapshot`.
 
         Raises:

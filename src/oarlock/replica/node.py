@@ -21,6 +21,7 @@ from oarlock.replica.apart import ApartCore
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core, SameLoopCore
+from oarlock.replica.disk_machine import DiskReplicaMachine
 from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped, translated
 from oarlock.replica.hosting import APPLY, MACHINE, HostedMachine, HostedObject
 from oarlock.replica.joining import Doorkeeper, join
@@ -31,7 +32,7 @@ from oarlock.replica.proposing import Proposer
 from oarlock.replica.reading import Reader
 from oarlock.replica.session import Session
 from oarlock.replica.settings import Environment, Settings
-from oarlock.replica.statemachine import StateMachine
+from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.replica.upkeep import Upkeep
 from oarlock.storage.identity import load_identity
 from oarlock.transport.interface import OnMessage, OnUnreachable
@@ -88,7 +89,7 @@ class Node:
         token: str | None = None,
         name: str = _DEFAULT_NAME,
         objects: Sequence[ReplicatedObject] = (),
-        machine: StateMachine | None = None,
+        machine: StateMachine | DiskStateMachine | None = None,
         votes: bool = True,
         listen: str | None = None,
         tls: PeerTls | None = None,
@@ -183,18 +184,17 @@ class Node:
         return await join(self._loop, self._join, self.address, self.name, self._token, self._tls, rng)
 
     def _make_machine(self, server_id: ServerId) -> ReplicaMachine:
+        settings, machine = self.settings, self._user_machine
+        clock, slow_s, every = self._loop.time, settings.slow_command_ms / 1000, settings.agreement_interval
+        if isinstance(machine, DiskStateMachine):
+            directory = Path(self._data_dir) / "machine"
+            return DiskReplicaMachine(server_id, machine, directory, clock, slow_s, every, self._upkeep)
         hosted: list[Hosted] = [HostedObject(one) for one in self.objects]
-        if self._user_machine is not None:
-            hosted.append(HostedMachine(self._user_machine, lambda: self.context))
-        settings = self.settings
-        return ReplicaMachine(
-            server_id,
-            hosted,
-            self._loop.time,
-            settings.slow_command_ms / 1000,
-            settings.agreement_interval,
-            self._upkeep,
-        )
+        if machine is not None:
+            hosted.append(
+                HostedMachine(machine.version, machine.apply, machine.snapshot, machine.restore, lambda: self.context)
+            )
+        return ReplicaMachine(server_id, hosted, clock, slow_s, every, self._upkeep)
 
     def _make_core(self, place: Place) -> Core:
         make = partial(self._make_node, place)
@@ -227,12 +227,16 @@ class Node:
             transport.consider_by(doorkeeper.consider)
             return transport
 
+        def open_machine() -> CoreMachine:
+            self._machine.open()
+            return machine
+
         core = CoreNode(
             self._config(place),
             disk=environment.disk,
             rng=environment.rng,
             open_transport=open_transport,
-            open_machine=lambda: machine,
+            open_machine=open_machine,
             listen=[self._listen],
             executors=environment.executors,
             boot_epoch=int(environment.wall_clock() * 1000),
@@ -293,6 +297,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._running.stop()
+        self._machine.close()
 
     def _check_started(self) -> None:
         if self._core is None:

@@ -1,11 +1,13 @@
 """A state machine of one's own, where objects with methods are not what is wanted."""
 
 from abc import ABC, abstractmethod
-from typing import Any, BinaryIO, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from oarlock.raft.types import Index
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
+
+if TYPE_CHECKING:
+    from oarlock.replica.table import Table
 
 
 class StateMachine(ABC):
@@ -40,64 +42,26 @@ class StateMachine(ABC):
         """Replace the whole state by what `snapshot` gave; tuples have become lists."""
 
 
-class View(Protocol):
-    """A state that stands still while commands go on."""
+class DiskStateMachine(ABC):
+    """A state machine whose state is on disk, and may be larger than memory.
 
-    def write(self, out: BinaryIO) -> None:
-        """Write all of it; in a thread.
+    ::
 
-        Args:
-            out: Where to; only `write` is called.
-        """
+        class Files(DiskStateMachine):
+            def apply(self, command, context):
+                self.table.put(command["name"].encode(), command["content"])
 
-    def close(self) -> None:
-        """Let go of it."""
+    The table is flushed in the background, in one transaction with what is needed to go on from there; after a crash
+    the log is applied again from the last flush. Snapshots are streamed from a view of the table, while commands go on.
 
-
-class DurableStateMachine(ABC):
-    """A state machine that keeps its state on disk itself, which may be larger than memory.
-
-    `apply` changes what is on disk, not necessarily durably: `flush` does that, in a thread, and with it notes durably
-    up to which entry. After a crash the log is applied again from there, so nothing may be durable in part: one
-    transaction for what one `flush` covers.
+    Attributes:
+        version: See `StateMachine`.
+        table: The state: all of it, as `apply` may keep nothing elsewhere. There once the node has started.
     """
 
     version: ClassVar[int] = 1
-
-    @abstractmethod
-    def durable(self) -> tuple[Index, bytes]:
-        """What the last `flush` that counts was given; (0, b"") for a state that never had one."""
+    table: "Table"
 
     @abstractmethod
     def apply(self, command: Value, context: Context) -> Any:  # noqa: ANN401
         """See `StateMachine.apply`."""
-
-    @abstractmethod
-    def begin_flush(self, index: Index, beside: bytes) -> "Flush":
-        """Begin to make durable what was applied, with these beside it; on the loop.
-
-        Args:
-            index: Of the last entry applied.
-            beside: What the library keeps with the state.
-        """
-
-    @abstractmethod
-    def view(self) -> View:
-        """Pin the state as it is now, for a snapshot; on the loop."""
-
-    @abstractmethod
-    def restore(self, source: BinaryIO, index: Index, beside: bytes) -> None:
-        """Replace the state by what a view wrote, durably and all at once; in a thread, while nothing else is done."""
-
-
-class Flush(Protocol):
-    """A flush that has begun."""
-
-    def run(self) -> None:
-        """Do it; in a thread, while commands go on."""
-
-    def finish(self) -> None:
-        """It is done; on the loop."""
-
-    def abandon(self) -> None:
-        """It has failed; on the loop."""

@@ -15,7 +15,7 @@ from oarlock.raft.types import ServerId
 from oarlock.replica.node import Node
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.settings import Environment, Settings
-from oarlock.replica.statemachine import StateMachine
+from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.transport.tcp import TcpTransport
 from oarlock.transport.tls import PeerTls
 
@@ -42,7 +42,7 @@ class Cluster:
         size: int,
         *,
         objects: Objects | None = None,
-        machine: Callable[[], StateMachine] | None = None,
+        machine: Callable[[], StateMachine | DiskStateMachine] | None = None,
         settings: Settings = SETTINGS,
         token: str | None = "testing",  # noqa: S107 - of servers on this machine alone
         tls: PeerTls | None = None,
@@ -179,7 +179,7 @@ async def cluster(
     size: int = 3,
     *,
     objects: Objects | None = None,
-    machine: Callable[[], StateMachine] | None = None,
+    machine: Callable[[], StateMachine | DiskStateMachine] | None = None,
     settings: Settings | None = None,
     directory: Path | None = None,
     token: str | None = "testing",  # noqa: S107 - of servers on this machine alone

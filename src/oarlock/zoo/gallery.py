@@ -107,7 +107,9 @@ def _pair(mutant: Mutant, caught: Catch, broken: Path, repaired: Path, lessen_s:
         specimen = fetch(msgspec.structs.replace(wanted, lessen_s=budget_s), mutant, limit_s)
         if specimen.property is None:
             continue
-        same = msgspec.structs.replace(wanted, mutant=None, out=str(repaired), run=specimen.run)
+        same = msgspec.structs.replace(
+            wanted, mutant=None, out=str(repaired), run=specimen.run, cluster=specimen.cluster
+        )
         if fetch(same, None, limit_s).property is None:
             return specimen
     raise SpecimenFailed("no recorded run tells the bug from the code as it is")

@@ -42,6 +42,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A play or schedule, instead of what the seed would make."""
     lessen_s: float = 0.0
     """How long to make it smaller before; 0 for not at all."""
+    cluster: int = -1
+    """Which of the clusters that a scene makes is recorded; the last is where it ends."""
 
 
 class Specimen(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,8 @@ class Specimen(msgspec.Struct, frozen=True, kw_only=True):
     how: str
     """The run in words."""
     events: int
+    cluster: int = 0
+    """Which of a scene's clusters it was."""
 
 
 def collect(wanted: Wanted) -> Specimen:
@@ -82,13 +86,14 @@ def _of_cores(wanted: Wanted) -> Specimen:
         run, plain, how = _play(wanted, seed)
     with trail_module.recorded() as trails:
         found = attempt(run, _RUN_S)
-    trail = trails[-1]
+    number = wanted.cluster if wanted.cluster >= 0 else len(trails) - 1
+    trail = trails[min(number, len(trails) - 1)]
     if found is not None:
         trail.broken(*found)
     nodes = {f"n{server_id:x}": f"server {server_id}" for server_id in trail.recorders}
     _write(wanted, f"cores-{wanted.stage}-{wanted.where}", seed, nodes, trail.events)
     broken, sentence = found or (None, "")
-    return Specimen(property=broken, sentence=sentence, run=plain, how=how, events=len(trail.events))
+    return Specimen(property=broken, sentence=sentence, run=plain, how=how, events=len(trail.events), cluster=number)
 
 
 def _play(wanted: Wanted, seed: int) -> tuple[Any, dict[str, Any] | None, str]:

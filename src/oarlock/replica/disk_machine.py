@@ -34,17 +34,19 @@ class DiskReplicaMachine(ReplicaMachine):
         self._user_machine = machine
         self._directory = directory
         self._durable: Index = 0
+        self._opened: Table | None = None
 
     def open(self) -> None:
         """Open the table, once the data directory is locked."""
-        self._table = self._user_machine.table = Table(self._directory)
+        self._opened = self._table = self._user_machine.table = Table(self._directory)
         self._durable = self._index = int.from_bytes(self._table.meta(_INDEX))
         if self._index:
             self.load_beside(self._table.meta(_BESIDE))
 
     def close(self) -> None:
         """Close the table."""
-        self._table.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def durable_index(self) -> Index:
         """See `StateMachine.durable_index`."""

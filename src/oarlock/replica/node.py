@@ -1,31 +1,25 @@
 """A server of a cluster inside your own process: your objects, replicated."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from oarlock.machine.interface import StateMachine as CoreMachine
 from oarlock.node.addresses import parse_address
-from oarlock.node.config import NodeConfig
-from oarlock.node.members import Change, ChangeKind
-from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import Index, ServerId
 from oarlock.replica import commands
-from oarlock.replica.apart import ApartCore
+from oarlock.replica.assembly import Assembly
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
-from oarlock.replica.core import Core, SameLoopCore
-from oarlock.replica.disk_machine import DiskReplicaMachine
-from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped, translated
-from oarlock.replica.hosting import APPLY, MACHINE, HostedMachine, HostedObject
-from oarlock.replica.joining import Doorkeeper, join
-from oarlock.replica.machine import Hosted, ReplicaMachine
+from oarlock.replica.core import Core
+from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped
+from oarlock.replica.hosting import APPLY, MACHINE
+from oarlock.replica.joining import join
+from oarlock.replica.members import address_of, addresses_of, leader_of, leave, remove, transfer_leadership
+from oarlock.replica.metrics import Metrics
 from oarlock.replica.object import Command, Consistency, ReplicatedObject
 from oarlock.replica.place import Place, normal, planned
 from oarlock.replica.proposing import Proposer
@@ -35,15 +29,12 @@ from oarlock.replica.settings import Environment, Settings
 from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.replica.upkeep import Upkeep
 from oarlock.storage.identity import load_identity
-from oarlock.transport.interface import OnMessage, OnUnreachable
-from oarlock.transport.tcp import TcpTransport
+from oarlock.transport.stats import PeerStats
 from oarlock.transport.tls import PeerTls
 
 logger = logging.getLogger(__name__)
 
 _DEFAULT_NAME: Final = "oarlock"
-_MAX_LEARNERS: Final = 8
-"""Servers that join at one time, and those without a vote."""
 
 
 class Node:
@@ -154,8 +145,11 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._place = place = await self._find_place()
         self._upkeep = Upkeep(place.server_id, self.settings.agreement_interval, votes=self._votes)
-        self._machine = self._make_machine(place.server_id)
-        self._core = core = self._make_core(place)
+        assembly = self._assembly(place)
+        self._machine = assembly.make_machine(
+            self._loop, self.objects, self._user_machine, self._upkeep, lambda: self.context
+        )
+        self._core = core = assembly.make_core(self._loop, self._machine, self._end_by_itself, self._removed)
         self._proposer = Proposer(
             self._loop,
             core,
@@ -166,7 +160,12 @@ class Node:
         )
         self._reader = Reader(self._loop, core, lease_reads=self.settings.lease_reads)
         logger.info("server %s (%x) of cluster %s (%x)", self.address, place.server_id, self.name, place.cluster_id)
-        await core.start()
+        try:
+            await core.start()
+        except BaseException:
+            self._core = None
+            self._machine.close()
+            raise
         self._upkeep.connect(core, self._proposer, self._machine)
         self._tasks.append(self._loop.create_task(self._upkeep.run(), name="oarlock-upkeep"))
 
@@ -183,94 +182,17 @@ class Node:
         rng = self._environment.rng
         return await join(self._loop, self._join, self.address, self.name, self._token, self._tls, rng)
 
-    def _make_machine(self, server_id: ServerId) -> ReplicaMachine:
-        settings, machine = self.settings, self._user_machine
-        clock, slow_s, every = self._loop.time, settings.slow_command_ms / 1000, settings.agreement_interval
-        if isinstance(machine, DiskStateMachine):
-            directory = Path(self._data_dir) / "machine"
-            return DiskReplicaMachine(server_id, machine, directory, clock, slow_s, every, self._upkeep)
-        hosted: list[Hosted] = [HostedObject(one) for one in self.objects]
-        if machine is not None:
-            hosted.append(
-                HostedMachine(machine.version, machine.apply, machine.snapshot, machine.restore, lambda: self.context)
-            )
-        return ReplicaMachine(server_id, hosted, clock, slow_s, every, self._upkeep)
-
-    def _make_core(self, place: Place) -> Core:
-        make = partial(self._make_node, place)
-        if self.settings.own_thread:
-            return ApartCore(self._loop, self._machine, make, self._failed, self._removed)
-        return SameLoopCore(make(self._machine, self._failed, self._removed))
-
-    def _make_node(
-        self,
-        place: Place,
-        machine: CoreMachine,
-        on_fatal: Callable[[BaseException], None],
-        on_removed: Callable[[], None],
-    ) -> CoreNode:
-        environment = self._environment
-
-        doorkeeper = Doorkeeper(self._token, self.name, place.cluster_id, lambda: core)
-
-        def open_transport(on_message: OnMessage, on_unreachable: OnUnreachable) -> TcpTransport:
-            transport = environment.transport(
-                asyncio.get_running_loop(),
-                place.cluster_id,
-                place.server_id,
-                environment.rng,
-                self._tls,
-                on_message,
-                on_unreachable,
-                options=environment.transport_options,
-            )
-            transport.consider_by(doorkeeper.consider)
-            return transport
-
-        def open_machine() -> CoreMachine:
-            self._machine.open()
-            return machine
-
-        core = CoreNode(
-            self._config(place),
-            disk=environment.disk,
-            rng=environment.rng,
-            open_transport=open_transport,
-            open_machine=open_machine,
-            listen=[self._listen],
-            executors=environment.executors,
-            boot_epoch=int(environment.wall_clock() * 1000),
-            on_fatal=on_fatal,
-            on_removed=on_removed,
-            check_invariants=environment.check_invariants,
-        )
-        return core
-
-    def _config(self, place: Place) -> NodeConfig:
-        settings = self.settings
-        return NodeConfig(
-            cluster_id=place.cluster_id,
-            server_id=place.server_id,
+    def _assembly(self, place: Place) -> Assembly:
+        return Assembly(
+            place=place,
+            name=self.name,
             data_dir=self._data_dir,
-            members={server_id: (parse_address(address),) for server_id, address in place.members.items()},
-            joins=place.joins,
-            lease_reads=settings.lease_reads,
-            max_clock_drift=settings.max_clock_drift,
-            election_timeout_ms=settings.election_timeout_ms,
-            heartbeat_interval_ms=settings.heartbeat_interval_ms,
-            proposal_timeout_ms=settings.command_timeout_ms,
-            read_timeout_ms=settings.read_timeout_ms,
-            max_pending_proposals=settings.max_pending_commands,
-            max_pending_bytes=settings.max_pending_bytes,
-            max_command_bytes=settings.max_command_bytes,
-            snapshot_count=settings.snapshot_count,
-            snapshot_tail=settings.snapshot_tail,
-            disk_reserve_bytes=settings.disk_reserve_bytes,
-            max_learners=_MAX_LEARNERS,
+            listen=self._listen,
+            token=self._token,
+            tls=self._tls,
+            settings=self.settings,
+            environment=self._environment,
         )
-
-    def _failed(self, error: BaseException) -> None:
-        self._end_by_itself(error)
 
     def _removed(self) -> None:
         self._end_by_itself(Stopped("this server was removed from the cluster"))
@@ -422,7 +344,9 @@ class Node:
         return await self._reader.read(function, consistency, max_staleness_ms, timeout_s)
 
     def _why_not(self, name: str, version: int) -> NotUnderstood:
-        servers = tuple(self._address_of(server_id) for server_id in self._upkeep.lacking(name, version))
+        servers = tuple(
+            address_of(self._running.configuration, server_id) for server_id in self._upkeep.lacking(name, version)
+        )
         who = ", ".join(servers) or "all do by now, which is being put in force"
         return NotUnderstood(f"version {version} of {name} is not understood by every server yet: {who}", servers)
 
@@ -442,18 +366,12 @@ class Node:
     @property
     def leader(self) -> str | None:
         """Where the leader is reached, as far as this server knows."""
-        leader_id = self._running.leader_id
-        return self._address_of(leader_id) if leader_id is not None else None
+        return leader_of(self._running)
 
     @property
     def members(self) -> dict[ServerId, str]:
         """All members, and where they are reached."""
-        configuration = self._running.configuration
-        return {server_id: self._address_of(server_id) for server_id in sorted(configuration.members)}
-
-    def _address_of(self, server_id: ServerId) -> str:
-        addresses = dict(self._running.configuration.addresses).get(server_id, ())
-        return addresses[0] if addresses else f"{server_id:x}"
+        return addresses_of(self._running.configuration)
 
     async def transfer_leadership(self, to: str | None = None, timeout_s: float | None = None) -> None:
         """Have another server lead; asked of the leader.
@@ -467,18 +385,7 @@ class Node:
             BadTransferee: There is no such server, or it has no vote.
             Timeout: The other did not take over.
         """
-        core = self._running
-        candidates = [server_id for server_id in self.members if server_id != self._place.server_id]
-        if to is not None:
-            candidates = [server_id for server_id, address in self.members.items() if address == normal(to)] or [0]
-        for position, server_id in enumerate(candidates):
-            try:
-                await core.transfer_leadership(server_id, timeout_s)
-            except OarlockError as error:
-                if position == len(candidates) - 1:
-                    raise translated(error, self.leader) from None
-            else:
-                return
+        await transfer_leadership(self._running, self._place.server_id, to, timeout_s)
 
     async def remove(self, address: str, timeout_s: float | None = None) -> None:
         """Remove a server from the cluster for good; it ends when it learns of that.
@@ -487,13 +394,7 @@ class Node:
             ChangeRefused: There is no such server, or it is the last one.
             Timeout: It is not known to be removed.
         """
-        server_ids = [server_id for server_id, held in self.members.items() if held == normal(address)]
-        try:
-            await self._running.change_membership(
-                [Change(ChangeKind.REMOVE, server_ids[0] if server_ids else 0)], timeout_s
-            )
-        except OarlockError as error:
-            raise translated(error, self.leader) from None
+        await remove(self._running, address, timeout_s)
 
     async def leave(self, timeout_s: float | None = None) -> None:
         """Leave the cluster for good, leadership handed over first, and stop; the data directory is of no use then.
@@ -502,15 +403,11 @@ class Node:
             ChangeRefused: This is the last server.
             Timeout: The others are not known to have let this server go.
         """
-        core = self._running
-        if core.is_leader and len(core.configuration.voters) > 1:
-            with contextlib.suppress(OarlockError):  # a leader can be removed as well
-                await self.transfer_leadership(timeout_s=timeout_s)
         try:
-            await core.change_membership([Change(ChangeKind.REMOVE, self._place.server_id)], timeout_s)
-        except OarlockError as error:
+            await leave(self._running, self._place.server_id, timeout_s)
+        except OarlockError:
             if self.ended is None:
-                raise translated(error, self.leader) from None
+                raise
         await self.stop()
 
     # -- about it ------------------------------------------------------------------------------------------------------
@@ -529,6 +426,27 @@ class Node:
         """Up to which entry this server has applied the log, and a hash of the results of all commands up to there."""
         self._check_started()
         return self._machine.applied_index(), self._machine.agreement.results
+
+    def metrics(self) -> Metrics:
+        """Metrics for Prometheus: `metrics().page()`, or a collector for a registry of yours."""
+        self._check_started()
+        return Metrics(self)
+
+    def peer_traffic(self) -> Mapping[ServerId, PeerStats]:
+        """Bytes exchanged with each peer."""
+        return self._running.peer_traffic()
+
+    @property
+    def slow_commands(self) -> int:
+        """Commands whose code took longer than `Settings.slow_command_ms`."""
+        self._check_started()
+        return self._upkeep.slow_commands
+
+    @property
+    def open_sessions(self) -> int:
+        """Sessions of clients, idle ones that have not been cleared away among them."""
+        self._check_started()
+        return len(self._machine.sessions)
 
     @property
     def counters(self) -> Counters:

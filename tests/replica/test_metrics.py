@@ -37,7 +37,9 @@ async def test_metrics_have_etcds_names() -> None:
         assert "etcd_server_is_leader 0.0" in servers.nodes[follower].metrics().page()
 
 
-async def test_servers_with_certificates_of_one_authority_work_together(tmp_path: Path) -> None:
+async def test_servers_with_certificates_of_one_authority_work_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With TLS files a cluster works, and takes in another server; one with a stranger's certificate is not let in."""
     tls = Authority(tmp_path).issue("server")
     async with cluster(1, objects=lambda: [Register()], directory=tmp_path / "data", tls=tls) as servers:
@@ -47,7 +49,7 @@ async def test_servers_with_certificates_of_one_authority_work_together(tmp_path
         await eventually(lambda: len(servers.nodes[0].status().voters) == 2, "it has a vote")
         (tmp_path / "other").mkdir()
         stranger = replace(Authority(tmp_path / "other", "other").issue("stranger"), ca_file=tls.ca_file)
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(oarlock.JoinRefused):
-            patch.setattr("oarlock.replica.joining._JOIN_FOR_S", 0.1)
+        monkeypatch.setattr("oarlock.replica.joining._JOIN_FOR_S", 0.1)
+        with pytest.raises(oarlock.JoinRefused):
             await servers.add(tls=stranger)
     shutil.rmtree(tmp_path / "data")

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, BinaryIO, Final, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
 import uvloop
 
@@ -31,16 +31,8 @@ _ASK_S: Final = 30.0
 """How long a question to the other thread may take: it is never blocked for that long."""
 
 
-class MakeCore(Protocol):
-    """Makes the node that is to live apart."""
-
-    def __call__(
-        self,
-        machine: StateMachine,
-        on_fatal: Callable[[BaseException], None],
-        on_removed: Callable[[], None],
-    ) -> CoreNode:
-        """Called on the loop on which the node will run."""
+MakeCore: TypeAlias = Callable[[StateMachine, Callable[[BaseException], None], Callable[[], None]], CoreNode]
+"""Makes the node that is to live apart, given its machine, `on_fatal` and `on_removed`."""
 
 
 class Crossing:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -84,12 +85,7 @@ class Assembly:
             on_fatal: See `oarlock.node.node.Node`.
             on_removed: The same.
         """
-
-        def make(
-            seen: CoreMachine, on_fatal: Callable[[BaseException], None], on_removed: Callable[[], None]
-        ) -> CoreNode:
-            return self._make_node(machine, seen, on_fatal, on_removed)
-
+        make = partial(self._make_node, machine)
         if self.settings.own_thread:
             return ApartCore(loop, machine, make, on_fatal, on_removed)
         return SameLoopCore(make(machine, on_fatal, on_removed))

@@ -69,8 +69,7 @@ async def test_a_newer_version_counts_once_all_understand_it(tmp_path: Path) -> 
         assert await servers.objects(2)[0].put("d") == "old"
 
         await servers.restart(2, objects=[Basket2()])
-        versions = servers.nodes[0]._machine.versions
-        await eventually(lambda: versions.in_force("basket") == 2, "version 2 is in force")
+        await eventually(lambda: servers.nodes[0].version_in_force("basket") == 2, "version 2 is in force")
         assert await new.put("e", amount=2) == "new"
         assert await new.empty() == 5
         expected = ["a", "b", "d", ["e", 2], ["last", 1]]
@@ -83,8 +82,7 @@ async def test_an_older_program_does_not_start_once_a_newer_version_is_in_force(
     """It would have to guess; it ends, and says which version it lacks."""
     ends: list[BaseException] = []
     async with cluster(1, objects=lambda: [Basket2()], directory=tmp_path) as servers:
-        versions = servers.nodes[0]._machine.versions
-        await eventually(lambda: versions.in_force("basket") == 2, "version 2 is in force")
+        await eventually(lambda: servers.nodes[0].version_in_force("basket") == 2, "version 2 is in force")
         assert await servers.objects(0)[0].put("a", amount=2) == "new"
         await servers.restart(0, objects=[Basket1()], on_end=ends.append)
         await eventually(lambda: ends, "it ends")
@@ -118,8 +116,7 @@ async def test_versions_of_a_machine() -> None:
         with pytest.raises(oarlock.NotUnderstood, match="version 2 of machine"):
             await servers.nodes[0].propose("a", version=2)
     async with cluster(1, machine=Journal2) as servers:
-        versions = servers.nodes[0]._machine.versions
-        await eventually(lambda: versions.in_force("machine") == 2, "version 2 is in force")
+        await eventually(lambda: servers.nodes[0].version_in_force() == 2, "version 2 is in force")
         assert await servers.nodes[0].propose("a", version=2) == [1, 2]
         assert await servers.nodes[0].propose("b") == [2, 1]
 

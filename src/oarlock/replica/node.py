@@ -427,6 +427,11 @@ class Node:
         self._check_started()
         return self._machine.applied_index(), self._machine.agreement.results
 
+    def version_in_force(self, name: str = MACHINE) -> int:
+        """The version in which an object's commands are proposed by now."""
+        self._check_started()
+        return self._machine.versions.in_force(name)
+
     def metrics(self) -> Metrics:
         """Metrics for Prometheus: `metrics().page()`, or a collector for a registry of yours."""
         self._check_started()

@@ -21,6 +21,11 @@ def plain(attribute: str) -> str:
     return attribute.replace("_", "").lower()
 
 
+def is_known(attribute: str) -> bool:
+    """Whether an attribute has any of these names."""
+    return plain(attribute) in TERM | ROLE | VOTE | COMMIT | APPLIED
+
+
 def is_term(attribute: str) -> bool:
     """Whether an attribute holds the current term."""
     return plain(attribute) in TERM
@@ -51,6 +56,11 @@ def is_moment(attribute: str, value: object) -> bool:
     return isinstance(value, float) or any(part in attribute.lower() for part in CLOCKS)
 
 
+def has_role_or_vote(owner: object) -> bool:
+    """Whether an object has attributes for the role or the vote as well: so it is no entry, and no message."""
+    return any(is_vote(name) or plain(name) in ROLE for name in _attributes(owner))
+
+
 def term_in(message: object) -> int | None:
     """The term in an RPC's arguments or reply."""
     items = message.items() if isinstance(message, dict) else _fields(message)
@@ -61,7 +71,10 @@ def term_in(message: object) -> int | None:
 
 
 def _fields(message: object) -> list[tuple[str, object]]:
-    names = [*getattr(message, "__dict__", ()), *getattr(type(message), "__struct_fields__", ())]
-    slots = getattr(type(message), "__slots__", ())
-    names += [slots] if isinstance(slots, str) else list(slots)
-    return [(name, getattr(message, name)) for name in names if hasattr(message, name)]
+    return [(name, getattr(message, name)) for name in _attributes(message) if hasattr(message, name)]
+
+
+def _attributes(owner: object) -> list[str]:
+    names = [*getattr(owner, "__dict__", ()), *getattr(type(owner), "__struct_fields__", ())]
+    slots = getattr(type(owner), "__slots__", ())
+    return names + ([slots] if isinstance(slots, str) else list(slots))

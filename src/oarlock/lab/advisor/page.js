@@ -1,5 +1,4 @@
 // Draws the timeline: a lane for each thread or handler, a bar for each span.
-"use strict";
 const { lanes, spans } = JSON.parse(document.getElementById("data").textContent);
 const canvas = document.getElementById("timeline");
 const tip = document.getElementById("tip");
@@ -34,7 +33,7 @@ function draw() {
     const y = RULER + lane * LANE - top;
     if (y >= RULER - 4) pen.fillText(name, 2, y + 8, NAMES - 8);
   });
-  for (let step = 0; step <= 8; step += 1) {
+  for (let step = 0; step < 8; step += 1) {
     const at = from + (width * step) / 8;
     pen.fillText(`${(at / 1e6).toFixed(width < 2e5 ? 5 : 2)} s`, Math.min(x(at), canvas.clientWidth - 60), 8);
   }

@@ -36,7 +36,8 @@ def page(advice: Advice) -> str:
 <p class="key"><i style="background:#2a7"></i> holds a lock <i style="background:#d33"></i> wants one
 <i style="background:#48c"></i> calls a peer. Wheel: zoom. Drag: move.{cut}</p>
 <div id="tip"></div><canvas id="timeline"></canvas>
-<script type="application/json" id="data">{data}</script><script>{SCRIPT.read_text(encoding="utf-8")}</script>
+<script type="application/json" id="data">{data}</script>
+<script type="module">{SCRIPT.read_text(encoding="utf-8")}</script>
 </html>
 """
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import CodeType
 from typing import NamedTuple
 
+from oarlock.lab.advisor.names import has_role_or_vote, is_known, is_term, plain
 from oarlock.lab.advisor.sources import Use
 from oarlock.lab.threads import Task
 from oarlock.lab.threads.locks import Lock
 
+_NUMBERED = re.compile(r"Thread-\d+ \((.*)\)")
 Frames = tuple[tuple[CodeType, int], ...]
 """A stack as code and line, the innermost frame first."""
 
@@ -75,6 +78,12 @@ class Activity:
             if mine.get(number, 0) < step:
                 mine[number] = step
 
+    @property
+    def kind(self) -> str:
+        """Its name without numbers: the same on all servers."""
+        made = _NUMBERED.fullmatch(self.name)
+        return made[1] if made is not None else self.name.rstrip("0123456789-")
+
     def root(self) -> Activity:
         """The thread that this came from which stays: itself, or who started it for a single job."""
         found = self
@@ -90,18 +99,25 @@ LONG_LIVED_WAITS = 3
 class Variable:
     """One attribute of one object."""
 
-    __slots__ = ("attribute", "class_name", "server")
+    __slots__ = ("_owner", "attribute", "is_named", "server")
 
-    def __init__(self, class_name: str, attribute: str, server: int | None) -> None:
-        self.class_name = class_name
+    def __init__(self, owner: object, attribute: str, server: int | None) -> None:
+        self._owner = owner
         self.attribute = attribute
+        self.is_named = is_known(attribute)
+        """Whether it may be a term, a role, a vote, or an index committed or applied, by its name."""
         self.server = server
         """Whose activity touched it first."""
 
     @property
     def name(self) -> str:
         """For people; the same on all servers."""
-        return f"{self.class_name}.{self.attribute}"
+        return f"{type(self._owner).__name__}.{self.attribute}"
+
+    @property
+    def is_current_term(self) -> bool:
+        """Whether it is a server's current term, not that of an entry or a message."""
+        return is_term(self.attribute) and (plain(self.attribute) != "term" or has_role_or_vote(self._owner))
 
 
 class Access:

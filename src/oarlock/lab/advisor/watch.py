@@ -7,7 +7,7 @@ lock came in this order in this run does not mean that they do in the next.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,17 +15,16 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from oarlock.lab.advisor.check import Check
-from oarlock.lab.advisor.names import is_term
 from oarlock.lab.advisor.record import Access, Activity, Frames, Line, Place, Rpc, Variable
 from oarlock.lab.advisor.sources import Use
 from oarlock.lab.threads import Event, Kind, Task
-from oarlock.lab.threads.locks import Lock
+from oarlock.lab.threads.locks import Lock, Shim
 from oarlock.lab.threads.scheduler import Scheduler
 
 LAB: Final = str(Path(__file__).parents[1])
-INSIDE: Final = tuple(
-    f"{LAB}/{part}" for part in ("threads/", "advisor/", "network.py", "workers.py", "group.py", "persister.py")
-)
+OURS: Final = ("threads/", "advisor/", "network.py", "workers.py", "group.py", "persister.py", "wire.py")
+INSIDE: Final = tuple(f"{LAB}/{part}" for part in OURS)
+NETWORK: Final = frozenset({f"{LAB}/network.py", f"{LAB}/workers.py"})
 EXAMPLES: Final = f"{LAB}/advisor/examples/"
 DEPTH: Final = 12
 """Frames kept of a stack, the innermost."""
@@ -46,7 +45,7 @@ def frames_from(frame: FrameType | None) -> Frames:
         code = frame.f_code
         if not is_inside(code.co_filename):
             frames.append((code, frame.f_lineno))
-        elif frames and code.co_filename.startswith(INSIDE[:2]):
+        elif frames:
             break  # what follows is the scenario, or where threads begin
         frame = frame.f_back
     return tuple(frames)
@@ -76,7 +75,6 @@ class Watch:
         """To attributes, so far."""
         self._checks = checks
         self._variables: dict[tuple[int, str], Variable] = {}
-        self._kept: dict[int, object] = {}
         self._activities: dict[int, list[Activity]] = {}
         """By task: what it does, the innermost last."""
         self._held: dict[int, dict[Lock, int]] = {}
@@ -92,6 +90,10 @@ class Watch:
         self._regions = 0
         for check in checks:
             check.watch = self
+        # Most checks listen to little, and this is where the time goes.
+        self._on_access = _listeners(checks, "on_access")
+        self._on_event = _listeners(checks, "on_event")
+        self._on_region_end = _listeners(checks, "on_region_end")
 
     # -- who runs ------------------------------------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class Watch:
 
     def is_ours(self, lock: Lock) -> bool:
         """Whether a lock is the network's."""
-        return lock not in self.lock_names and lock.made_at.startswith(("network.py", "workers.py"))
+        return lock not in self.lock_names and _is_the_networks(lock)
 
     @contextmanager
     def entered(self, name: str, server: int, entry: str) -> Iterator[Activity]:
@@ -183,18 +185,18 @@ class Watch:
             child.started_at = self.frames()
             self._activities[subject.number] = [child]
             activity.step()
-        elif kind is Kind.THREAD_END or kind is Kind.PUT_DONE or kind is Kind.EVENT_SET:
+        elif kind in TEACHES and not _is_the_networks(subject):
             clock = self._clocks.setdefault(subject, {})
             for number, step in activity.clock.items():
                 if clock.get(number, 0) < step:
                     clock[number] = step
             activity.step()
-        elif kind is Kind.JOINED or kind is Kind.GET_DONE or kind is Kind.EVENT_WOKEN:
+        elif kind in LEARNS and not _is_the_networks(subject):
             activity.learn(self._clocks.get(subject, {}))
         if kind in WAITS:
             activity.waits += 1
-        for check in self._checks:
-            check.on_event(event, activity)
+        for listen in self._on_event:
+            listen(event, activity)
 
     def _acquired(self, task: Task, activity: Activity, lock: Lock) -> None:
         held = self.held_all(task)
@@ -214,8 +216,8 @@ class Watch:
             held.remove(lock)
         if lock in self.held(owner):
             self._held[owner.number] = {each: region for each, region in self.held(owner).items() if each is not lock}
-            for check in self._checks:
-                check.on_region_end(activity)
+            for listen in self._on_region_end:
+                listen(activity)
 
     # -- attributes ----------------------------------------------------------------------------------------------
 
@@ -234,8 +236,7 @@ class Watch:
         if variable is None:
             if len(self._variables) >= MOST_VARIABLES:
                 return
-            self._kept[id(owner)] = owner
-            variable = self._variables[key] = Variable(type(owner).__name__, attribute, activity.server)
+            variable = self._variables[key] = Variable(owner, attribute, activity.server)
         access = Access(
             variable,
             activity,
@@ -247,9 +248,9 @@ class Watch:
             is_write=is_write,
         )
         self.accesses += 1
-        for check in self._checks:
-            check.on_access(access)
-        if is_write and is_term(attribute) and isinstance(value, int):
+        for listen in self._on_access:
+            listen(access)
+        if is_write and isinstance(value, int) and variable.is_current_term:
             self.terms[variable.server] = value
 
     # -- RPCs and the apply channel ------------------------------------------------------------------------------
@@ -307,6 +308,18 @@ class Watch:
         return self.place(access.activity, said, access.frames, list(access.regions))
 
 
+def _listeners(checks: Sequence[Check], hook: str) -> list[Callable[..., None]]:
+    """The methods of that name, of checks that have one of their own."""
+    return [getattr(check, hook) for check in checks if getattr(type(check), hook) is not getattr(Check, hook)]
+
+
+def _is_the_networks(subject: object) -> bool:
+    """Whether the network made it: that a request and its reply go through it orders nothing within a server."""
+    return isinstance(subject, Shim) and subject.made_at.filename in NETWORK
+
+
+TEACHES: Final = frozenset({Kind.THREAD_END, Kind.PUT_DONE, Kind.EVENT_SET})
+LEARNS: Final = frozenset({Kind.JOINED, Kind.GET_DONE, Kind.EVENT_WOKEN})
 WAITS: Final = frozenset({Kind.SLEEP, Kind.CONDITION_WAIT, Kind.EVENT_WAIT, Kind.GET})
 
 

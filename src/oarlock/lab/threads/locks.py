@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 
 from oarlock.lab.threads.events import Kind
 from oarlock.lab.threads.scheduler import Scheduler
-from oarlock.lab.threads.stacks import site
+from oarlock.lab.threads.stacks import Site, site
 from oarlock.lab.threads.task import Task
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class Shim:
     """What belongs to a runtime: each has subclasses of its own, which know its scheduler."""
 
     scheduler: ClassVar[Scheduler]
-    made_at: str
+    made_at: Site
 
 
 class Waiters:

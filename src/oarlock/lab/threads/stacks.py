@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NamedTuple
 
 from oarlock.lab.threads.task import Task
 
@@ -22,10 +22,20 @@ def user_frame(depth: int = 1) -> FrameType | None:
     return frame
 
 
-def site(depth: int = 2) -> str:
-    """Where a user's code is now, as file:line."""
+class Site(NamedTuple):
+    """Where in a user's code something was made."""
+
+    filename: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.filename.rpartition('/')[2]}:{self.line}"
+
+
+def site(depth: int = 2) -> Site:
+    """Where a user's code is now."""
     frame = user_frame(depth)
-    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}" if frame is not None else "?"
+    return Site("?", 0) if frame is None else Site(frame.f_code.co_filename, frame.f_lineno)
 
 
 def stacks_of(tasks: Sequence[Task]) -> dict[int, traceback.StackSummary]:
@@ -52,8 +62,8 @@ def waiting_for(task: Task) -> str:
 
 def describe(subject: object) -> str:
     """A lock, queue or the like by where it was made."""
-    made = getattr(subject, "made_at", "")
-    if made:
+    made = getattr(subject, "made_at", None)
+    if made is not None:
         return f"the {type(subject).__name__} made at {made}"
     return subject.name if isinstance(subject, Task) else str(subject)
 

@@ -18,7 +18,7 @@ Missed: groups of other fields, containers, and a re-read whose result is not lo
 from collections import defaultdict
 
 from oarlock.lab.advisor.check import Check
-from oarlock.lab.advisor.names import is_applied, is_commit, is_role, is_term, is_vote
+from oarlock.lab.advisor.names import is_applied, is_commit, is_role, is_vote
 from oarlock.lab.advisor.record import Access, Activity, Finding, Variable
 from oarlock.lab.threads.locks import Lock
 
@@ -45,6 +45,8 @@ class HalfChanged(Check):
 
     def on_access(self, access: Access) -> None:
         """Note what of the group is read and written."""
+        if not access.variable.is_named:
+            return
         name = _group_name(access)
         if name is None or access.activity.entry == "make":
             return
@@ -73,7 +75,7 @@ class HalfChanged(Check):
         before = self._half.get(activity)
         if before is not None and before[0] != name and before[0] not in self._read[activity]:
             first = before[1]
-            subject = f"{first.variable.name} and {access.variable.name}"
+            subject = " and ".join(sorted([first.variable.name, access.variable.name]))
             fields = f"{first.variable.name}, lets the lock go, and then changes {access.variable.name}"
             what = f"{activity.name} changes {fields}"
             self.report(subject, what, self.watch.place_of(first), self.watch.place_of(access))
@@ -96,7 +98,7 @@ class CheckThenAct(Check):
 
     def on_access(self, access: Access) -> None:
         """Compare a write with the activity's last read."""
-        if access.activity.entry == "make" or not _is_decided_on(access):
+        if not access.variable.is_named or access.activity.entry == "make" or not _is_decided_on(access):
             return
         variable, activity = access.variable, access.activity
         reads = self._reads[activity]
@@ -131,10 +133,9 @@ class CheckThenAct(Check):
 
 
 def _group_name(access: Access) -> str | None:
-    attribute = access.variable.attribute
-    if is_term(attribute) and isinstance(access.value, int):
+    if isinstance(access.value, int) and access.variable.is_current_term:
         return "term"
-    return "role" if is_role(attribute, access.value) else None
+    return "role" if is_role(access.variable.attribute, access.value) else None
 
 
 def _is_of_group(access: Access) -> bool:

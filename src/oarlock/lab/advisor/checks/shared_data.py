@@ -3,7 +3,11 @@
 Reported are two accesses to one attribute of one object, in two activities, at least one a write, with no lock held
 at both, where neither activity had learnt of the other's (see `watch`): a lockset analysis in the manner of Eraser,
 joined with happened-before for all but locks. So it does not take that the two came close in time: it is enough that
-nothing would have kept them from it. What `make` writes before it starts a thread is no concern, as everyone learns
+nothing would have kept them from it.
+
+Not reported is what an activity does with an attribute that nobody else has touched yet, if it made it: so an object
+that is filled in by who makes it, and then only read by others, needs no lock. For what `make` makes the order alone
+counts: what it writes before it starts a thread is no concern, as everyone learns
 of that.
 
 Not reported: an attribute whose every write after `make` stores True, such as `dead`. In Python such a store is one
@@ -15,7 +19,7 @@ from collections import defaultdict
 from typing import Final
 
 from oarlock.lab.advisor.check import Check
-from oarlock.lab.advisor.record import Access, Finding, Variable
+from oarlock.lab.advisor.record import Access, Activity, Finding, Variable
 from oarlock.lab.threads.locks import Lock
 
 KEPT: Final = 2
@@ -35,6 +39,8 @@ class SharedData(Check):
     def __init__(self) -> None:
         super().__init__()
         self._kinds: dict[Variable, dict[object, list[Access]]] = defaultdict(dict)
+        self._makers: dict[Variable, Activity | None] = {}
+        """Who touched a variable first; None once somebody else has."""
         self._common: dict[Variable, frozenset[Lock]] = {}
         """Locks held at every access so far, those within `make` aside."""
         self._races: dict[Variable, tuple[Access, Access]] = {}
@@ -47,7 +53,7 @@ class SharedData(Check):
         in_make = activity.entry == "make"
         if access.is_write and not in_make and access.value is not True:
             self._other_writes.add(variable)
-        if variable in self._races:
+        if variable in self._races or self._is_being_made(access):
             return
         kinds = self._kinds[variable]
         locks = frozenset(access.regions)
@@ -71,6 +77,14 @@ class SharedData(Check):
         else:
             kept.append(access)
             del kept[:-KEPT]
+
+    def _is_being_made(self, access: Access) -> bool:
+        """Whether nobody but who made the variable has touched it."""
+        variable, activity = access.variable, access.activity
+        if self._makers.setdefault(variable, activity) is activity and activity.entry != "make":
+            return True
+        self._makers[variable] = None
+        return False
 
     def _compare(self, access: Access, others: list[Access]) -> None:
         for other in others:

@@ -17,7 +17,7 @@ Missed: replies that are handed to another thread, RPCs without a term, and a co
 """
 
 from oarlock.lab.advisor.check import Check
-from oarlock.lab.advisor.names import is_moment, is_role, is_term
+from oarlock.lab.advisor.names import is_moment, is_role
 from oarlock.lab.advisor.record import Access, Activity, Rpc, Variable
 from oarlock.lab.threads import Event, Kind, Task
 
@@ -51,8 +51,10 @@ class LaterArguments(Check):
 
     def on_access(self, access: Access) -> None:
         """Note how the term and the role are used."""
+        if not access.variable.is_named:
+            return
         activity, attribute = access.activity, access.variable.attribute
-        if is_term(attribute) and isinstance(access.value, int):
+        if isinstance(access.value, int) and access.variable.is_current_term:
             if access.is_write or access.use.compared:
                 self._look(activity)
             else:
@@ -124,7 +126,7 @@ class UncheckedReply(Check):
         if rpc is None:
             return
         attribute = access.variable.attribute
-        if is_term(attribute) and isinstance(access.value, int) and not access.is_write:
+        if isinstance(access.value, int) and not access.is_write and access.variable.is_current_term:
             with_reply = access.use.compared_with & rpc.reply_names or any(
                 part in name.lower() for name in access.use.compared_with for part in REPLIES
             )

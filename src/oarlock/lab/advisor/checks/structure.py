@@ -98,7 +98,7 @@ class CombinedTimers(Check):
         for loop, (_, sends) in self._sends.items():
             if loop in self._campaigns:
                 what = f"{loop.name} looks after elections and heartbeats alike"
-                self.report(loop.name.rstrip("0123456789-"), what, self._campaigns[loop], sends)
+                self.report(loop.kind, what, self._campaigns[loop], sends)
 
 
 def _loop(activity: Activity) -> Activity | None:
@@ -145,7 +145,7 @@ class SingleApplier(Check):
             self._first[server, life] = (activity, place)
         elif first[0] is not activity:
             place = self.watch.place(activity, "puts on the apply channel too", self.watch.frames())
-            names = sorted({first[0].name.rstrip("0123456789-"), activity.name.rstrip("0123456789-")})
+            names = sorted({first[0].kind, activity.kind})
             self.report("the apply channel", f"several put on it: {', '.join(names)}", first[1], place)
 
 
@@ -165,7 +165,12 @@ class ApplierWoken(Check):
 
     def on_access(self, access: Access) -> None:
         """The commit index moves."""
-        if access.is_write and is_commit(access.variable.attribute) and isinstance(access.value, int):
+        if (
+            access.is_write
+            and access.variable.is_named
+            and is_commit(access.variable.attribute)
+            and isinstance(access.value, int)
+        ):
             server = access.variable.server
             self._commits[server, self.watch.life_of(server)] = access
 

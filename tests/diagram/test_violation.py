@@ -31,7 +31,7 @@ BUGS = {
     "reads-at-what-is-applied": "stale-read",
 }
 """Mutants, with the first step of theirs that must be found wrong."""
-SCENE = "all_start_together"
+SCENES = {"no-no-op": "all_start_together", "empty-message-commits-nothing": "the_deposed_leader_sends_a_snapshot"}
 
 
 @pytest.mark.parametrize("seed", [7, 8, 13, 21])
@@ -70,7 +70,7 @@ def test_the_bug_is_what_is_found_first(bug: str) -> None:
 
 def test_what_was_missing_is_said_of_what_did_not_happen() -> None:
     """A run without a leader is explained by what kept one from being elected, or from committing."""
-    (found,) = violations(broken_run("no-no-op", SCENE))
+    (found,) = violations(broken_run("no-no-op", SCENES["no-no-op"]))
     assert found.property == "leader in time"
     assert found.first_divergence is None
     assert found.missing is not None
@@ -99,10 +99,13 @@ def test_terminal_explains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "changed its vote" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("bug", ["refusals-count-as-votes", "always-truncates", "counts-older-terms", "no-no-op"])
+@pytest.mark.parametrize(
+    "bug",
+    ["refusals-count-as-votes", "always-truncates", "counts-older-terms", "no-no-op", "empty-message-commits-nothing"],
+)
 def test_the_page_explains_alike(open_page: OpenPage, tmp_path: Path, bug: str) -> None:
     """The page finds the same steps wrong, and explains the violation in the same words with the same tree."""
-    run = broken_run(bug, SCENE if bug == "no-no-op" else "")
+    run = broken_run(bug, SCENES.get(bug, ""))
     path = tmp_path / "run.html"
     path.write_text(page_of(run.header, run.events, title=bug), encoding="utf-8")
     page = open_page(path=path)

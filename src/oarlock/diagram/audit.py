@@ -184,7 +184,7 @@ class _Audit(Steps):
             self._add("counted-older-term", "only the current term is committed", told)
         holding = {voter for voter in self._voters(state) if self._holds(voter, commit, term)}
         if not majorities(state.conf, holding):
-            told = f"{lane} committed index {commit} when only {', '.join(sorted(holding)) or 'nobody'} had it on disk"
+            told = f"{lane} committed index {commit} when {_only(sorted(holding))} had it on disk"
             self._add("no-majority-committed", "committed on a durable quorum", told)
 
     @staticmethod
@@ -264,3 +264,7 @@ class _Audit(Steps):
                     f"applied already"
                 )
                 self._add("stale-read", "reads are linearizable", told, asked[2], asked[1])
+
+
+def _only(servers: list[str]) -> str:
+    return f"only {', '.join(servers)}" if servers else "nobody"

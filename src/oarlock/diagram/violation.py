@@ -12,7 +12,7 @@ from oarlock.diagram.audit import audit
 from oarlock.diagram.properties import property_of
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.steps import Deviation
-from oarlock.diagram.whynot import WhyNot, why_not
+from oarlock.diagram.whynot import Missing, WhyNot, why_not
 from oarlock.trace.loaded import Trace
 from oarlock.trace.provenance import Explanation, why
 from oarlock.trace.schema import Event, Kind
@@ -28,6 +28,8 @@ _ASKED: Final = {
 """By kind of deviation, the variable whose why is the violation's."""
 _LEADERLESS: Final = ("leader in time", "leader after healing", "leadership settles", "the successor leads soon")
 """Properties that fall for want of a leader, or of one that can commit."""
+_LAGGING: Final = ("laggards catch up", "followers apply promptly", "one snapshot is enough")
+"""Properties that fall because somebody stays behind."""
 _SERVER: Final = re.compile(r"n[0-9a-f]+ ")
 
 
@@ -80,6 +82,7 @@ def _explain(trace: Trace, event: Event, deviations: list[Deviation]) -> Violate
     fall = _fall(name, known.figure3, deviations)
     first = deviations[0] if deviations else None
     missing = None if deviations else _missing(trace, name)
+    told = _told(name, claim, fall, deviations, missing)
     shown = _witnesses(trace, event, fall or first)
     asked = _question(trace, fall or first, shown)
     event_id, _, variable = asked.partition(":")
@@ -90,7 +93,7 @@ def _explain(trace: Trace, event: Event, deviations: list[Deviation]) -> Violate
         means=known.means,
         lesson=known.lesson,
         claim=claim,
-        sentence=_told(claim, fall, first, missing),
+        sentence=told,
         witnesses=shown,
         first_divergence=None if first is None else Witness(first.event_id, first.sentence),
         asked=asked,
@@ -103,20 +106,41 @@ def _fall(name: str, figure3: str, deviations: list[Deviation]) -> Deviation | N
     """The step by which the property fell, or the one of Figure 3 that it belongs to."""
     exact = [each for each in deviations if each.property == name]
     related = [each for each in deviations if figure3 and property_of(each.property).figure3 == figure3]
-    found = exact or related
-    return found[-1] if found else None
+    if not (exact or related):
+        return None
+    fall, first = (exact or related)[-1], deviations[0]
+    is_one = fall.kind == first.kind or (fall.event_id == first.event_id and first.property == name)
+    return first if is_one else fall
 
 
 def _missing(trace: Trace, name: str) -> WhyNot | None:
-    """What was missing at the end: a leader, or what keeps the one there is from committing."""
+    """What was missing at the end: a leader, what keeps the one there is from committing, or what laggards lack."""
+    end = len(trace) - 1
+    if name in _LAGGING:
+        return _laggards(trace, end)
     if name not in _LEADERLESS:
         return None
-    end = len(trace) - 1
     answer = why_not(trace, "leader", end)
     if answer.missing:
         return answer
     commits = [state.commit for state in states_at(trace, end).states.values()]
     return why_not(trace, f"index {max(commits, default=0) + 1} committed", end)
+
+
+def _laggards(trace: Trace, end: int) -> WhyNot:
+    states = states_at(trace, end).states
+    most = max((state.applied for state in states.values()), default=0)
+    missing = [
+        Missing(f"{name} has applied up to {state.applied}", _last_received(trace, name))
+        for name, state in sorted(states.items())
+        if state.applied < most
+    ]
+    return WhyNot(f"Others have applied up to {most}." if missing else "All have applied the same.", missing)
+
+
+def _last_received(trace: Trace, lane: str) -> str:
+    received = (trace.events[at] for at in reversed(trace.lanes[lane]) if trace.events[at].k is Kind.RECV)
+    return next((event.id for event in received), "")
 
 
 def _witnesses(trace: Trace, event: Event, step: Deviation | None) -> list[Witness]:
@@ -135,17 +159,18 @@ def _question(trace: Trace, step: Deviation | None, shown: list[Witness]) -> str
     return f"{step.event_id}:{variable}" if has_changed else step.event_id
 
 
-def _told(claim: str, fall: Deviation | None, first: Deviation | None, missing: WhyNot | None) -> str:
-    if first is None:
-        return f"{_capital(claim)}. {missing.sentence}" if missing is not None else f"{_capital(claim)}."
+def _told(name: str, claim: str, fall: Deviation | None, deviations: list[Deviation], missing: WhyNot | None) -> str:
+    if not deviations:
+        told = f"{_capital(name)}: {claim}."
+        return told if missing is None else f"{told} {missing.sentence}"
+    first = deviations[0]
     if fall is None:
         return f"{_capital(claim)}. The first step that the rules do not allow: {first.sentence} ({first.event_id})."
     told = f"{_capital(fall.sentence)} ({fall.event_id})."
-    if fall == first:
-        return told
-    if fall.event_id == first.event_id:
-        return f"{told} What is wrong with that step: {first.sentence}."
-    return f"{told} It began earlier: {first.sentence} ({first.event_id})."
+    if fall.event_id != first.event_id:
+        return f"{told} It began earlier: {first.sentence} ({first.event_id})."
+    besides = [each for each in deviations if each.event_id == fall.event_id and each.kind != fall.kind]
+    return f"{told} What is wrong with that step: {besides[0].sentence}." if besides else told
 
 
 def _capital(text: str) -> str:

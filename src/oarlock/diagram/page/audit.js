@@ -168,7 +168,7 @@ class Audit extends Steps {
     const holding = voters.filter((voter) => this.#holds(voter, commit, term)).sort();
     if (!areMajorities(state.conf, holding)) {
       this.add("no-majority-committed", "committed on a durable quorum",
-        `${lane} committed index ${commit} when only ${holding.join(", ") || "nobody"} had it on disk`);
+        `${lane} committed index ${commit} when ${holding.length ? `only ${holding.join(", ")}` : "nobody"} had it on disk`);
     }
   }
 

@@ -18,6 +18,7 @@ const ASKED = /** @type {Record<string, string>} */ ({
   "committed-otherwise": "commit", "counted-older-term": "commit", "no-majority-committed": "commit",
   "committed-unverified": "commit", "commit-fell": "commit", "term-fell": "term",
 });
+const LAGGING = ["laggards catch up", "followers apply promptly", "one snapshot is enough"];
 const LEADERLESS = ["leader in time", "leader after healing", "leadership settles", "the successor leads soon"];
 
 /** Every violation of a run. @param {import("oarlock/run.js").Run} run @param {Extras} extras @returns {Violated[]} */
@@ -40,7 +41,7 @@ function explain(run, extras, event, deviations) {
   const [id, variable = ""] = asked.split(":");
   return {
     id: event.id, property, figure3: known.figure3, means: known.means, lesson: known.lesson, claim,
-    sentence: told(claim, fall, first, missing), witnesses,
+    sentence: told(property, claim, fall, deviations, missing), witnesses,
     firstDivergence: first ? { id: first.id, sentence: first.sentence } : null,
     asked, tree: asked ? why(run, extras, id, variable) : null, missing,
   };
@@ -56,17 +57,35 @@ function propertyOf(extras, name) {
 function fallOf(extras, name, figure3, deviations) {
   const exact = deviations.filter((each) => each.property === name);
   const related = deviations.filter((each) => figure3 && propertyOf(extras, each.property).figure3 === figure3);
-  return exact.at(-1) ?? related.at(-1);
+  const fall = exact.at(-1) ?? related.at(-1);
+  const first = deviations[0];
+  const isOne = fall && (fall.kind === first.kind || (fall.id === first.id && first.property === name));
+  return isOne ? first : fall;
 }
 
 /** What was missing at the end. @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {string} name */
 function missingAt(run, extras, name) {
-  if (!LEADERLESS.includes(name)) return null;
   const end = run.length - 1;
+  if (LAGGING.includes(name)) return laggards(run, end);
+  if (!LEADERLESS.includes(name)) return null;
   const answer = whyNot(run, extras, "leader", end);
   if (answer.missing.length) return answer;
   const commits = [...run.track.at(end).servers.values()].map((state) => state.commit);
   return whyNot(run, extras, `index ${Math.max(0, ...commits) + 1} committed`, end);
+}
+
+/** @param {import("oarlock/run.js").Run} run @param {number} end @returns {import("oarlock/whynot.js").Answer} */
+function laggards(run, end) {
+  const states = [...run.track.at(end).servers].sort(([one], [other]) => (one < other ? -1 : 1));
+  const most = Math.max(0, ...states.map(([, state]) => state.applied));
+  const missing = states.filter(([, state]) => state.applied < most)
+    .map(([name, state]) => ({ sentence: `${name} has applied up to ${state.applied}`, id: lastReceived(run, name) }));
+  return { sentence: missing.length ? `Others have applied up to ${most}.` : "All have applied the same.", missing };
+}
+
+/** @param {import("oarlock/run.js").Run} run @param {string} name */
+function lastReceived(run, name) {
+  return run.events.findLast((event) => event.k === "recv" && event.id.startsWith(`${name}.`))?.id ?? "";
 }
 
 /** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation | undefined} step */
@@ -84,15 +103,16 @@ function questionOf(run, step, witnesses) {
   return variable && delta[variable] ? `${step.id}:${variable}` : step.id;
 }
 
-/** @param {string} claim @param {Deviation | undefined} fall @param {Deviation | undefined} first
+/** @param {string} name @param {string} claim @param {Deviation | undefined} fall @param {Deviation[]} deviations
  * @param {import("oarlock/whynot.js").Answer | null} missing */
-function told(claim, fall, first, missing) {
-  if (!first) return missing ? `${capital(claim)}. ${missing.sentence}` : `${capital(claim)}.`;
+function told(name, claim, fall, deviations, missing) {
+  const first = deviations[0];
+  if (!first) return `${capital(name)}: ${claim}.${missing ? ` ${missing.sentence}` : ""}`;
   if (!fall) return `${capital(claim)}. The first step that the rules do not allow: ${first.sentence} (${first.id}).`;
   const text = `${capital(fall.sentence)} (${fall.id}).`;
-  if (fall === first) return text;
-  if (fall.id === first.id) return `${text} What is wrong with that step: ${first.sentence}.`;
-  return `${text} It began earlier: ${first.sentence} (${first.id}).`;
+  if (fall.id !== first.id) return `${text} It began earlier: ${first.sentence} (${first.id}).`;
+  const besides = deviations.find((each) => each.id === fall.id && each.kind !== fall.kind);
+  return besides ? `${text} What is wrong with that step: ${besides.sentence}.` : text;
 }
 
 /** As a sentence begins; names of servers stay as they are. @param {string} text */

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +30,11 @@ def lab(arguments: Sequence[str]) -> int:
     Returns:
         0 when every scenario passed, 1 when one failed, 2 when something was asked that is not there.
     """
-    options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.do
     try:
+        if arguments[:1] == ["advise"]:
+            return _advise(arguments[1:])
+        options = _parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.do
         return run(options)
     except (BadTarget, NoSuchScenario, AlreadyThere, OSError) as error:
         print(f"oarlock lab: {error}", file=sys.stderr)
@@ -62,15 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     new = actions.add_parser("new", help="write a package to begin with, whose bodies are left out")
     new.add_argument("name", metavar="NAME", help="of the package, made in the current directory")
     new.set_defaults(do=_new)
-    advise = actions.add_parser("advise", help="watch an implementation's locks, fields and waits", add_help=False)
-    advise.add_argument("rest", nargs=argparse.REMAINDER)
-    advise.set_defaults(do=_advise)
+    actions.add_parser("advise", help="watch an implementation's locks, fields and waits")  # has a parser of its own
     return parser
 
 
-def _advise(options: argparse.Namespace) -> int:
-    status: int = import_module("oarlock.cli.lab_advise").advise(options.rest)
-    return status
+def _advise(arguments: Sequence[str]) -> int:
+    from oarlock.cli.lab_advise import advise  # noqa: PLC0415 - the scenarios do without the advisor
+
+    return advise(arguments)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -1,12 +1,15 @@
 """Runs many scenarios on one implementation, each on a runtime of its own, and records what fails."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from oarlock.lab.suite.run import AnyRuntime, Outcome, run_scenario
 from oarlock.lab.suite.table import Scenario
-from oarlock.lab.threads import RealRuntime, VirtualRuntime
+from oarlock.lab.threads import Limits, RealRuntime, VirtualRuntime
 from oarlock.trace.schema import Event, Header
+
+LIMITS: Final = Limits(steps=5_000_000, time_s=600.0)
+"""Of one scenario on virtual time: ten times what a sound Raft takes. A busy loop ends here (B4)."""
 
 
 class Recorded(NamedTuple):
@@ -30,7 +33,7 @@ class Session:
 
     def runtime(self) -> AnyRuntime:
         """A new one."""
-        return RealRuntime() if self.seed is None else VirtualRuntime(self.seed)
+        return RealRuntime() if self.seed is None else VirtualRuntime(self.seed, limits=LIMITS)
 
     def replay(self, entry: Scenario) -> str:
         """The command that runs one scenario again; on virtual time, in the same way."""

@@ -8,4 +8,4 @@ def test_one_election_is_explored_whole() -> None:
     result = explore(Bounds(terms=1, entries=0))
     assert result.is_complete
     assert result.found is None
-    assert (result.states, result.steps, result.depth) == (780, 2832, 15)
+    assert (result.states, result.steps, result.depth) == (589, 2028, 15)

@@ -44,7 +44,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     late: bool = False
     """Whether leaders may take what they sent for lost, at any time."""
     one_entry_messages: bool = False
-    """Whether each command travels in a message of its own."""
+    """Whether no message holds a command and anything else; a leader's first entry is empty, and costs no room."""
     candidates: tuple[ServerId, ...] = ()
     """Who alone may campaign for the terms 1, 2, ...; all may where none is named."""
     ignored: tuple[str, ...] = ()

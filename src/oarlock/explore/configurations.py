@@ -10,12 +10,12 @@ CONFIGURATIONS: Final[dict[str, Bounds]] = {
     "crash": Bounds(terms=2, entries=0, crashes=1, heartbeats=False),
     "figure-8": Bounds(
         terms=4,
-        entries=0,
-        crashes=1,
-        writes=1,
+        entries=1,
         heartbeats=False,
+        one_entry_messages=True,
         candidates=(1, 3, 1, 3),
         ignored=("only the current term is committed",),
     ),
 }
-"""By name."""
+"""By name. In `figure-8` four terms lead to an entry that is committed by counting copies and then overwritten, where a
+leader may do that; what forbids the counting itself is left unchecked, so that the harm is what is found."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from oarlock.explore.bounds import Bounds
 from oarlock.explore.identifiers import ANCHOR, settle_ids
 from oarlock.raft import invariants
 from oarlock.raft.config import RaftConfig
@@ -100,7 +101,7 @@ class NoChance(random.Random):
         return 0
 
 
-def bring_to_rest(raft: Raft) -> None:
+def bring_to_rest(raft: Raft, bounds: Bounds) -> None:
     """Make alike what may differ and does not count."""
     state = raft.state
     settle_ids(state)
@@ -110,21 +111,23 @@ def bring_to_rest(raft: Raft) -> None:
     raft._ready_number = len(state.disk_writes)  # noqa: SLF001 - the numbers of writes rise without end, too
     for number, write in enumerate(state.disk_writes, 1):
         write.number, write.since = number, _DISKS
-    if not (state.config.pre_vote or state.config.check_quorum):
+    if not bounds.looks_at_leaders:
         state.leader_id = None  # nothing else looks at it
     leader = state.leader
     if leader is not None:
         leader.last_heartbeat = leader.last_quorum_check = 0.0
-        leader.news_deadline = 0.0 if math.isfinite(leader.news_deadline) else math.inf
+        leader.news_deadline = 0.0 if math.isfinite(leader.news_deadline) and bounds.heartbeats else math.inf
         for progress in leader.peers.values():
-            _bring_progress_to_rest(progress)
+            _bring_progress_to_rest(progress, bounds)
 
 
-def _bring_progress_to_rest(progress: Progress) -> None:
+def _bring_progress_to_rest(progress: Progress, bounds: Bounds) -> None:
     for name in _TIMES:
         setattr(progress, name, 0.0)
     if progress.leaving_since is not None:
         progress.leaving_since = 0.0
+    if not bounds.late:
+        progress.inflight.clear()  # but for what is late it only limits, and nothing here comes near its limits
     sent = progress.inflight._sent  # noqa: SLF001
     for _ in range(len(sent)):
         last_index, size, _at = sent.popleft()

@@ -4,7 +4,7 @@ So drops and duplicates need no steps of their own. What is under way is kept in
 and the answers to them, for their ids are its own. A part is a sorted tuple of packet numbers.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -12,8 +12,14 @@ from oarlock.explore.bounds import Renaming
 from oarlock.explore.identifiers import Frame
 from oarlock.explore.packets import Packet
 from oarlock.explore.renaming import rename
-from oarlock.explore.tidying import Tidier
-from oarlock.raft.types import ServerId
+from oarlock.explore.tidying import Absorbed, Tidier, acknowledges, old_request
+from oarlock.raft.types import Index, ServerId, Term
+
+_NOTHING: Final = -1
+"""Stands for no packet."""
+
+Absorbable = tuple[int, int, Term, Index]
+"""A request that may have become old: the number of it, and of an old one; its term, and the last index it is about."""
 
 Part = tuple[int, ...]
 """Numbers of packets, sorted."""
@@ -80,10 +86,30 @@ class Network:
 
     def tidied(self, part: int, tidier: Tidier) -> int:
         """A part, tidied for one server."""
-        packets = self.packets
-        return self._number_of_set(
-            {self.number_of(packet) for packet in tidier.tidy([packets[number] for number in self.parts[part]])}
-        )
+        known = tidier.known
+        numbers = self.parts[part]
+        kept = set()
+        for number in numbers:
+            becomes = known.get(number)
+            if becomes is None:
+                becomes = known[number] = self._tidied(number, tidier)
+            kept.add(self._absorbed(becomes, numbers, tidier.id) if isinstance(becomes, tuple) else becomes)
+        kept.discard(_NOTHING)
+        return self._number_of_set(kept)
+
+    def _tidied(self, number: int, tidier: Tidier) -> int | Absorbable:
+        tidied = tidier.tidied(self.packets[number])
+        if isinstance(tidied, Absorbed):
+            packet = tidied.packet
+            old = self.number_of(old_request(packet))
+            return self.number_of(packet), old, packet.message.term, tidied.last_index
+        return self.number_of(tidied) if tidied is not None else _NOTHING
+
+    def _absorbed(self, request: Absorbable, numbers: Part, receiver: ServerId) -> int:
+        """What stands for a request, given the answers in its part."""
+        number, old, term, index = request
+        is_acknowledged = any(acknowledges(self.packets[each], receiver, term, index) for each in numbers)
+        return old if is_acknowledged else number
 
     # -- symmetry --------------------------------------------------------------------------------------------------
 

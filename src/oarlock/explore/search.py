@@ -127,8 +127,8 @@ class _Search:
             is_complete=self._is_complete,
             stopped_by=self._stopped_by,
             found=found,
-            server_states=len(self._space.servers),
-            core_steps=self._space.core_steps,
+            server_states=len(self._space.servers.states),
+            core_steps=self._space.moves.core_steps,
             seconds=round(time.process_time() - self._began, 3),
             peak_bytes=_peak_bytes(),
         )
@@ -154,9 +154,8 @@ class _Search:
         space, seen, parents = self._space, self._seen, self._parents
         canonical, check = space.canonical, space.check
         move = None
-        place = 0
         try:
-            for parts, place, move in space.steps(key):  # noqa: B007 - needed where it breaks
+            for parts, move in space.steps(space.unpack(key)):  # noqa: B007 - needed where it breaks
                 self._steps += 1
                 new = canonical(parts)
                 if new not in seen:
@@ -166,7 +165,7 @@ class _Search:
                     after.append(new)
         except Broken as broken:
             if broken.event is None and move is not None:
-                broken.at(place + 1, move.event)
+                broken.at(space.servers.states[move.server].id, move.event)
             raise _Breaks(broken, number) from broken
 
     def _is_over(self, waiting: int) -> bool:

@@ -110,7 +110,7 @@ class Stepper:
             return None
         after = frame_of(turn.raft.state)
         sends = tuple([_normal(send, after) for send in turn.sends])
-        bring_to_rest(turn.raft)
+        bring_to_rest(turn.raft, self._bounds)
         core = self._freezers[server.id].freeze(turn.raft)
         state = ServerState(server.id, core, turn.disk, tuple(turn.writing))
         return Outcome(state, sends, after if after != before else None, turn.ended_writes)
@@ -134,7 +134,7 @@ class Stepper:
         self._require(
             not turn.sends and not turn.writing, "no call raises", f"the start of server {server_id} has effects"
         )
-        bring_to_rest(raft)
+        bring_to_rest(raft, self._bounds)
         return ServerState(server_id, self._freezers[server_id].freeze(raft), disk)
 
 

@@ -4,7 +4,10 @@ Each rule is exact: what can still happen to the servers is the same with it as 
 compares). A receiver's term only rises, across crashes by what is on its disk; that is what most rules rest on.
 
 - A request of a term older than its receiver's is refused with the receiver's term, whatever it asks.
-- Entries that their receiver holds, and has acknowledged, do nothing, until its term rises: then see above.
+- So is one that does nothing until then: a vote asked for in vain, entries that are held, acknowledged, and known to be
+  committed if they are.
+- News of commitment counts only up to a request's last entry, and only where it is news.
+- Entries that their receiver holds need not be in a request of its term: nobody deletes them in it.
 - An answer that names a newer term makes the asker adopt it, and does nothing else.
 - An answer in an older term, or to an earlier campaign or reign, does nothing.
 - A vote that was counted does nothing.
@@ -12,8 +15,7 @@ compares). A receiver's term only rises, across crashes by what is on its disk; 
 - A refusal below match_index, sent before that was known, does nothing. (Sent after it, data were lost.)
 """
 
-from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,6 +26,7 @@ from oarlock.explore.view import View
 from oarlock.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    Message,
     PreVote,
     PreVoteReply,
     RequestVote,
@@ -31,7 +34,15 @@ from oarlock.raft.messages import (
     TimeoutNow,
 )
 from oarlock.raft.state import Role
-from oarlock.raft.types import Term
+from oarlock.raft.types import Entry, Index, ServerId, Term
+
+
+class Absorbed(NamedTuple):
+    """A request whose entries its receiver holds: it does nothing any more once they were acknowledged."""
+
+    packet: Packet
+    """What stands for it until then."""
+    last_index: Index
 
 
 class Tidier:
@@ -39,12 +50,13 @@ class Tidier:
 
     Args:
         view: The server.
-        may_crash: Whether it may still crash; if not, its disk does not count.
         bounds: What may happen.
+        may_crash: Whether it may still crash; if not, its disk does not count.
     """
 
     def __init__(self, view: View, bounds: Bounds, *, may_crash: bool) -> None:
         self._view = view
+        self.id: Final = view.id
         self._bounds = bounds
         self._may_crash = may_crash
         disk = view.disk.hard_state
@@ -54,39 +66,42 @@ class Tidier:
         vote = disk.voted_for if may_crash else view.voted_for
         self._has_voted: Final = vote is not None
         self._matches = dict(view.match_index)
+        self.known: dict[int, int | tuple[int, int, Term, Index]] = {}
+        """For the network: what becomes of packets, by number."""
 
-    def tidy(self, packets: Iterable[Packet]) -> set[Packet]:
-        """A part of the network, tidied."""
-        packets = list(packets)
-        return {tidied for packet in packets if (tidied := self._tidied(packet, packets)) is not None}
-
-    def _tidied(self, packet: Packet, packets: list[Packet]) -> Packet | None:
+    def tidied(self, packet: Packet) -> Packet | Absorbed | None:
+        """What stands for a packet; None if nothing need."""
         message = packet.message
         if is_old_request(packet):
-            knows_all = message.source == self._view.id and self._sure_term >= self._bounds.terms
+            knows_all = message.source == self.id and self._sure_term >= self._bounds.terms
             return None if knows_all else packet
-        if packet.to != self._view.id or packet.held:
+        if packet.to != self.id or packet.held:
             return packet
         if isinstance(message, REPLIES):
             return self._tidied_reply(packet)
-        if message.term < self._sure_term or self._is_spent(packet, packets):
+        if message.term < self._sure_term or self._is_spent(message):
             return None if isinstance(message, TimeoutNow) else old_request(packet)
-        return packet
+        if not isinstance(message, AppendEntries):
+            return packet
+        shortened = self._shortened(packet, message)
+        if not self._is_held(message):
+            return shortened
+        if message.request_id == STALE:
+            return old_request(packet)
+        return Absorbed(shortened, message.prev_log_index + len(message.entries))
 
-    def _is_spent(self, packet: Packet, packets: list[Packet]) -> bool:
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def _is_spent(self, message: Message) -> bool:
         """Whether a request does nothing until its receiver's term rises."""
-        message = packet.message
-        match message:
-            case PreVote():
-                return message.request_id == STALE
-            case RequestVote():
-                return message.request_id == STALE and message.term == self._sure_term and self._has_voted
-            case AppendEntries():
-                return self._is_absorbed(message, packets)
-            case _:
-                return False
+        if message.request_id != STALE:
+            return False
+        if isinstance(message, RequestVote):
+            return message.term == self._sure_term and self._has_voted
+        return isinstance(message, PreVote)
 
-    def _is_absorbed(self, message: AppendEntries, packets: list[Packet]) -> bool:
+    def _is_held(self, message: AppendEntries) -> bool:
+        """Whether a request brings nothing that is not on the receiver's disk, and known to be committed."""
         view = self._view
         if self._bounds.looks_at_leaders or self._bounds.snapshots or view.role is not Role.FOLLOWER:
             return False
@@ -97,9 +112,30 @@ class Tidier:
         if last > view.durable_index or message.term > view.disk.hard_state.current_term:
             return False
         held = [view.term(message.prev_log_index), *[view.term(entry.index) for entry in message.entries]]
-        if held != [message.prev_log_term, *[entry.term for entry in message.entries]]:
-            return False
-        return message.request_id == STALE or any(_acknowledges(other, view.id, last, message) for other in packets)
+        return held == [message.prev_log_term, *[entry.term for entry in message.entries]]
+
+    def _shortened(self, packet: Packet, message: AppendEntries) -> Packet:
+        """Without entries that the receiver holds as the leader does, and news of commitment that it has."""
+        view = self._view
+        first, first_term, entries = message.prev_log_index, message.prev_log_term, message.entries
+        leader_commit = min(message.leader_commit, first + len(entries))
+        if not self._may_crash and leader_commit <= view.commit_index:
+            leader_commit = 0
+        if message.term == self._sure_term and not self._bounds.snapshots:
+            while entries and view.term(first) == first_term and self._holds(entries[0]):
+                first, first_term, entries = first + 1, entries[0].term, entries[1:]
+        if entries is message.entries and leader_commit == message.leader_commit:
+            return packet
+        shortened = msgspec.structs.replace(
+            message, prev_log_index=first, prev_log_term=first_term, leader_commit=leader_commit, entries=entries
+        )
+        return packet._replace(message=shortened)
+
+    def _holds(self, entry: Entry) -> bool:
+        view = self._view
+        return view.term(entry.index) == entry.term and (not self._may_crash or entry.index <= view.durable_index)
+
+    # -- answers ---------------------------------------------------------------------------------------------------
 
     def _tidied_reply(self, packet: Packet) -> Packet | None:
         message, view = packet.message, self._view
@@ -108,8 +144,7 @@ class Tidier:
         if isinstance(message, PreVoteReply) and message.vote_granted:
             return None if message.request_id == STALE or message.source in view.votes else packet
         if message.term > self._term:
-            news = RequestVoteReply(SOMEBODY, message.term, STALE, vote_granted=False)
-            return Packet(packet.to, news, 0)
+            return Packet(packet.to, RequestVoteReply(SOMEBODY, message.term, STALE, vote_granted=False), 0)
         if message.term < self._term or message.request_id == STALE:
             return packet
         match message:
@@ -135,12 +170,12 @@ class Tidier:
         return packet._replace(message=known)
 
 
-def _acknowledges(packet: Packet, source: int, index: int, request: AppendEntries) -> bool:
-    """Whether a packet is as good as the answer to a request: that very one, or one that its leader has learnt from."""
+def acknowledges(packet: Packet, source: ServerId, term: Term, index: Index) -> bool:
+    """Whether a packet says as much as an answer that acknowledges `index`: that very one, or one already counted."""
     message = packet.message
     if not isinstance(message, AppendEntriesReply) or message.source != source or not message.success:
         return False
-    if message.term != request.term or packet.held:
+    if message.term != term or packet.held:
         return False
     return message.match_index == index or (message.request_id == KNOWN and message.match_index > index)
 

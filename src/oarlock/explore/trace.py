@@ -31,35 +31,34 @@ def retrace(space: Space, keys: Sequence[Key], broken: Broken) -> list[Step]:
     parts = list(space.unpack(keys[0]))
     steps = []
     for key in keys[1:]:
-        for new, place, move in space.steps_from(parts):
+        for new, move in space.steps(parts):
             if space.canonical(new) == key:
-                steps.append(_step(space, parts[place], move.event, space.views[new[place]]))
+                after = space.servers.views[move.server]
+                steps.append(_step(space, parts[after.id - 1], move.event, after))
                 parts = new
                 break
-    if broken.event is not None and broken.server_id is not None:
-        # The step was found under the names of the last state; here it is the one that breaks in the same way.
-        steps.append(_last_step(space, parts, broken))
-    return steps
+    # The step was found under the names of the last state; here it is the one that breaks in the same way.
+    return [*steps, _last_step(space, parts, broken)]
 
 
 def _last_step(space: Space, parts: list[int], broken: Broken) -> Step:
-    place = 0
-    event: Event | Fatal | None = None
+    move = None
     try:
-        for new, place, move in space.steps_from(parts):  # noqa: B007 - needed where it breaks
-            event = move.event
+        for new, move in space.steps(parts):  # noqa: B007 - needed where it breaks
             space.check(new)
     except Broken as again:
+        if again.event is None and move is not None:
+            again.at(space.servers.states[move.server].id, move.event)
         broken.name, broken.sentence = again.name, again.sentence
-        if again.event is not None and again.server_id is not None:
-            event, place = again.event, again.server_id - 1
-    assert event is not None  # noqa: S101 - what broke once breaks again
-    return _step(space, parts[place], event, None)
+        broken.server_id, broken.event = again.server_id, again.event
+    assert broken.server_id is not None  # noqa: S101 - what broke once breaks again
+    assert broken.event is not None  # noqa: S101
+    return _step(space, parts[broken.server_id - 1], broken.event, None)
 
 
 def _step(space: Space, server: int, event: Event | Fatal, after: View | None) -> Step:
-    state = space.servers[server]
-    return Step(state.id, describe(event), space.rules(server, event), stand(after) if after is not None else "")
+    rules = space.moves.rules(server, event)
+    return Step(space.servers.states[server].id, describe(event), rules, stand(after) if after is not None else "")
 
 
 def stand(view: View) -> str:

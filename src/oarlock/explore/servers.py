@@ -1,0 +1,87 @@
+"""All states of single servers there are, by number: what each looks like, and what it is under other names."""
+
+from collections.abc import Sequence
+
+from oarlock.explore.bounds import Bounds, Renaming
+from oarlock.explore.frozen import server_places
+from oarlock.explore.network import Network
+from oarlock.explore.numbers import Table
+from oarlock.explore.properties import check_server
+from oarlock.explore.renaming import rename, rename_core
+from oarlock.explore.server import ServerState, Stepper
+from oarlock.explore.tidying import Tidier
+from oarlock.explore.view import View, view_of
+from oarlock.explore.violation import Require
+
+
+class Servers:
+    """States of servers.
+
+    Args:
+        bounds: Of the cluster.
+        stepper: Knows how they are made.
+        network: Whose parts are tidied for them.
+        require: Judges each state once.
+    """
+
+    def __init__(self, bounds: Bounds, stepper: Stepper, network: Network, require: Require) -> None:
+        self._bounds = bounds
+        self._stepper = stepper
+        self._network = network
+        self._require = require
+        self._renamings: Sequence[Renaming] = bounds.renamings()
+        self._numbers: dict[ServerState, int] = {}
+        self.states: list[ServerState] = []
+        self.views: list[View] = []
+        self.kinds: list[int] = []
+        """Of each, what it is but for names."""
+        self.images: list[list[int]] = [[] for _ in self._renamings]
+        """Of each renaming, what each becomes."""
+        self.tidiers: tuple[list[Table], list[Table]] = ([], [])
+        """Of each, what becomes of a part of the network: where no crash is to come, and where one may."""
+
+    def number_of(self, server: ServerState) -> int:
+        """A server state's number.
+
+        Raises:
+            Broken: It is new, and a property does not hold.
+        """
+        number = self._numbers.get(server)
+        if number is not None:
+            return number
+        images = [self._add(renamed_server(server, renaming)) for renaming in self._renamings]
+        kind = min(images)
+        for image in images:
+            self.kinds[image] = kind
+            for place, renaming in enumerate(self._renamings):
+                self.images[place][image] = self._numbers[renamed_server(self.states[image], renaming)]
+        check_server(self.views[images[0]], self._require)
+        return images[0]
+
+    def _add(self, server: ServerState) -> int:
+        number = self._numbers.get(server)
+        if number is None:
+            number = self._numbers[server] = len(self.states)
+            self.states.append(server)
+            view = view_of(server, self._stepper.thaw(server).state)
+            self.views.append(view)
+            for may_crash, tidiers in enumerate(self.tidiers):
+                tidiers.append(self._tidier(view, may_crash=bool(may_crash)))
+            self.kinds.append(0)
+            for images in self.images:
+                images.append(0)
+        return number
+
+    def _tidier(self, view: View, *, may_crash: bool) -> Table:
+        tidier = Tidier(view, self._bounds, may_crash=may_crash)
+        return Table(lambda part: self._network.tidied(part, tidier))
+
+
+def renamed_server(server: ServerState, renaming: Renaming) -> ServerState:
+    """A server state under other names."""
+    return ServerState(
+        renaming[server.id - 1],
+        rename_core(server.core, renaming, server_places),
+        rename(server.disk, renaming),
+        rename(server.writing, renaming),
+    )

@@ -16,7 +16,7 @@ from oarlock.check.history import Operation
 from oarlock.replica.errors import Diverged, OarlockError
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.settings import Settings
-from oarlock.sim.network import LinkSettings, Network
+from oarlock.sim.network import Link, LinkSettings, Network
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.testing.simulated_server import SimulatedServer
@@ -225,12 +225,16 @@ class SimulatedCluster:
                 links = self.network.links_of([*pairs, *((name, own) for own, name in pairs)])
                 for link in links:
                     link.block()
-                    self.scheduler.after(lasts_s, link.unblock)
+                    self.scheduler.after(lasts_s, self._unblock, link)
             case "freeze":
                 server.freeze()
                 self.scheduler.after(lasts_s, server.thaw)
             case "date":
                 server.date_offset_s = self._rng.choice((-3600.0, -5.0, 0.0, 5.0, 3600.0))
+
+    def _unblock(self, link: Link) -> None:
+        if not self._is_healed:  # which has ended all
+            link.unblock()
 
     def _heal(self) -> None:
         """All is well from now on; every server starts once more, and says what it has."""

@@ -19,7 +19,7 @@ from oarlock.node.keeper import Keeper
 from oarlock.node.members import Change
 from oarlock.node.owner import Owner
 from oarlock.node.peers import Peers
-from oarlock.node.proposals import Proposals
+from oarlock.node.proposals import Proposals, Waiter
 from oarlock.node.reads import ReadBarriers
 from oarlock.node.recovery import OpenedStorage, bring_together, mark_removed, open_storage, raise_boot_epoch
 from oarlock.node.sender import Sender, TracedSender
@@ -371,6 +371,10 @@ class Node:
             (it was not proposed), `ProposalTimeout`, `ResultUnavailable`, `Stopped` (it may be applied all the same).
         """
         return self._proposals.propose(command, timeout)
+
+    def propose_to(self, command: bytes, timeout: float | None, waiter: Waiter) -> None:
+        """The same, for who waits without a future: told once, perhaps at once."""
+        self._proposals.propose_to(command, timeout, waiter)
 
     def read_barrier(self, timeout: float | None = None) -> asyncio.Future[None]:
         """Wait until reading `machine` is linearizable: it stands at what was committed when this was called, or later.

@@ -9,7 +9,7 @@ It costs one future and one small object; everything else here is done for a who
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from oarlock.machine.exactly_once import AlreadyApplied, seal
 from oarlock.node.codec import Forward, ForwardOutcome, ForwardReply
@@ -30,6 +30,19 @@ _FORWARD_BYTES: Final = 1 << 20
 """Command bytes in one `Forward`; a single larger command travels alone."""
 
 
+class Waiter(Protocol):
+    """Who waits for a proposal: a future, or what costs less."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: object, /) -> None:
+        """It was applied here."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """It failed, or its outcome is not known."""
+
+
 class Attempt:
     """One way a batch of proposals was sent: appended here, or forwarded to a leader."""
 
@@ -48,7 +61,7 @@ class Proposal:
 
     __slots__ = ("attempt", "attempts", "command", "deadline", "envelope", "future", "sequence")
 
-    def __init__(self, sequence: int, command: bytes, deadline: float, future: asyncio.Future[object]) -> None:
+    def __init__(self, sequence: int, command: bytes, deadline: float, future: Waiter) -> None:
         self.sequence = sequence
         self.command = command
         self.deadline = deadline
@@ -120,22 +133,26 @@ class Proposals:
         Returns:
             Settled once: with the result of applying it on this server, or with a `NodeError`.
         """
-        future = self._loop.create_future()
+        future: asyncio.Future[object] = self._loop.create_future()
+        self.propose_to(command, timeout_s, future)
+        return future
+
+    def propose_to(self, command: bytes, timeout_s: float | None, waiter: Waiter) -> None:
+        """The same, for who waits without a future: told once, perhaps at once."""
         self._counters.proposals_received += 1
         if self._refusal is not None or not self._has_room(len(command)):
             self._counters.proposals_failed += 1
-            future.set_exception(self._why_refused(len(command)))
-            return future
+            waiter.set_exception(self._why_refused(len(command)))
+            return
         self._sequence = sequence = self._sequence + 1
         deadline = self._loop.time() + (self._default_timeout_s if timeout_s is None else timeout_s)
-        proposal = Proposal(sequence, command, deadline, future)
+        proposal = Proposal(sequence, command, deadline, waiter)
         self._pending[sequence] = proposal
         self._bytes += len(command)
         self._unsent.append(proposal)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)
         self._wake()
-        return future
 
     def _has_room(self, size: int) -> bool:
         config = self._config

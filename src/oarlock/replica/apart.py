@@ -20,6 +20,7 @@ from oarlock.machine.interface import Job, SnapshotView, StateMachine
 from oarlock.node.errors import Stopped
 from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
+from oarlock.node.proposals import Waiter
 from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import Configuration, Index, ServerId
 from oarlock.replica.core import Settle, told
@@ -27,6 +28,8 @@ from oarlock.transport.stats import PeerStats
 
 T = TypeVar("T")
 
+_MOST_AT_ONCE: Final = 4096
+"""Commands taken over in one turn of the node's loop."""
 _ASK_S: Final = 30.0
 """How long a question to the other thread may take: it is never blocked for that long."""
 
@@ -62,6 +65,35 @@ class Crossing:
                 self._loop.call_exception_handler({"message": "a call between loops failed", "exception": error})
 
 
+class _Far:
+    """A waiter of the other loop."""
+
+    __slots__ = ("_back", "_error", "_result", "_waiter")
+
+    def __init__(self, waiter: Waiter, back: Crossing) -> None:
+        self._waiter = waiter
+        self._back = back
+        self._error: BaseException | None = None
+
+    def done(self) -> bool:
+        return self._waiter.done()
+
+    def set_result(self, result: object) -> None:
+        self._result = result
+        self._back.put(self)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._error = error
+        self._back.put(self)
+
+    def __call__(self) -> None:
+        """On the waiter's loop."""
+        if self._error is not None:
+            self._waiter.set_exception(self._error)
+        else:
+            self._waiter.set_result(self._result)
+
+
 class ApartCore:
     """See `Core`; all methods are for the program's loop.
 
@@ -86,6 +118,7 @@ class ApartCore:
         self._there = Crossing(self._raft_loop)
         self._back = Crossing(loop)
         self._is_over = False
+        self._proposals: deque[tuple[bytes, float | None, Waiter]] = deque()
         self._thread = threading.Thread(target=self._run, name="oarlock-raft", daemon=True)
         bridge = MachineBridge(machine, loop, self._raft_loop)
         self._core = make(
@@ -139,9 +172,26 @@ class ApartCore:
 
     # -- what it is for --------------------------------------------------------------------------------------------
 
-    def propose(self, command: bytes, timeout_s: float | None, settle: Settle) -> None:
+    def propose(self, command: bytes, timeout_s: float | None, waiter: Waiter) -> None:
         """See `Core.propose`."""
-        self._put(partial(self._core.propose, command, timeout_s), settle)
+        if self._is_over:
+            waiter.set_exception(Stopped("the server is stopping, or has stopped"))
+            return
+        proposals = self._proposals
+        proposals.append((command, timeout_s, waiter))
+        if len(proposals) == 1:
+            self._there.put(self._propose_all)
+
+    def _propose_all(self) -> None:
+        """On the node's loop: take what has gathered."""
+        proposals, propose_to, back = self._proposals, self._core.propose_to, self._back
+        for _ in range(_MOST_AT_ONCE):
+            if not proposals:
+                return  # whoever finds it empty wakes this loop
+            command, timeout_s, waiter = proposals[0]
+            propose_to(command, timeout_s, _Far(waiter, back))
+            proposals.popleft()
+        self._there.put(self._propose_all)
 
     def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
         """See `Core.read_barrier`."""

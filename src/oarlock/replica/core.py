@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
+from oarlock.node.proposals import Waiter
 from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import Configuration, Index, ServerId
 from oarlock.transport.stats import PeerStats
@@ -47,8 +48,8 @@ class Core(Protocol):
     def fail(self, error: BaseException) -> None:
         """End at once."""
 
-    def propose(self, command: bytes, timeout_s: float | None, settle: Settle) -> None:
-        """Have a command applied."""
+    def propose(self, command: bytes, timeout_s: float | None, waiter: Waiter) -> None:
+        """Have a command applied; the waiter is told on the program's loop."""
 
     def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
         """Wait until reading is linearizable."""
@@ -81,16 +82,13 @@ class SameLoopCore:
     def __init__(self, core: CoreNode) -> None:
         self._core = core
         self.counters = core.counters
+        self.propose = core.propose_to
         self.start = core.start
         self.stop = core.stop
         self.fail = core.fail
         self.transfer_leadership = core.transfer_leadership
         self.peer_traffic = core.peer_traffic
         self.status = core.status
-
-    def propose(self, command: bytes, timeout_s: float | None, settle: Settle) -> None:
-        """See `Core.propose`."""
-        self._core.propose(command, timeout_s).add_done_callback(partial(told, settle))
 
     def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
         """See `Core.read_barrier`."""

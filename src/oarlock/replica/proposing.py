@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from oarlock.replica import commands
@@ -12,6 +11,45 @@ from oarlock.replica.deadline import time_left
 from oarlock.replica.errors import NotUnderstood, translated
 from oarlock.replica.failures import Failure
 from oarlock.replica.object import Command, ReplicatedObject
+
+
+class _Call:
+    """One command that somebody waits for; see `Waiter`. Told on the loop of who waits."""
+
+    __slots__ = ("_future", "_leader")
+
+    def __init__(self, future: asyncio.Future[Any], leader: Callable[[], str | None]) -> None:
+        self._future = future
+        self._leader = leader
+
+    def done(self) -> bool:
+        return self._future.done()
+
+    def set_result(self, result: object) -> None:
+        future = self._future
+        if future.done():
+            return  # whoever waited was cancelled
+        if type(result) is Failure:
+            future.set_exception(result.error)
+        else:
+            future.set_result(result)
+
+    def set_exception(self, error: BaseException) -> None:
+        if not self._future.done():
+            self._future.set_exception(translated(error, self._leader()))
+
+
+class _Nobody:
+    """Nobody waits; see `Waiter`."""
+
+    def done(self) -> bool:
+        return True
+
+    def set_result(self, result: object) -> None:
+        """Of no interest."""
+
+    def set_exception(self, error: BaseException) -> None:
+        """Of no interest."""
 
 
 class Proposer:
@@ -105,19 +143,9 @@ class Proposer:
         """Propose a command; what waits for it may be cancelled, which changes nothing about the command."""
         loop = self._loop
         waiter: asyncio.Future[Any] = loop.create_future()
-        self._core.propose(command, time_left(loop.time(), timeout_s), partial(self._settle, waiter))
+        self._core.propose(command, time_left(loop.time(), timeout_s), _Call(waiter, self._leader))
         return waiter
-
-    def _settle(self, waiter: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-        if waiter.done():
-            return  # whoever waited was cancelled
-        if error is not None:
-            waiter.set_exception(translated(error, self._leader()))
-        elif type(result) is Failure:
-            waiter.set_exception(result.error)
-        else:
-            waiter.set_result(result)
 
     def propose_unattended(self, command: bytes) -> None:
         """Propose what nobody waits for."""
-        self._core.propose(command, None, lambda _result, _error: None)
+        self._core.propose(command, None, _Nobody())

@@ -17,7 +17,9 @@ _HUNT_SHARE: Final = 0.5
 _LESSEN_SHARE: Final = 0.33
 _PATIENCE_S: Final = 120.0
 """Beside that, for a process on a busy machine."""
-_ROOMS: Final = ("raft", "node", "storage", "transport", "machine", "mvcc", "check", "sim", "trace", "zoo")
+_CORE_ROOMS: Final = ("raft", "check", "trace", "zoo")
+_ROOMS: Final = (*_CORE_ROOMS, "node", "storage", "transport", "machine", "mvcc", "etcd", "sim")
+"""What runs of cores depend on, and runs of whole servers."""
 
 
 class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
 def fingerprint(mutant: Mutant) -> str:
     """Of the mutant and of all source that its runs depend on: another one means that they must be made anew."""
     digest = blake2b(msgspec.json.encode(mutant), digest_size=12)
-    for room in _ROOMS:
+    for room in _CORE_ROOMS if mutant.stage == "core" else _ROOMS:
         for path in sorted((SOURCE / room).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -64,6 +64,7 @@ def test_a_scenario_that_hangs() -> None:
     outcome = outcome_of(run)
     assert outcome.failure.startswith("not over after 120 s; threads are here:")
     assert "lab.runtime.threading.Event().wait()" in outcome.failure
+    assert "MainThread" not in outcome.failure
 
 
 @pytest.mark.cluster
@@ -119,6 +120,13 @@ def test_joining_is_bounded() -> None:
         lab.join([lab.spawn(lab.runtime.time.sleep, 5)], 1, "five seconds")
 
     assert outcome_of(run).failure == "five seconds took more than 1 s"
+
+
+def test_what_make_returns(tmp_path: Path) -> None:
+    """A method that is missing is named at once."""
+    (tmp_path / "empty.py").write_text("def make(peers, me, persister, apply_ch): return object()")
+    outcome = Session(f"{tmp_path / 'empty.py'}:make", 1).run(choose(["SnapshotInit"])[0])
+    assert outcome.failure == "what make returns has no method start, get_state, kill, snapshot, persist_bytes"
 
 
 def write_raft(tmp_path: Path, body: str) -> str:

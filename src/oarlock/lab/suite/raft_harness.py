@@ -20,6 +20,10 @@ MAKE_S: Final = 1.0
 ELECTION_TRIES: Final = 10
 """Of half a second each."""
 
+_METHODS: Final = ("start", "get_state", "kill")
+_SNAPSHOT_METHODS: Final = ("snapshot", "persist_bytes")
+"""Without these the parts before snapshots can be run."""
+
 
 class RaftHarness(Harness):
     """One group of Raft servers.
@@ -65,6 +69,9 @@ class RaftHarness(Harness):
         channel = self.runtime.queue.Queue(1)
         began = self.now()
         raft = self.make(peers, me, persister, channel)
+        wanted = (*_METHODS, *_SNAPSHOT_METHODS) if self.snapshots else _METHODS
+        missing = [name for name in wanted if not callable(getattr(raft, name, None))]
+        self.require(not missing, f"what make returns has no method {', '.join(missing)}")
         self.require(self.now() - began <= MAKE_S, f"make took {self.now() - began:.1f} s; it must return quickly")
         self.spawn(self._serve, raft, me, life, channel)
         return {"Raft": raft}

@@ -152,12 +152,15 @@ class _Trial:
 
 
 def stacks(runtime: AnyRuntime) -> str:
-    """Where each thread is now."""
+    """Where each thread but this one is now."""
     if isinstance(runtime, VirtualRuntime):
-        return runtime.stacks()
+        shown = runtime.stacks().split("\n\n")
+        return "\n\n".join(stack for stack in shown if not stack.startswith("thread MainThread "))
     frames = sys._current_frames()  # noqa: SLF001 - there is no other way
     shown = []
     for thread in threading.enumerate():
+        if thread is threading.current_thread():
+            continue
         frame = frames.get(thread.ident or 0)
         if frame is not None:
             shown.append(f"thread {thread.name}\n{''.join(traceback.format_stack(frame)[-_FRAMES:])}")

@@ -8,7 +8,7 @@ from oarlock.lab.suite.table import Scenario
 from oarlock.lab.threads import Limits, RealRuntime, VirtualRuntime
 from oarlock.trace.schema import Event, Header
 
-LIMITS: Final = Limits(steps=5_000_000, time_s=600.0)
+LIMITS: Final = Limits(steps=5_000_000, time_s=600.0, stuck_s=20.0)
 """Of one scenario on virtual time: ten times what a sound Raft takes. A busy loop ends here (B4)."""
 
 

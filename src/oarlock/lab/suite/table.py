@@ -1,6 +1,7 @@
 """The table of scenarios: each registers itself with its part, what it needs, and the labs' budgets for it."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, Final
 
 import msgspec
@@ -91,6 +92,7 @@ def choose(wanted: Sequence[str]) -> list[Scenario]:
     Raises:
         NoSuchScenario: One of them is none.
     """
+    import_module("oarlock.lab.suite.catalogue")  # which imports this module, and fills the table
     chosen: dict[str, Scenario] = {} if wanted else dict(SCENARIOS)
     for one in wanted:
         part = OLDER_PARTS.get(one.upper(), one.upper())

@@ -117,6 +117,8 @@ class Scenario:
         self._locks: list[Any] = [None] * SERVERS
         self._takes_snapshots = True
         self._commands = 0
+        self._accepted = 0
+        self._applied = 0
         self.errors: list[str] = []
         """What handlers and calls raised."""
         self._network.on_handler_error = lambda server, method, error: self._failed(f"{method} of {server}", error)
@@ -128,6 +130,10 @@ class Scenario:
         self._network.reliable = True
         self._sleep(2.0)
         self._watch.finish()
+        if not self._accepted:
+            self.errors.append("no server ever took a command as the leader: most of the advice could not be checked")
+        elif not self._applied:
+            self.errors.append("nothing was ever applied: some of the advice could not be checked")
         for server in range(SERVERS):
             self._group.crash(server)
         self._sleep(0.5)
@@ -212,6 +218,7 @@ class Scenario:
             message = queue.get()
             if message is None:
                 continue
+            self._applied += 1
             with lock:
                 applied += 1
                 index = message.command_index if message.command_valid else 0
@@ -228,7 +235,8 @@ class Scenario:
                 raft, lock = self._rafts[server], self._locks[server]
                 if self._group.lives_now(server):
                     with lock:
-                        self._try("start", raft.start, command)
+                        answer = self._try("start", raft.start, command)
+                        self._accepted += isinstance(answer, list | tuple) and len(answer) == 3 and bool(answer[2])
             self._sleep(0.02)
 
     def _one_that(self, *, leads: bool) -> int:

@@ -14,9 +14,9 @@ import sys
 import sysconfig
 import weakref
 from collections.abc import Mapping, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any, Final
 
 from oarlock.lab.threads.target import BadTarget, Target, first_on_path
@@ -180,26 +180,33 @@ class PrivateModules:
             # What is not written in Python cannot be given other builtins.
             self._copies[name] = builtins.__import__(name, {}, {}, ("*",), 0)
             return self._copies[name]
-        loader = spec.loader
-        module = ModuleType(self._prefix + name)
-        module.__spec__ = spec
-        module.__loader__ = loader
-        module.__file__ = spec.origin
-        module.__package__ = module.__name__
-        if spec.submodule_search_locations is not None:
-            module.__path__ = list(spec.submodule_search_locations)
-        else:
-            module.__package__ = module.__name__.rpartition(".")[0] if "." in name else ""
+        module = _empty(self._prefix + name, spec)
         vars(module)["__builtins__"] = self._builtins
         self._copies[name] = sys.modules[module.__name__] = module
-        code = _code(name, spec)
-        if code is not None:
+        loader = module.__loader__
+        if isinstance(loader, SourceFileLoader):
             try:
-                exec(code, vars(module))  # noqa: S102 - this is what importing is
+                loader.exec_module(module)
             except BaseException:
                 del self._copies[name], sys.modules[module.__name__]
                 raise
         return module
+
+
+def _empty(private_name: str, spec: ModuleSpec) -> ModuleType:
+    """A module that is yet to be executed, by the plain loader, whatever its own does besides; or a namespace."""
+    places = spec.submodule_search_locations
+    if spec.origin is None:
+        namespace = ModuleType(private_name)
+        namespace.__path__ = list(places or ())
+        namespace.__package__ = private_name
+        return namespace
+    loader = SourceFileLoader(private_name, spec.origin)
+    own = importlib.util.spec_from_file_location(
+        private_name, spec.origin, loader=loader, submodule_search_locations=None if places is None else list(places)
+    )
+    assert own is not None  # noqa: S101 - there is a loader
+    return importlib.util.module_from_spec(own)
 
 
 def _find(name: str, path: Sequence[str]) -> ModuleSpec | None:
@@ -213,18 +220,6 @@ def _find(name: str, path: Sequence[str]) -> ModuleSpec | None:
 def _is_package(name: str) -> bool:
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.submodule_search_locations is not None
-
-
-def _code(name: str, spec: ModuleSpec) -> CodeType | None:
-    """None for a namespace package."""
-    loader = spec.loader
-    if loader is not None and hasattr(loader, "get_code"):
-        code: CodeType | None = loader.get_code(name)
-        return code
-    if spec.origin is None:
-        return None
-    # pytest's loader, which rewrites assertions, only executes.
-    return compile(Path(spec.origin).read_bytes(), spec.origin, "exec", dont_inherit=True)
 
 
 def _is_for_installed(folder: Path) -> bool:

@@ -4,6 +4,8 @@ The schedule: a leader is cut off and takes one more command. The others elect a
 compact their logs. When the network heals, the old leader must be sent a snapshot, which takes several messages.
 """
 
+import asyncio
+
 from tests.support.pysyncobj_network import (
     ELECTION_TIMEOUT_S,
     HEARTBEAT_S,
@@ -18,6 +20,9 @@ from tests.support.raft_cluster import Cluster
 from tests.support.raft_server import slot
 
 from oarlock.raft.messages import InstallSnapshot, RaftMessage
+from oarlock.replica.object import ReplicatedObject
+from oarlock.replica.objects import ReplicatedList
+from oarlock.testing import cluster
 
 
 def _turn(nodes: dict[str, Register], network: Network, clock: Clock) -> None:
@@ -120,3 +125,30 @@ def test_oarlock_neither_acknowledges_nor_keeps_it() -> None:
     assert chunks > 1
     assert [slot(lost) in server.machine for server in cluster.live] == [False, False, False]
     assert old.machine == new.machine
+
+
+async def test_the_library_acknowledges_only_what_stays() -> None:
+    """The schedule on three real nodes: what the cut-off leader's object was told is true on all servers afterwards."""
+
+    def make() -> list[ReplicatedObject]:
+        return [ReplicatedList[str]("written")]
+
+    async with cluster(3, objects=make, snapshot_count=10, snapshot_tail=1, command_timeout_ms=60_000) as servers:
+        old = await servers.leader()
+        others = [number for number in servers.nodes if number != old]
+        [written] = servers.objects(old)
+        await written.append("before")
+        servers.part([old], others)
+        doubtful = asyncio.ensure_future(written.append("doubtful"))
+        new = await servers.leader(others)
+        for number in range(25):
+            await servers.objects(new)[0].append(f"value {number}")
+        assert not doubtful.done()
+        servers.heal()
+        position = await doubtful
+        await asyncio.gather(*(node.ready() for node in servers.nodes.values()))
+        copies = [list(servers.objects(number)[0]) for number in servers.nodes]
+        assert copies[0] == copies[1] == copies[2]
+        assert copies[0][position] == "doubtful"
+        assert copies[0].count("doubtful") == 1
+        assert servers.nodes[old].status().first_index > 10

@@ -57,6 +57,8 @@ Raft, with long delays, after 0 to {ABSENT_LONG_MS} ms |
 whether server and way are there; if not there is no reply |
 | a crash | cuts the server off, takes it off the network, copies its disk, and only then calls `kill`: a zombie keeps \
 its ends, which lead nowhere, and its persister, which nobody reads |
+| a restart | begins a life from the disk, on new ends. Only that server is connected, as upstream has it but in \
+2025, when all were |
 
 Counted are the requests that each server handles, all requests, and the bytes of all arguments and of the replies that
 arrive.

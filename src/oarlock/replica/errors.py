@@ -119,6 +119,8 @@ class NotUnderstood(OarlockError):
 class SessionExpired(OarlockError):
     """The session is not known any more: it was closed, or not used for too long. Earlier commands stay done."""
 
+    outcome_unknown = True  # this one may be one of them
+
 
 class TooManySessions(OarlockError):
     """As many sessions are open as there may be."""

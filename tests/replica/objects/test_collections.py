@@ -404,6 +404,24 @@ def test_reading_is_as_with_python_s_own() -> None:
     assert (items[1], items[-1], items[1:], items.index(6), 7 in items) == (6, 7, [6, 7], 1, True)
 
 
+def test_iterating_goes_through_what_was_there() -> None:
+    """Commands that are applied meanwhile, as to whoever awaits within a loop, neither break it nor show in it."""
+    d = ReplicatedDict[str, int]("d")
+    outcome(d, "update", {"a": 1, "b": 2})
+    views = [iter(d), iter(d.keys()), iter(d.values()), iter(d.items())]
+    assert [next(view) for view in views] == ["a", "a", 1, ("a", 1)]
+    outcome(d, "clear")
+    assert [list(view) for view in views] == [["b"], ["b"], [2], [("b", 2)]]
+    s, items = ReplicatedSet[int]("s"), ReplicatedList[int]("l")
+    outcome(s, "update", [1, 2])
+    outcome(items, "extend", [1, 2])
+    loops = [iter(s), iter(items)]
+    assert [next(loop) for loop in loops] == [1, 1]
+    outcome(s, "clear")
+    outcome(items, "clear")
+    assert [list(loop) for loop in loops] == [[2], [2]]
+
+
 def test_errors_say_what_python_s_say() -> None:
     """Texts of errors are those that a user of dict, set and list knows."""
     assert outcome(ReplicatedDict("d"), "delete", "k") == ("raises", (KeyError, "'k'"))

@@ -1,6 +1,6 @@
 """A dictionary."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import TypeVar
 
 from oarlock.replica.codec import Value
@@ -53,6 +53,20 @@ class ReplicatedDict(ReplicatedObject, Mapping[K, V]):
     def get(self, key: Value, default: Value = None) -> Value:
         """The value of a key, or the default."""
         return handed_out(self._items.get(as_key(key), default))
+
+    # Views of what was there when they were asked for: whoever awaits while iterating may find keys gone.
+
+    def keys(self) -> KeysView[K]:
+        """All keys."""
+        return dict.fromkeys(self._items).keys()
+
+    def values(self) -> ValuesView[V]:
+        """All values."""
+        return self.copy().values()
+
+    def items(self) -> ItemsView[K, V]:
+        """All pairs."""
+        return self.copy().items()
 
     def copy(self) -> dict[K, V]:
         """All of it, as a dictionary of one's own."""

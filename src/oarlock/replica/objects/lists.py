@@ -1,6 +1,6 @@
 """A list."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from oarlock.replica.codec import Value
@@ -30,6 +30,12 @@ class ReplicatedList(ReplicatedObject, Sequence[T]):
 
     def __getitem__(self, position: Value) -> Value:
         return handed_out(self._items[position])
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.copy())  # whoever awaits while iterating misses nothing
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
 
     def __len__(self) -> int:
         return len(self._items)

@@ -38,7 +38,8 @@ export function listenToKeys(store) {
     "?": () => showHelp(),
     Escape: () => store.set({ selected: -1, query: "", why: "", range: null }),
   };
-  VIEWS.filter((each) => each.where === "side").forEach((view, at) => (keys[String(at + 1)] = () => store.set({ view: view.id })));
+  // Those that this page has, in the order of their tabs.
+  VIEWS.filter((each) => document.getElementById(`tab-${each.id}`)).forEach((view, at) => (keys[String(at + 1)] = () => store.set({ view: view.id })));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const target = event.target instanceof HTMLElement ? event.target : document.body;

@@ -90,7 +90,7 @@ function setUp(store, extras) {
   if (!extras.live) views.violations = new ViolationBanner(/** @type {HTMLElement} */ (document.getElementById("violations")), store, extras);
   setUpToolbar(store, extras);
   listenToKeys(store);
-  store.set({ view: VIEWS.find((each) => each.where === "side")?.id ?? "" });
+  store.set({ view: VIEWS.find((each) => each.where === "side" && each.id in views)?.id ?? "" });
   keepLink(store);
   return views;
 }

@@ -27,7 +27,7 @@ SHOWN = ("votes-twice", "no-no-op", "log-is-not-synced")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The gallery of three bugs."""
     made = tmp_path_factory.mktemp("gallery")
-    assert main(["zoo", "gallery", "-o", str(made), "--seconds", "3", "--only", *SHOWN]) == 0
+    assert main(["zoo", "gallery", "-o", str(made), "--seconds", "6", "--only", *SHOWN]) == 0
     return made
 
 
@@ -65,7 +65,7 @@ def test_what_is_there_is_kept(directory: Path, capsys: pytest.CaptureFixture[st
     exhibit = msgspec.json.decode(noted.read_bytes(), type=Exhibit)
     assert exhibit.code == fingerprint(MUTANTS["votes-twice"])
     noted.write_bytes(msgspec.json.encode(msgspec.structs.replace(exhibit, code="older")))
-    assert main(["zoo", "gallery", "-o", str(directory), "--seconds", "2", "--only", "votes-twice"]) == 0
+    assert main(["zoo", "gallery", "-o", str(directory), "--seconds", "3", "--only", "votes-twice"]) == 0
     assert page.stat().st_mtime_ns != before
 
 

@@ -33,9 +33,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=30.0,
+        default=60.0,
         metavar="S",
-        help="for each: to find a run and make it small (default: 30)",
+        help="processor time for the search of each, and a third of it for making its run small (default: 60)",
     )
     parser.add_argument("--again", action="store_true", help="make pages anew that are there")
 

@@ -19,6 +19,8 @@ from oarlock.trace.schema import Event, Kind
 from oarlock.trace.state import states_at
 
 MOST_WITNESSES: Final = 6
+MOST_CHARACTERS: Final = 400
+"""Of what a check said."""
 _ASKED: Final = {
     "second-leader": "role", "no-majority-elected": "role", "leader-lacks": "role",
     "second-vote": "vote", "changed-vote": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
@@ -78,7 +80,7 @@ def violations(trace: Trace) -> list[Violated]:
 def _explain(trace: Trace, event: Event, deviations: list[Deviation]) -> Violated:
     name = str(event.x.get("property", ""))
     known = property_of(name)
-    claim = str(event.x.get("sentence", "")).rstrip(".")
+    claim = _shortened(str(event.x.get("sentence", "")).rstrip("."))
     fall = _fall(name, known.figure3, deviations)
     first = deviations[0] if deviations else None
     missing = None if deviations else _missing(trace, name)
@@ -171,6 +173,11 @@ def _told(name: str, claim: str, fall: Deviation | None, deviations: list[Deviat
         return f"{told} It began earlier: {first.sentence} ({first.event_id})."
     besides = [each for each in deviations if each.event_id == fall.event_id and each.kind != fall.kind]
     return f"{told} What is wrong with that step: {besides[0].sentence}." if besides else told
+
+
+def _shortened(text: str) -> str:
+    """Values of clients can be of any length."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
 
 
 def _capital(text: str) -> str:

@@ -12,9 +12,8 @@ from oarlock.zoo.mutant import SOURCE, Mutant
 from oarlock.zoo.specimen import Specimen, SpecimenFailed, Wanted, fetch
 from oarlock.zoo.worker import Catch
 
-_HUNT_SHARE: Final = 0.5
-"""Of a mutant's time; another third is for making its run smaller."""
-_LESSEN_SHARE: Final = 0.33
+_LESSEN_SHARE: Final = 1 / 3
+"""Of the time for the search, for making a run smaller."""
 _PATIENCE_S: Final = 120.0
 """Beside that, for a process on a busy machine."""
 _CORE_ROOMS: Final = ("raft", "check", "trace", "zoo")
@@ -64,7 +63,7 @@ def collect(mutant: Mutant, directory: Path, seconds: float) -> Exhibit:
     Args:
         mutant: Which.
         directory: Where to record to.
-        seconds: Processor time for the search, and real time for making the run smaller, together.
+        seconds: Processor time for the search; a third of it, as real time, is for making the run smaller.
 
     Raises:
         WorkerFailed: The zoo is broken.
@@ -74,7 +73,7 @@ def collect(mutant: Mutant, directory: Path, seconds: float) -> Exhibit:
     code = fingerprint(mutant)
     name = file_name(mutant.id)
     broken, repaired = directory / f"{name}.broken.jsonl", directory / f"{name}.repaired.jsonl"
-    caught = hunt(mutant, repeats=1, seconds=_HUNT_SHARE * seconds).caught
+    caught = hunt(mutant, repeats=1, seconds=seconds).caught
     if caught is None:
         return Exhibit(id=mutant.id, code=code, problem="no run was found in which it does harm", seconds=_since(began))
     try:

@@ -12,6 +12,7 @@ import { sentence } from "oarlock/words.js";
  * missing: import("oarlock/whynot.js").Answer | null}} Violated */
 
 const MOST_WITNESSES = 6;
+const MOST_CHARACTERS = 400;
 const ASKED = /** @type {Record<string, string>} */ ({
   "second-leader": "role", "no-majority-elected": "role", "leader-lacks": "role",
   "second-vote": "vote", "changed-vote": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
@@ -32,7 +33,8 @@ export function violations(run, extras) {
 function explain(run, extras, event, deviations) {
   const property = String(event.x?.property ?? "");
   const known = propertyOf(extras, property);
-  const claim = String(event.x?.sentence ?? "").replace(/\.+$/, "");
+  const said = String(event.x?.sentence ?? "").replace(/\.+$/, "");
+  const claim = said.length <= MOST_CHARACTERS ? said : `${said.slice(0, MOST_CHARACTERS)}...`;
   const fall = fallOf(extras, property, known.figure3, deviations);
   const first = deviations[0];
   const missing = first ? null : missingAt(run, extras, property);

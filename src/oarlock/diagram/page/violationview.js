@@ -18,7 +18,7 @@ export class ViolationBanner {
   /** @param {import("oarlock/violation.js").Violated} found */
   #banner(found) {
     const first = found.firstDivergence;
-    return make("details", { class: "violated", open: !matchMedia("(max-width: 50rem)").matches || undefined },
+    return make("details", { class: "violated", open: true },
       make("summary", {}, make("strong", {}, found.figure3 || found.property), " does not hold",
         found.figure3 && found.figure3.toLowerCase() !== found.property ? make("span", { class: "by" }, ` · seen by “${found.property}”`) : undefined),
       make("p", { class: "what" }, ...this.#linked(found.sentence)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.support.lab_mutants import BUGGY, NOT_SEEN, Buggy
+from tests.support.lab_mutants import BUGGY, NOT_SEEN, Buggy, write_server
 from tests.support.lab_plain_bugs import PLAIN_BUGS, PlainBug
 from tests.support.source_tree import ROOT
 
@@ -19,9 +19,16 @@ from oarlock.lab.suite.session import Session
 PLAIN = ROOT / "tests" / "support" / "plain_raft"
 
 
+@pytest.mark.parametrize("buggy", [each for each in BUGGY if not each.is_in_core], ids=lambda buggy: buggy.id)
+def test_the_bug_around_the_core_shows(buggy: Buggy, tmp_path: Path) -> None:
+    """The scenario fails with the seed named."""
+    outcome = Session(write_server(buggy.mutant, tmp_path), buggy.seed).run(SCENARIOS[buggy.scenario])
+    assert not outcome.passed
+
+
 @pytest.mark.cluster
-@pytest.mark.parametrize("buggy", BUGGY, ids=lambda buggy: buggy.id)
-def test_the_bug_shows(buggy: Buggy) -> None:
+@pytest.mark.parametrize("buggy", [each for each in BUGGY if each.is_in_core], ids=lambda buggy: buggy.id)
+def test_the_bug_in_the_core_shows(buggy: Buggy) -> None:
     """The scenario fails with the seed named, for a reason it gives; test_our_raft.py has it pass without the bug."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.lab_trial", buggy.id, f"{buggy.scenario}:{buggy.seed}"],

@@ -1,9 +1,11 @@
 """Deliberately buggy copies of our Raft in the lab: which bug, and which scenario is expected to fail on it."""
 
+from pathlib import Path
+
 import msgspec
 
 from oarlock.zoo.catalogue import MUTANTS
-from oarlock.zoo.mutant import Edit, Mutant
+from oarlock.zoo.mutant import Edit, Mutant, patch
 
 SERVER = "lab.raft.server"
 
@@ -29,6 +31,11 @@ class Buggy(msgspec.Struct, frozen=True, kw_only=True):
         """Names it."""
         return self.mutant.id
 
+    @property
+    def is_in_core(self) -> bool:
+        """Whether it takes a process of its own to patch."""
+        return any(edit.module != SERVER for edit in self.mutant.edits)
+
 
 def facade(id_: str, breaks: tuple[str, ...], bug: str, harm: str, *edits: tuple[str, str]) -> Mutant:
     """A bug in what is around the core: threads, locks, persistence, numbers."""
@@ -36,16 +43,6 @@ def facade(id_: str, breaks: tuple[str, ...], bug: str, harm: str, *edits: tuple
 
 
 FACADE = [
-    facade(
-        "delivers-with-the-lock",
-        ("K4",),
-        "The applier holds the lock while it puts on the apply channel, whose reader may be asking for a snapshot.",
-        "liveness",
-        (
-            "with self._released():\n                        self._apply_ch.put(message)",
-            "self._apply_ch.put(message)",
-        ),
-    ),
     facade(
         "one-rpc-at-a-time",
         ("T1",),
@@ -154,7 +151,6 @@ FACADE = [
 ALL = {mutant.id: mutant for mutant in FACADE} | {id_: each for id_, each in MUTANTS.items() if each.stage == "core"}
 
 _SHOWN = {
-    "delivers-with-the-lock": "3D-SnapshotBasic",
     "one-rpc-at-a-time": "3B-FollowerFailure",
     "elections-beat-too": "3C-UnreliableAgree",
     "applier-is-not-kicked": "3B-BasicAgree",
@@ -197,6 +193,14 @@ NOT_SEEN = {
 """Pitfalls of a Raft without services that no scenario shows for certain, and why."""
 
 
-def without_invariants(mutant: Mutant) -> Mutant:
-    """The same bug, in servers that do not check themselves."""
-    return msgspec.structs.replace(mutant, edits=(*mutant.edits, NO_INVARIANTS))
+def write_server(mutant: Mutant, directory: Path) -> str:
+    """Write the threads around the core, with what the mutant changes in them and without invariants, as a target."""
+    edits = tuple(edit for edit in mutant.edits if edit.module == SERVER)
+    file = directory / "buggy_server.py"
+    file.write_text(patch(NO_INVARIANTS.path.read_text(), (*edits, NO_INVARIANTS)))
+    return f"{file}:make"
+
+
+def of_core(mutant: Mutant) -> Mutant:
+    """What the mutant changes in the core, for `zoo.patching`."""
+    return msgspec.structs.replace(mutant, edits=tuple(edit for edit in mutant.edits if edit.module != SERVER))

@@ -4,9 +4,11 @@
 """
 
 import sys
+import tempfile
+from pathlib import Path
 
 import msgspec
-from tests.support.lab_mutants import ALL, without_invariants
+from tests.support.lab_mutants import ALL, of_core, write_server
 
 from oarlock.zoo.patching import install
 
@@ -14,14 +16,16 @@ from oarlock.zoo.patching import install
 def main() -> None:
     """Patch first: nothing of what is patched may have been imported."""
     name, *runs = sys.argv[1:]
-    install(without_invariants(ALL[name]))
+    install(of_core(ALL[name]))
     from oarlock.lab.suite.catalogue import SCENARIOS
     from oarlock.lab.suite.session import Session
 
-    for run in runs:
-        scenario, _, seed = run.partition(":")
-        outcome = Session("oarlock.lab.raft:make", int(seed)).run(SCENARIOS[scenario])
-        print(msgspec.json.encode(msgspec.structs.replace(outcome, last_rpcs=[])).decode(), flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        target = write_server(ALL[name], Path(directory))
+        for run in runs:
+            scenario, _, seed = run.partition(":")
+            outcome = Session(target, int(seed)).run(SCENARIOS[scenario])
+            print(msgspec.json.encode(msgspec.structs.replace(outcome, last_rpcs=[])).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """The page in a real browser: opened from disk, by pointer, by keyboard, by link."""
 
 import re
+from pathlib import Path
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 from tests.diagram.conftest import OpenPage
 
 from oarlock.trace.loaded import Trace
@@ -23,6 +25,21 @@ def test_opens_from_disk_with_all_events(open_page: OpenPage, run: Trace) -> Non
     page = open_page()
     expect(page.locator("#facts")).to_contain_text(f"{len(run):,} events")
     assert page.evaluate("oarlock.run.length") == len(run)
+
+
+@pytest.mark.parametrize("policy", ["worker-src 'none'", "worker-src data:"])
+def test_opens_where_workers_are_forbidden(
+    browser: Browser, page_file: Path, run: Trace, tmp_path: Path, policy: str
+) -> None:
+    """Whatever embeds the page may forbid workers: then the page unpacks the run by itself."""
+    text = page_file.read_text(encoding="utf-8")
+    path = tmp_path / "embedded.html"
+    path.write_text(text.replace("connect-src 'self'", f"connect-src 'self'; {policy}", 1), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.evaluate("oarlock.run.length") == len(run)
+    page.close()
 
 
 def test_columns_agree_with_the_trace(open_page: OpenPage, run: Trace) -> None:

@@ -181,7 +181,6 @@ _HUNTED = "it needs a schedule that these scenarios meet by chance alone; the zo
 _ADVISED = "what is seen half done is gone before a scenario looks; the advisor watches the accesses themselves"
 NOT_SEEN = {
     "G1 G2": "elections take longer, but a leader is found within the five seconds that the labs allow",
-    "G13": "an entry that commits a heartbeat late is in time here; the services' Speed fails on it",
     "G14 G19 B9": "retries repair it within the time that the labs allow",
     "G15": f"Figure 8 itself: {_HUNTED}",
     "G16": "what is counted wrongly is of older terms, and so waits for an entry of the own term (L-4) all the same",

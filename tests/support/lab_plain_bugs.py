@@ -127,6 +127,16 @@ PLAIN_BUGS = [
         ("self.heartbeats, self.applier)", "self.heartbeats, self.applier, self.applier)"),
     ),
     bug(
+        "G13",
+        "it is looked only when sending whether anything commits",
+        "4B-Speed",
+        ("match + 1)\n                self.advance()", "match + 1)"),
+        (
+            '                if self.role == "leader":\n                    for peer',
+            '                if self.role == "leader":\n                    self.advance()\n                    for peer',
+        ),
+    ),
+    bug(
         "G18 K6",
         "a vote counts in whatever campaign it arrives",
         "3C-Persist2",

@@ -218,14 +218,16 @@ def _why_not(options: argparse.Namespace, console: Console) -> int:
 
 def _diff(options: argparse.Namespace, console: Console) -> int:
     one, other = load(options.one), load(options.other)
-    names = (str(options.one), str(options.other))
+    names = (options.one.name, options.other.name)
+    if names[0] == names[1]:
+        names = (str(options.one), str(options.other))
     found = compare(one, other)
     if found.first is None and not found.parts:
         console.print("The runs do the same.")
     else:
         show_comparison(found, names, console)
     if options.output is not None:
-        title = f"{one.header.run} and {other.header.run}"
+        title = f"{names[0]} and {names[1]}"
         options.output.write_text(pair_page(one, other, title=title, names=names), encoding="utf-8")
         console.print(f"{options.output}: both runs, {len(one):,} and {len(other):,} events")
     return 0 if found.first is None else 1

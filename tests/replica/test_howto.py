@@ -20,6 +20,7 @@ PAGES = (
     "encrypt-traffic",
     "use-from-threads",
     "keep-state-on-disk",
+    "watch-a-library-node",
 )
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _ADDRESS = re.compile(r"10\.0\.0\.(\d):7000")

@@ -22,6 +22,7 @@ from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.place import Place
 from oarlock.replica.settings import Environment, Settings
 from oarlock.replica.statemachine import DiskStateMachine, StateMachine
+from oarlock.replica.tracing import NodeTrace
 from oarlock.transport.interface import Address, OnMessage, OnUnreachable
 from oarlock.transport.tcp import TcpTransport
 from oarlock.transport.tls import PeerTls
@@ -42,6 +43,7 @@ class Assembly:
     tls: PeerTls | None
     settings: Settings
     environment: Environment
+    trace: NodeTrace | None = None
 
     def make_machine(
         self,
@@ -129,6 +131,7 @@ class Assembly:
             boot_epoch=int(environment.wall_clock() * 1000),
             on_fatal=on_fatal,
             on_removed=on_removed,
+            open_trace=self.trace.begin if self.trace is not None else None,
             check_invariants=environment.check_invariants,
         )
         return core

@@ -92,6 +92,8 @@ class ReplicaMachine:
         self.agreement = Agreement(vote_every)
         self.now_ms = 0
         """Machine time."""
+        self._advanced_at = clock()
+        """When it last went on, by this server's clock."""
         self._server_id = server_id
         self._clock = clock
         self._slow_s = slow_s
@@ -130,8 +132,21 @@ class ReplicaMachine:
         handler = self._execute.get(kind)
         if handler is None:
             raise CannotFollow(f"entry {self._index} is of kind {kind}, which this version of oarlock does not know")
-        self.now_ms = max(self.now_ms, stamp_ms)
+        if stamp_ms > self.now_ms:
+            self._set_time(stamp_ms)
         return handler(wanted, *rest)
+
+    def _set_time(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self._advanced_at = self._clock()
+
+    def estimated_ms(self) -> int:
+        """Machine time, had it gone on since as this server's clock has.
+
+        What is proposed is stamped no earlier: after a command from a server whose date was ahead, machine time would
+        else stand still until all dates have caught up, and no lease would end.
+        """
+        return self.now_ms + int((self._clock() - self._advanced_at) * 1000)
 
     def _call(
         self, wanted: bool, target: str, method: str, version: int, args: list[Value], kwargs: dict[str, Value]
@@ -305,7 +320,8 @@ class ReplicaMachine:
         Raises:
             CannotFollow: A version is in force that this program does not know.
         """
-        self.now_ms, once, sessions, versions, agreement = codec.decode(beside)
+        now_ms, once, sessions, versions, agreement = codec.decode(beside)
+        self._set_time(now_ms)
         self._once.load(msgspec.convert(once, list[tuple[int, int, int, int, list[int]]]))
         self.sessions.load(sessions)
         self.versions.load(versions)

@@ -27,6 +27,7 @@ from oarlock.replica.reading import Reader
 from oarlock.replica.session import Session
 from oarlock.replica.settings import Environment, Settings
 from oarlock.replica.statemachine import DiskStateMachine, StateMachine
+from oarlock.replica.tracing import NodeTrace
 from oarlock.replica.upkeep import Upkeep
 from oarlock.storage.identity import load_identity
 from oarlock.transport.stats import PeerStats
@@ -61,6 +62,7 @@ class Node:
         votes: Whether it is to have a vote when it joins; one without has a copy, and takes commands and reads.
         listen: Where to accept connections, as host:port; None for `address`.
         tls: Certificate, key and CA files: all traffic between servers is then encrypted, and both sides show one.
+        trace: A file in which to record what the server does, for `oarlock draw`; None for nowhere.
         settings: All else.
         on_end: Called once, on the loop, when the server has ended by itself, with the reason: it failed, or it was
             removed from the cluster.
@@ -84,6 +86,7 @@ class Node:
         votes: bool = True,
         listen: str | None = None,
         tls: PeerTls | None = None,
+        trace: str | Path | None = None,
         settings: Settings | None = None,
         on_end: Callable[[BaseException], None] | None = None,
         environment: Environment | None = None,
@@ -111,6 +114,8 @@ class Node:
         self._votes = votes
         self._listen = parse_address(listen) if listen is not None else parse_address(address)
         self._tls = tls
+        self._trace_path = Path(trace) if trace is not None else None
+        self._trace: NodeTrace | None = None
         self._on_end = on_end
         self._environment = environment or Environment()
         self._core: Core | None = None
@@ -145,6 +150,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._place = place = await self._find_place()
         self._upkeep = Upkeep(place.server_id, self.settings.agreement_interval, votes=self._votes)
+        await self._open_trace(place)
         assembly = self._assembly(place)
         self._machine = assembly.make_machine(
             self._loop, self.objects, self._user_machine, self._upkeep, lambda: self.context
@@ -153,7 +159,7 @@ class Node:
         self._proposer = Proposer(
             self._loop,
             core,
-            self._environment.wall_clock,
+            self._date,
             self._upkeep.usable_version,
             self._why_not,
             lambda: self.leader,
@@ -165,9 +171,14 @@ class Node:
         except BaseException:
             self._core = None
             self._machine.close()
+            await self._close_trace()
             raise
         self._upkeep.connect(core, self._proposer, self._machine)
         self._tasks.append(self._loop.create_task(self._upkeep.run(), name="oarlock-upkeep"))
+
+    def _date(self) -> float:
+        """The stamp for what is proposed now, in seconds since 1970: the date, or machine time where that is ahead."""
+        return max(self._environment.wall_clock(), self._machine.estimated_ms() / 1000)
 
     async def _find_place(self) -> Place:
         environment = self._environment
@@ -182,6 +193,15 @@ class Node:
         rng = self._environment.rng
         return await join(self._loop, self._join, self.address, self.name, self._token, self._tls, rng)
 
+    async def _open_trace(self, place: Place) -> None:
+        if self._trace_path is not None:
+            self._trace = NodeTrace(self._trace_path, place, lease_reads=self.settings.lease_reads)
+            await self._loop.run_in_executor(None, self._trace.open)
+
+    async def _close_trace(self) -> None:
+        if self._trace is not None:
+            await self._loop.run_in_executor(None, self._trace.close)
+
     def _assembly(self, place: Place) -> Assembly:
         return Assembly(
             place=place,
@@ -192,6 +212,7 @@ class Node:
             tls=self._tls,
             settings=self.settings,
             environment=self._environment,
+            trace=self._trace,
         )
 
     def _removed(self) -> None:
@@ -220,6 +241,7 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._running.stop()
         self._machine.close()
+        await self._close_trace()
 
     def _check_started(self) -> None:
         if self._core is None:

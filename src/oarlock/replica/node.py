@@ -180,10 +180,6 @@ class Node:
         """The stamp for what is proposed now, in seconds since 1970: the date, or machine time where that is ahead."""
         return max(self._environment.wall_clock(), self._machine.estimated_ms() / 1000)
 
-    def _date(self) -> float:
-        """The stamp for what is proposed now, in seconds since 1970: the date, or machine time where that is ahead."""
-        return max(self._environment.wall_clock(), self._machine.estimated_ms() / 1000)
-
     async def _find_place(self) -> Place:
         environment = self._environment
         executor = environment.executors.wal if environment.executors is not None else None

@@ -98,3 +98,25 @@ async def test_whoever_waits_when_a_node_stops_is_told(tmp_path: Path) -> None:
         with pytest.raises(oarlock.Stopped):
             await register.add(1)
         await node.stop()  # may be repeated
+
+
+async def test_an_object_without_a_usable_snapshot_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Before anything is replicated: later it would stop every server at once."""
+
+    class Sets(Register):
+        def snapshot(self) -> object:
+            return {1, 2}
+
+    class Nothing(oarlock.ReplicatedObject):
+        @oarlock.replicated
+        def do(self) -> None: ...
+
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    for made, error, text in (
+        (Sets(), oarlock.NotEncodable, "the snapshot of register is of type set"),
+        (Nothing("nothing"), NotImplementedError, "Nothing must say"),
+    ):
+        node = oarlock.Node(address, data_dir=tmp_path, peers=[address], objects=[made], settings=SETTINGS)
+        with pytest.raises(error, match=text):
+            await node.start()
+        await node.stop()

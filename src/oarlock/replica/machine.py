@@ -190,10 +190,23 @@ class ReplicaMachine:
 
     def _took_effect(self, result: object, error: BaseException | None) -> None:
         if self.agreement.add(result, error):
-            state = self._encoded_state() if self.agreement.wants_state else None
+            state = self._comparable_state() if self.agreement.wants_state else None
             self._events.vote_due(self._index, self.agreement.vote(self._index, state))
 
-    def _encoded_state(self) -> bytes:
+    def _comparable_state(self) -> bytes | None:
+        """The whole state; None where it cannot be encoded, which is no reason to stop before a snapshot is needed."""
+        try:
+            return self.encoded_state()
+        except Exception:
+            logger.exception("the state cannot be compared with that of other servers, and no snapshot can be taken")
+            return None
+
+    def encoded_state(self) -> bytes:
+        """The whole state, alike on all servers.
+
+        Raises:
+            NotEncodable: Some object's snapshot is not plain data; names it.
+        """
         return b"".join(
             codec.canonical(one.snapshot(), f"the snapshot of {name}") for name, one in sorted(self.hosted.items())
         )

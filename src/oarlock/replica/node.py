@@ -140,6 +140,7 @@ class Node:
 
         Raises:
             JoinRefused: The cluster does not take this server in.
+            NotEncodable, NotImplementedError: An object's `snapshot` gives no plain data, or is not there.
             OarlockError: What lies on disk does not fit together, or this server was removed from the cluster.
             StorageError: The directory is in use, another server's, of a newer format, or damaged.
             TlsError: A TLS file cannot be used.
@@ -150,11 +151,12 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._place = place = await self._find_place()
         self._upkeep = Upkeep(place.server_id, self.settings.agreement_interval, votes=self._votes)
-        await self._open_trace(place)
-        assembly = self._assembly(place)
-        self._machine = assembly.make_machine(
+        self._machine = self._assembly(place).make_machine(
             self._loop, self.objects, self._user_machine, self._upkeep, lambda: self.context
         )
+        self._machine.encoded_state()  # an object that cannot say what its state is had better say so now
+        await self._open_trace(place)
+        assembly = self._assembly(place)
         self._core = core = assembly.make_core(self._loop, self._machine, self._end_by_itself, self._removed)
         self._proposer = Proposer(
             self._loop,

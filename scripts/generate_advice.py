@@ -100,7 +100,7 @@ GUIDE = [
         Side("zoo/mutant.py", "@seeds", "zoo:counts-older-terms", "each known slip is a mutant that must be caught"),
         Side(
             "lab/raft/server.py",
-            "tests/lab/test_buggy.py::test_the_bug_shows",
+            "tests/lab/test_buggy.py::test_the_bug_around_the_core_shows",
             "copy:applies-what-is-appended",
             "and a buggy copy that a scenario must fail on",
         ),

@@ -169,7 +169,6 @@ class Rpc:
         "method",
         "peer",
         "replied",
-        "reply_names",
         "reply_term",
     )
 
@@ -186,8 +185,6 @@ class Rpc:
         self.ended_ns = at_ns
         self.replied = False
         self.reply_term: int | None = None
-        self.reply_names: frozenset[str] = frozenset()
-        """The local variables that the reply is kept in."""
 
     @property
     def is_vote(self) -> bool:

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from oarlock.lab.advisor.names import term_in
 from oarlock.lab.advisor.record import Rpc
-from oarlock.lab.advisor.sources import reply_names
 from oarlock.lab.advisor.watch import Watch
 from oarlock.lab.group import ServerGroup, Service
 from oarlock.lab.interface import ClientEnd, Make, Persister
@@ -53,8 +52,6 @@ class WatchedEnd:
         rpc.replied = reply is not None
         with watch.pause():
             rpc.reply_term = term_in(reply[0] if isinstance(reply, list | tuple) and reply else reply)
-        frame = watch.caller()
-        rpc.reply_names = frozenset() if frame is None else reply_names(frame)
         watch.on_rpc(rpc, ended=True)
         return reply
 

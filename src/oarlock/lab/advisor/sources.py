@@ -1,4 +1,4 @@
-"""What a user's source says about the expression that runs just now: how an attribute is used, where a reply goes.
+"""What a user's source says about the expression that runs just now: how an attribute is used.
 
 The interpreter tells, for the instruction that a frame is at, which columns of the source it came from; there the
 syntax tree has the expression. Without source, or where the expression is none of ours, everything is taken to be a
@@ -51,10 +51,8 @@ class Use(NamedTuple):
     """It is read only to be written again: `self.term += 1`."""
     compared: bool = False
     """It is compared, there or through a local variable it is kept in."""
-    compared_with: frozenset[str] = frozenset()
-    """The names at the roots of the other operands."""
-    ordered: bool = False
-    """It is compared by `<` and the like alone."""
+    asks_if_newer: bool = False
+    """It is compared just to learn whether something is greater: `reply.term > self.term`."""
 
 
 PLAIN: Final = Use()
@@ -66,14 +64,11 @@ class Source:
     def __init__(self, text: str) -> None:
         self._parents: dict[ast.AST, ast.AST] = {}
         self._attributes: dict[Span, ast.Attribute] = {}
-        self._calls: dict[Span, ast.Call] = {}
         for node in ast.walk(ast.parse(text)):
             for child in ast.iter_child_nodes(node):
                 self._parents[child] = node
             if isinstance(node, ast.Attribute):
                 self._attributes[_span(node)] = node
-            elif isinstance(node, ast.Call):
-                self._calls[_span(node)] = node
 
     def use_of(self, span: Span) -> Use:
         """How the attribute there is used."""
@@ -83,25 +78,8 @@ class Source:
         parent = self._parents.get(node)
         augments = isinstance(parent, ast.AugAssign) and parent.target is node
         comparison = self._comparison_of(node)
-        others: set[str] = set()
-        ordered = False
-        if comparison is not None:
-            compare, operand = comparison
-            others = {
-                root for part in (compare.left, *compare.comparators) if part is not operand for root in _roots(part)
-            }
-            ordered = all(isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for op in compare.ops)
-        return Use(self._is_changed(node), augments, comparison is not None, frozenset(others), ordered)
-
-    def goes_to(self, span: Span) -> frozenset[str]:
-        """The local variables that the result of the call there is kept in."""
-        node: ast.AST | None = self._calls.get(span)
-        while node is not None and not isinstance(node, ast.stmt):
-            node = self._parents.get(node)
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        return frozenset(name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+        asks_if_newer = comparison is not None and _asks_if_newer(*comparison)
+        return Use(self._is_changed(node), augments, comparison is not None, asks_if_newer)
 
     def _is_changed(self, node: ast.Attribute) -> bool:
         child: ast.AST = node
@@ -150,9 +128,11 @@ def _span(node: ast.expr) -> Span:
     return node.lineno, node.end_lineno or 0, node.col_offset, node.end_col_offset or 0
 
 
-def _roots(node: ast.expr) -> set[str]:
-    """The names at which an expression begins: `reply` of `reply.term` and of `reply["term"]`."""
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+def _asks_if_newer(compare: ast.Compare, operand: ast.expr) -> bool:
+    """Whether a comparison is `other > operand`, or `operand < other`."""
+    if len(compare.ops) != 1:
+        return False
+    return isinstance(compare.ops[0], ast.Lt if compare.left is operand else ast.Gt)
 
 
 @lru_cache(maxsize=256)
@@ -184,9 +164,3 @@ def _span_at(code: CodeType, offset: int) -> Span | None:
 def use_now(frame: FrameType) -> Use:
     """How the attribute that a frame mentions just now is used there."""
     return _use_at(frame.f_code, frame.f_lasti)
-
-
-def reply_names(frame: FrameType) -> frozenset[str]:
-    """The local variables that the call that a frame is in puts its result into."""
-    source, span = _source(frame.f_code.co_filename), _span_at(frame.f_code, frame.f_lasti)
-    return source.goes_to(span) if source is not None and span is not None else frozenset()

@@ -193,7 +193,7 @@ class Watch:
             activity.step()
         elif kind in LEARNS and not _is_the_networks(subject):
             activity.learn(self._clocks.get(subject, {}))
-        if kind in WAITS:
+        if kind in WAITS and not _is_the_networks(subject):
             activity.waits += 1
         for listen in self._on_event:
             listen(event, activity)
@@ -281,13 +281,6 @@ class Watch:
         """Where the running thread is."""
         return frames_from(sys._getframe(1))  # noqa: SLF001 - the only way to the caller's frame
 
-    def caller(self) -> FrameType | None:
-        """The innermost frame of the user's, of the running thread."""
-        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
-        while frame is not None and is_inside(frame.f_code.co_filename):
-            frame = frame.f_back
-        return frame
-
     def stack_of(self, task: Task) -> Frames:
         """Where another thread is."""
         ident = task.worker.ident if task.worker is not None else 0
@@ -320,7 +313,7 @@ def _is_the_networks(subject: object) -> bool:
 
 TEACHES: Final = frozenset({Kind.THREAD_END, Kind.PUT_DONE, Kind.EVENT_SET})
 LEARNS: Final = frozenset({Kind.JOINED, Kind.GET_DONE, Kind.EVENT_WOKEN})
-WAITS: Final = frozenset({Kind.SLEEP, Kind.CONDITION_WAIT, Kind.EVENT_WAIT, Kind.GET})
+WAITS: Final = frozenset({Kind.SLEEP, Kind.CONDITION_WAIT, Kind.EVENT_WAIT})
 
 
 def _line(frame: tuple[Any, int]) -> Line:

@@ -9,9 +9,10 @@ another one when the thread that calls was started. A term that was handed to th
 was read together with the role.
 
 *Replies without a look*: after a call the first lock region of the same activity writes something of its server's,
-other than times, without having compared the current term before, for (in)equality or with something else than the
-reply: the term may have changed since the request. If the reply's term is higher than the server's, stepping down is
-expected, and nothing is said. What the activity made itself, such as its arguments, is no data of the server's.
+other than times, without having compared the current term before: the term may have changed since the request. To ask
+whether something is newer than the current term, as one does with a reply's, is not enough. If the reply's term is
+higher than the server's, stepping down is expected, and nothing is said. What the activity made itself, such as its
+arguments, is no data of the server's.
 
 Missed: replies that are handed to another thread, RPCs without a term, and a comparison that is made but not heeded.
 """
@@ -20,9 +21,6 @@ from oarlock.lab.advisor.check import Check
 from oarlock.lab.advisor.names import is_moment, is_role
 from oarlock.lab.advisor.record import Access, Activity, Rpc, Variable
 from oarlock.lab.threads import Event, Kind, Task
-
-REPLIES = ("reply", "resp", "answer", "result")
-"""What people call replies."""
 
 
 class LaterArguments(Check):
@@ -127,10 +125,7 @@ class UncheckedReply(Check):
             return
         attribute = access.variable.attribute
         if isinstance(access.value, int) and not access.is_write and access.variable.is_current_term:
-            with_reply = access.use.compared_with & rpc.reply_names or any(
-                part in name.lower() for name in access.use.compared_with for part in REPLIES
-            )
-            if access.use.compared and not (access.use.ordered and with_reply):
+            if access.use.compared and not access.use.asks_if_newer:
                 self._compared.add(activity)
         elif access.is_write and not is_moment(attribute, access.value) and self._made[access.variable] is not activity:
             self._judge(rpc, access)
@@ -139,6 +134,8 @@ class UncheckedReply(Check):
         activity = rpc.activity
         now = self.watch.terms.get(activity.server)
         steps_down = rpc.reply_term is not None and now is not None and rpc.reply_term > now
+        if steps_down and access.variable.is_current_term:
+            self._pending.pop(activity)  # it is a follower of that term, and what it writes besides belongs to that
         if now is None or activity in self._compared or steps_down:
             return
         what = f"{activity.name} writes {access.variable.name} for a reply to {rpc.method}, whatever the term is now"

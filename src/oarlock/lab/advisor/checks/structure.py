@@ -1,7 +1,9 @@
 """The Structure Advice: who sends, who times, who applies.
 
 *Serial RPCs*: one thread calls one peer and then another, from the same line, with no job taken from a queue in
-between. A peer that cannot be reached then delays the others for up to seven seconds.
+between; or in the whole run a server never has two calls under way at once, though it calls several peers, as with one
+thread for all jobs, or a lock around calls. A peer that cannot be reached then delays the others for up to seven
+seconds.
 
 *Combined timers*: the loop that asks for votes is also the one that sends heartbeats, itself or by threads
 that it starts, at three moments or more. What the thread that counts the last vote sends on winning does not count.
@@ -26,6 +28,7 @@ from oarlock.lab.advisor.record import LONG_LIVED_WAITS, Access, Activity, Place
 from oarlock.lab.threads import Event, Kind, Task
 from oarlock.lab.threads.thread import Timer
 
+MANY_CALLS: Final = 20
 MOMENTS: Final = 3
 APART_NS: Final = 10_000_000
 """RPCs closer to each other than this are of one round."""
@@ -42,6 +45,12 @@ class SerialRpcs(Check):
     def __init__(self) -> None:
         super().__init__()
         self._last: dict[Activity, Rpc] = {}
+        self._under_way: dict[int | None, int] = defaultdict(int)
+        self._most: dict[int | None, int] = defaultdict(int)
+        """By server: how many calls it had under way at once."""
+        self._calls: dict[int | None, dict[int, Rpc]] = defaultdict(dict)
+        """By server and peer: the last call."""
+        self._count: dict[int | None, int] = defaultdict(int)
 
     def on_event(self, event: Event, activity: Activity) -> None:
         """A job from a queue begins something new."""
@@ -52,14 +61,31 @@ class SerialRpcs(Check):
         """Compare with the call before."""
         before = self._last.get(rpc.activity)
         if before is not None and before.peer != rpc.peer and before.frames[:1] == rpc.frames[:1]:
-            what = f"{rpc.activity.name} calls {rpc.method} of one peer after the other"
-            took = (before.ended_ns - before.began_ns) / 1e6
-            places = [
-                self.watch.place(rpc.activity, f"calls peer {before.peer}, for {took:.0f} ms", before.frames),
-                self.watch.place(rpc.activity, f"calls peer {rpc.peer} after that", rpc.frames),
-            ]
-            self.report(rpc.method, what, *places)
+            self._tell(before, rpc, f"{rpc.activity.name} calls {rpc.method} of one peer after the other")
         self._last[rpc.activity] = rpc
+        server = rpc.activity.server
+        self._under_way[server] += 1
+        self._most[server] = max(self._most[server], self._under_way[server])
+        self._calls[server][rpc.peer] = rpc
+        self._count[server] += 1
+
+    def on_rpc_end(self, rpc: Rpc) -> None:
+        """One less under way."""
+        self._under_way[rpc.activity.server] -= 1
+
+    def on_finish(self) -> None:
+        """Has a server ever had two calls under way?"""
+        for server, most in self._most.items():
+            calls = sorted(self._calls[server].values(), key=lambda rpc: rpc.began_ns)
+            if most == 1 and len(calls) > 1 and self._count[server] >= MANY_CALLS:
+                what = f"server {server} made {self._count[server]} calls, and never two at a time"
+                self._tell(calls[-2], calls[-1], what)
+
+    def _tell(self, before: Rpc, rpc: Rpc, what: str) -> None:
+        took = (before.ended_ns - before.began_ns) / 1e6
+        first = self.watch.place(before.activity, f"calls peer {before.peer}, for {took:.0f} ms", before.frames)
+        second = self.watch.place(rpc.activity, f"calls peer {rpc.peer} after that", rpc.frames)
+        self.report(rpc.method, what, first, second)
 
 
 class CombinedTimers(Check):

@@ -1,0 +1,68 @@
+"""What does not hold is found, by a shortest way that can be gone again."""
+
+import pytest
+
+from oarlock.cli.explore import describe as describe_result
+from oarlock.explore import Bounds, Limits, Result, explore
+from oarlock.explore.events import describe
+from oarlock.explore.space import Space
+from oarlock.explore.trace import stand
+from oarlock.explore.violation import Broken
+
+BOUNDS = Bounds(terms=1, entries=0, heartbeats=False)
+
+
+@pytest.fixture
+def minority(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """One server of three counts as a majority."""
+    monkeypatch.setattr("oarlock.raft.quorum.majority", lambda voters: voters // 2)
+    return monkeypatch
+
+
+def walk(result: Result) -> Broken | None:
+    """Go the way of a result from the beginning; what breaks at its end, if anything."""
+    assert result.found is not None
+    space = Space(result.bounds)
+    parts = list(space.unpack(space.first()))
+    for step in result.found.steps[:-1]:
+        parts = next(
+            new
+            for new, move in space.steps(parts)
+            if (space.servers.views[move.server].id, describe(move.event)) == (step.server, step.what)
+            and stand(space.servers.views[move.server]) == step.after
+        )
+    try:
+        for new, _move in space.steps(parts):
+            space.check(new)
+    except Broken as broken:
+        return broken
+    return None
+
+
+@pytest.mark.usefixtures("minority")
+def test_a_core_that_counts_a_minority_is_found() -> None:
+    """With one of three for a majority an entry commits with one copy, and the shortest way there is told."""
+    result = explore(BOUNDS)
+    assert result.found is not None
+    assert result.found.property == "committed on a durable quorum"
+    assert result.found.steps[0].what == "has its election timer run out"
+    assert "VIOLATED committed on a durable quorum" in describe_result(result)
+
+
+def test_a_way_that_was_found_can_be_gone_again(minority: pytest.MonkeyPatch) -> None:
+    """The steps told lead a fresh cluster to the same violation; a sound core to none."""
+    result = explore(BOUNDS)
+    again = walk(result)
+    assert again is not None
+    assert result.found is not None
+    assert (again.name, again.sentence) == (result.found.property, result.found.sentence)
+    minority.undo()
+    assert explore(BOUNDS).found is None
+    assert walk(result) is None
+
+
+def test_a_limit_ends_an_exploration_and_says_so() -> None:
+    """What is stopped by a limit does not pass for complete."""
+    result = explore(BOUNDS, Limits(depth=3))
+    assert not result.is_complete
+    assert "NOT complete, stopped by the limit on depth" in describe_result(result)

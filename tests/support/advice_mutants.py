@@ -60,7 +60,19 @@ SEEN: Final = [
         ),
         "waits-with-lock",
     ),
-    Seen(_LAB["delivers-with-the-lock"], "lock-order"),
+    Seen(
+        facade(
+            "delivers-with-the-lock",
+            ("K4", "G31"),
+            "The applier holds the lock while it puts on the apply channel, whose reader may be waiting for it.",
+            "liveness",
+            (
+                "with self._released():\n                        self._apply_ch.put(message)",
+                "self._apply_ch.put(message)",
+            ),
+        ),
+        "lock-order",
+    ),
     Seen(_LAB["one-rpc-at-a-time"], "waits-with-lock"),
     Seen(_LAB["elections-beat-too"], "combined-timers"),
     Seen(_LAB["two-appliers"], "several-appliers"),

@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
+from oarlock.diagram.logs import last_index, majorities, term_at
 from oarlock.diagram.sentences import CAUSES, rule_sentence
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import WORLD, ConfigurationView, Event, Kind, ServerState, parse_id
+from oarlock.trace.schema import WORLD, ConfigurationView, Event, Kind, parse_id
 from oarlock.trace.state import Replay, states_at
 
 _COMMITTED: Final = re.compile(r"(?:index\s+)?(\d+)(?:\s+committed)?")
@@ -75,12 +76,12 @@ class _Moment:
             answer = self.no_leader()
             return WhyNot(f"Index {index} is not committed: {answer.sentence}", answer.missing)
         state = self._states[leader]
-        if index > _last_index(state):
-            return WhyNot(f"Index {index} is not committed: the leader's log ends at {_last_index(state)}.", [])
+        if index > last_index(state):
+            return WhyNot(f"Index {index} is not committed: the leader's log ends at {last_index(state)}.", [])
         voters = sorted({*state.conf.voters, *state.conf.outgoing})
         holding = [voter for voter in voters if self._holds(leader, voter, index)]
         needed = _majority(state.conf)
-        if _has_majority(state.conf, holding):
+        if majorities(state.conf, holding):
             return self._guarded(leader, index, holding)
         missing = [
             found for voter in voters if voter not in holding for found in self._why_behind(leader, voter, index)
@@ -94,7 +95,7 @@ class _Moment:
     def _guarded(self, leader: str, index: int, holding: list[str]) -> WhyNot:
         """A majority holds it, and yet it may not be committed by counting."""
         state = self._states[leader]
-        term = _term_at(state, index)
+        term = term_at(state, index)
         held = f"{', '.join(holding)} hold index {index}"
         if term is not None and term < state.term:
             sentence = (
@@ -229,18 +230,6 @@ class _Moment:
         return ""
 
 
-def _last_index(state: ServerState) -> int:
-    return state.log[-1][1] if state.log else state.base[0]
-
-
-def _term_at(state: ServerState, index: int) -> int | None:
-    return next((term for first, last, term in state.log if first <= index <= last), None)
-
-
 def _majority(conf: ConfigurationView) -> int:
     """How many of the larger half are needed."""
     return max(len(conf.voters), len(conf.outgoing)) // 2 + 1
-
-
-def _has_majority(conf: ConfigurationView, holding: list[str]) -> bool:
-    return all(sum(voter in holding for voter in half) * 2 > len(half) for half in (conf.voters, conf.outgoing) if half)

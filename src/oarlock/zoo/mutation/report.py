@@ -37,7 +37,9 @@ which others are reading, and starts a process for it: half a second each before
 tree on import, in a fork of a process that has loaded all that is not ours; most mutants die within half a second.
 
 `oarlock zoo mutate --rooms raft,storage --sample 360 --seed 1` judges a sample, from each module in proportion; without
-`--sample` all are judged. `--only ID` judges one again: its id is `module:line:operator`.
+`--sample` all are judged. With `--record FILE` a run can be ended and taken up again, and `--report` tells what the
+record holds so far; verdicts on modules that have changed are judged anew. `--only ID` judges one again: its id is
+`module:line:operator`. `--no-suite` leaves the tests out.
 
 ## What is changed
 
@@ -130,6 +132,11 @@ def _score(name: str, rows: Sequence[Row], mutants: Sequence[General], belongs: 
     )
 
 
+def _by_module(rows: Sequence[Row], mutants: Sequence[General]) -> list[Score]:
+    names = sorted({row.judged.mutant.module for row in rows})
+    return [_score(name, rows, mutants, lambda mutant, name=name: mutant.module == name) for name in names]  # type: ignore[misc]
+
+
 def share(hits: int, tries: int) -> str:
     """A share with its interval."""
     if not tries:
@@ -149,18 +156,22 @@ def cells(score: Score) -> list[str]:
     return [score.name, *numbers, simulated, both, str(score.survivors)]
 
 
-def page(rows: Sequence[Row], mutants: Sequence[General], how: str) -> str:
+def page(rows: Sequence[Row], mutants: Sequence[General], how: str, *, drawn: int) -> str:
     """The page of the documentation.
 
     Args:
         rows: What was judged.
         mutants: All there are.
         how: The command that judged them.
+        drawn: How many it was to judge; more than there are rows where it was ended before.
     """
     left_out = " and ".join(f"`{name}`, which {reason}" for name, reason in LEFT_OUT.items())
     parts = [_INTRODUCTION.format(left_out=left_out), "## Score\n", f"Of `{how}`; intervals are Wilson's, 95%.\n"]
+    if len(rows) < drawn:
+        parts.append(f"**Not finished**: {len(rows)} of the {drawn} mutants drawn were judged, in random order.\n")
     found = scores(rows, mutants)
     parts.append(_table([HEADER, *map(cells, found)]))
+    parts += ["By module:\n", _table([HEADER, *map(cells, _by_module(rows, mutants))])]
     parts.append(f"Of all killed, {found[-1].hanging} did not end in time.\n")
     killers = Counter(row.judged.by for row in rows if row.judged.is_killed)
     parts.append(_table([["killed by", "mutants"], *([name, str(count)] for name, count in killers.most_common())]))

@@ -62,10 +62,23 @@ def test_modules_can_be_watched_as_well(capsys: pytest.CaptureFixture[str]) -> N
     assert "__getattribute__" not in vars(Progress)
 
 
-def test_a_target_that_is_not_there_is_one_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 2, and a sentence."""
-    assert main(["lab", "advise", "no.such:make"]) == 2
-    assert "no.such cannot be imported" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no.such:make"], "no.such cannot be imported"),
+        (["json:loads"], "make raised TypeError: loads() takes 1 positional argument"),
+        (["NOTHING:make"], "make returned a NoneType, which has no start, no get_state, no kill"),
+        (["NOTHING:make", "--also", "no_such"], "no_such, which is to be watched as well, cannot be imported"),
+    ],
+)
+def test_what_cannot_be_watched_is_one_error(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A target that is not there, or makes no Raft, gives status 2 and a sentence."""
+    (tmp_path / "nothing.py").write_text("def make(*arguments): return None\n")
+    arguments[0] = arguments[0].replace("NOTHING", f"{tmp_path}/nothing.py")
+    assert main(["lab", "advise", *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_advice_repeats() -> None:

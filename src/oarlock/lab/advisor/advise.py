@@ -17,7 +17,7 @@ from oarlock.lab.advisor.record import Finding
 from oarlock.lab.advisor.scenario import Scenario
 from oarlock.lab.advisor.timeline import Timeline
 from oarlock.lab.advisor.watch import Watch
-from oarlock.lab.threads import Limits, RunError, VirtualRuntime
+from oarlock.lab.threads import BadTarget, Limits, RunError, VirtualRuntime
 
 CHECKS: Final[tuple[type[Check], ...]] = (
     SharedData,
@@ -34,7 +34,7 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     ApplierWoken,
 )
 SEEDS: Final = (1, 2)
-LIMITS: Final = Limits(steps=400_000, time_s=120.0, threads=2_000)
+LIMITS: Final = Limits(steps=200_000, time_s=120.0, threads=2_000)
 PREEMPTION: Final = 0.1
 
 
@@ -62,7 +62,7 @@ def advise(target: str, *, seeds: Sequence[int] = SEEDS, also: Sequence[str] = (
             are as before when this returns.
 
     Raises:
-        BadTarget: There is no such function, or its module cannot be imported.
+        BadTarget: There is no such function, it makes no Raft, or a module cannot be imported.
     """
     found: dict[tuple[str, str], Finding] = {}
     errors: list[str] = []
@@ -81,12 +81,19 @@ def advise(target: str, *, seeds: Sequence[int] = SEEDS, also: Sequence[str] = (
     return Advice(target, list(found.values()), errors, tuple(seeds), accesses, timelines[0])
 
 
+def _shared(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise BadTarget(f"{name}, which is to be watched as well, cannot be imported: {error}") from error
+
+
 def _run(target: str, seed: int, checks: Sequence[Check], also: Sequence[str]) -> tuple[list[str], int]:
     """One run; what went wrong in it, and how many accesses were seen."""
     runtime = VirtualRuntime(seed, preemption=PREEMPTION, limits=LIMITS)
     watch = Watch(runtime.scheduler, checks, seed)
     make = runtime.load(target)
-    modules: list[ModuleType] = [*runtime.modules(), *(import_module(name) for name in also)]
+    modules: list[ModuleType] = [*runtime.modules(), *map(_shared, also)]
     runtime.observe(watch.on_event)
     scenario: list[Scenario] = []
 

@@ -22,7 +22,7 @@ from oarlock.lab.advisor.watch import Watch
 from oarlock.lab.group import ServerGroup, Service
 from oarlock.lab.interface import ClientEnd, Make, Persister
 from oarlock.lab.network import Network
-from oarlock.lab.threads import RunError, VirtualRuntime
+from oarlock.lab.threads import BadTarget, RunError, VirtualRuntime
 
 SERVERS: Final = 3
 CALLS: Final = frozenset({"start", "get_state", "snapshot", "persist_bytes", "kill"})
@@ -202,12 +202,29 @@ class Scenario:
         watch.service_locks.add(lock)
         ends = [WatchedEnd(end, watch, peer) for peer, end in enumerate(peers)]
         with watch.entered("make", me, "make"):
-            made: Any = self._make(ends, me, persister, WatchedChannel(queue, watch, me, life))
+            made = self._call_make(ends, me, persister, WatchedChannel(queue, watch, me, life))
         raft = WatchedRaft(made, watch, me)
         self._rafts[me], self._locks[me] = raft, lock
         reader = self._runtime.threading.Thread(target=self._read, args=(raft, queue, lock), name=f"reader-{me}")
         reader.start()
         return {"Raft": raft}
+
+    def _call_make(self, *args: Any) -> Any:  # noqa: ANN401 - a user's Raft
+        """What `make` returns, looked at.
+
+        Raises:
+            BadTarget: It raises, or returns something else than a Raft.
+        """
+        try:
+            made = self._make(*args)
+        except RunError:
+            raise
+        except Exception as error:
+            raise BadTarget(f"make raised {type(error).__name__}: {error}") from error
+        missing = [name for name in ("start", "get_state", "kill") if not callable(getattr(made, name, None))]
+        if missing:
+            raise BadTarget(f"make returned a {type(made).__name__}, which has no {', no '.join(missing)}")
+        return made
 
     def _read(self, raft: Any, queue: Any, lock: Any) -> None:  # noqa: ANN401 - of the runtime
         applied = 0

@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+from oarlock.diagram.progress import PROGRESS
+
 
 class Property(NamedTuple):
     """One property."""
@@ -288,6 +290,7 @@ PROPERTIES: Final[dict[str, Property]] = {
         "Time goes on: no event causes itself at once.",
         "A deadline that is due must be moved on by what it causes.",
     ),
+    **{name: Property("", *told) for name, told in PROGRESS.items()},
 }
 """By the name that violations give."""
 

@@ -32,7 +32,7 @@ _LEADERLESS: Final = ("leader in time", "leader after healing", "leadership sett
 """Properties that fall for want of a leader, or of one that can commit."""
 _LAGGING: Final = ("laggards catch up", "followers apply promptly", "one snapshot is enough")
 """Properties that fall because somebody stays behind."""
-_SERVER: Final = re.compile(r"n[0-9a-f]+ ")
+_SERVER: Final = re.compile(r"n[0-9a-f]*[0-9][0-9a-f]*\b")
 
 
 class Witness(msgspec.Struct, frozen=True):

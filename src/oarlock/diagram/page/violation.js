@@ -119,5 +119,5 @@ function told(name, claim, fall, deviations, missing) {
 
 /** As a sentence begins; names of servers stay as they are. @param {string} text */
 function capital(text) {
-  return /^n[0-9a-f]+ /.test(text) ? text : text.slice(0, 1).toUpperCase() + text.slice(1);
+  return /^n[0-9a-f]*[0-9][0-9a-f]*\b/.test(text) ? text : text.slice(0, 1).toUpperCase() + text.slice(1);
 }

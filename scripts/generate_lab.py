@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes docs/reference/lab.md: the scenarios of Raft with the labs' budgets, our figures, and which bug fails where.
+"""Writes docs/reference/lab.md: the scenarios with the labs' budgets, our figures, and which bug fails where.
 
 Run it after adding a scenario or a buggy copy: `python scripts/generate_lab.py`. The figures come from
-docs/reference/lab-figures.json; measure them anew with `python scripts/generate_lab.py --measure`, which takes minutes.
+docs/reference/lab-figures.json; measure them anew with `python scripts/generate_lab.py --measure` (Raft, on both
+clocks) or `--measure-services` (the rest, on virtual time), which take minutes.
 """
 
 import sys
@@ -82,7 +83,7 @@ Each is over in {SECONDS_PER_SCENARIO:g} s, all of Raft in {SECONDS_PER_SUITE:g}
 def page() -> str:
     """The whole page."""
     figures = msgspec.json.decode(FIGURES.read_bytes(), type=dict[str, Score])
-    parts = [HEAD, *_figures(figures), *_scenarios(), *_buggy()]
+    parts = [HEAD, *_figures(figures), *_scenarios(), *_services(figures["services"]), *_buggy()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -103,10 +104,7 @@ def _figures(figures: dict[str, Score]) -> list[str]:
     lines = [FIGURES_HEAD.format(target=TARGET, seed=SEED, virtual=virtual, real=real)]
     for entry in _raft():
         cells = [_cell(each.get(entry.id)) for each in by_id]
-        outcome = by_id[0].get(entry.id)
-        measures = outcome.measures if outcome is not None else []
-        shown = "; ".join(f"{each.what} {each.figure:g} ({each.budget})" for each in measures)
-        lines.append(f"| {entry.id} | {cells[0]} | {cells[1]} | {shown or '-'} |")
+        lines.append(f"| {entry.id} | {cells[0]} | {cells[1]} | {_measures(by_id[0].get(entry.id))} |")
     return [*lines, ""]
 
 
@@ -114,6 +112,35 @@ def _cell(outcome: Outcome | None) -> str:
     if outcome is None:
         return "-"
     return f"{outcome.seconds:.1f}, {outcome.rpcs:,}, {outcome.bytes:,}" if outcome.passed else "failed"
+
+
+SERVICES_HEAD = """## The later labs
+
+On our services, which stand on the Raft that is tested; 4A to 4C and 5A to 5C are numbered as in 2025, SC and SK are
+the shard controller and the sharded service of 2021 to 2024. Figures are of virtual time with seed {seed}:
+{services.passed} of {services.total} passed in {services.cpu_seconds:g} s of processor time. A client pauses up to
+30 ms (200 ms in part 5) between operations, as virtual time has no other bound on them.
+
+| scenario | s, RPCs, bytes | what it shows | budgets | figures | repaired |
+|-|-|-|-|-|-|"""
+
+
+def _services(services: Score) -> list[str]:
+    by_id = {outcome.scenario: outcome for outcome in services.outcomes}
+    lines = [SERVICES_HEAD.format(seed=SEED, services=services)]
+    for entry in _later():
+        outcome = by_id.get(entry.id)
+        figures = _measures(outcome)
+        budgets = "; ".join(entry.budgets) or "-"
+        lines.append(
+            f"| {entry.id} | {_cell(outcome)} | {entry.claim} | {budgets} | {figures} | {entry.repaired or '-'} |"
+        )
+    return [*lines, ""]
+
+
+def _measures(outcome: Outcome | None) -> str:
+    measures = outcome.measures if outcome is not None else []
+    return "; ".join(f"{each.what} {each.figure:g} ({each.budget})" for each in measures) or "-"
 
 
 def _scenarios() -> list[str]:
@@ -129,6 +156,10 @@ def _scenarios() -> list[str]:
 
 def _raft() -> list[Scenario]:
     return choose([entry.id for entry in catalogue.SCENARIOS.values() if entry.part.startswith("3")])
+
+
+def _later() -> list[Scenario]:
+    return choose([entry.id for entry in catalogue.SCENARIOS.values() if not entry.part.startswith("3")])
 
 
 BUGGY_HEAD = """## Which bug fails where
@@ -168,12 +199,12 @@ def _buggy() -> list[str]:
     return lines
 
 
-def measure() -> None:
-    """Run everything on both clocks, and keep the figures."""
-    figures = {}
-    for name, seed in (("virtual", SEED), ("real", None)):
+def measure(entries: list[Scenario], seeds: dict[str, int | None]) -> None:
+    """Run scenarios, on virtual time with a seed or on real time without, and keep the figures by name."""
+    figures = msgspec.json.decode(FIGURES.read_bytes(), type=dict[str, Score])
+    for name, seed in seeds.items():
         session = Session(TARGET, seed)
-        outcomes = session.run_all(_raft(), lambda outcome: print(outcome.scenario, outcome.passed, flush=True))  # noqa: T201
+        outcomes = session.run_all(entries, lambda outcome: print(outcome.scenario, outcome.passed, flush=True))  # noqa: T201
         bare = [msgspec.structs.replace(each, last_rpcs=[], began=0.0) for each in outcomes]
         figures[name] = score(TARGET, seed, bare)
     FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
@@ -181,5 +212,7 @@ def measure() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--measure"]:
-        measure()
+        measure(_raft(), {"virtual": SEED, "real": None})
+    elif sys.argv[1:] == ["--measure-services"]:
+        measure(_later(), {"services": SEED})
     PAGE.write_text(page(), encoding="utf-8")

@@ -6,8 +6,8 @@ PROGRESS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     "a leader is not deposed without need": (
         "While a leader is heard nobody takes the lead from it.",
         (
-            "Any higher term deposes a leader, so raising a term must be hard: a server asks first whether it could win, "
-            "and those who hear a leader say no. A candidate that has lost follows whoever has won its term."
+            "Any higher term deposes a leader, so raising a term must be hard: a server asks first whether it could "
+            "win, and those who hear a leader say no. A candidate that has lost follows whoever has won its term."
         ),
         ("C-3", "PV-2", "CQ-2"),
     ),
@@ -35,8 +35,8 @@ PROGRESS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     "the successor leads soon": (
         "A lead that is handed over arrives, or stays where it was.",
         (
-            "The successor's log is made complete first, with no new commands meanwhile; then it campaigns at once, and "
-            "voters do not hold their live leader against it."
+            "The successor's log is made complete first, with no new commands meanwhile; then it campaigns at once, "
+            "and voters do not hold their live leader against it."
         ),
         ("LT-1", "LT-2", "LT-3"),
     ),
@@ -68,8 +68,8 @@ PROGRESS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     "one snapshot is enough": (
         "A snapshot arrives once, in parts, and entries follow from where it ends.",
         (
-            "Parts come in order, each acknowledged on disk; a part that is lost is sent again, and one that came twice "
-            "counts once. What the snapshot covers is then known to match."
+            "Parts come in order, each acknowledged on disk; a part that is lost is sent again, and one that came "
+            "twice counts once. What the snapshot covers is then known to match."
         ),
         ("IS-3", "IS-4", "L-3a"),
     ),

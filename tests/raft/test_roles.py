@@ -3,9 +3,10 @@
 import itertools
 
 import pytest
-from tests.support.raft_server import leader, server
+from tests.support.raft_server import append_entries, leader, server
 
 from oarlock.raft import invariants
+from oarlock.raft.messages import TimeoutNow
 from oarlock.raft.roles import TRANSITIONS, become_candidate, become_follower, become_leader, become_pre_candidate
 from oarlock.raft.state import InvariantViolation, Role
 
@@ -109,3 +110,13 @@ def test_nothing_is_committed_past_the_log() -> None:
     """L-4, AE-5: such a commit_index would be an error elsewhere; it stops the server."""
     with pytest.raises(InvariantViolation, match="would commit 3 past its log's 2"):
         server(log=[1, 1]).state.commit_to(3)
+
+
+def test_a_candidate_knows_no_leader_even_where_the_leader_asked_for_the_campaign() -> None:
+    """C-1: who campaigns at once, without a pre-vote, sends nobody to the leader that it is about to replace."""
+    successor = server(term=1)
+    successor.step(append_entries(1))
+    assert successor.state.leader_id == 2
+    successor.step(TimeoutNow(2, 1, 50))
+    assert successor.state.role is Role.CANDIDATE
+    assert successor.state.leader_id is None

@@ -22,7 +22,7 @@ from tests.support.raft_server import slot
 from oarlock.raft.messages import InstallSnapshot, RaftMessage
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.objects import ReplicatedList
-from oarlock.testing import cluster
+from oarlock.testing import cluster, eventually
 
 
 def _turn(nodes: dict[str, Register], network: Network, clock: Clock) -> None:
@@ -144,6 +144,9 @@ async def test_the_library_acknowledges_only_what_stays() -> None:
         for number in range(25):
             await servers.objects(new)[0].append(f"value {number}")
         assert not doubtful.done()
+        await eventually(
+            lambda: servers.nodes[new].status().first_index > 10, "a log without what the old leader lacks"
+        )
         servers.heal()
         position = await doubtful
         await asyncio.gather(*(node.ready() for node in servers.nodes.values()))

@@ -11,12 +11,6 @@ export function sentId(id) {
   return mark < 0 ? id : id.slice(0, mark);
 }
 
-/** Where an id stands in its lane: the epoch and the number in it. @param {string} id */
-export function orderOf(id) {
-  const [first, second] = [id.indexOf("."), id.lastIndexOf(".")];
-  return [Number(id.slice(first + 1, second)), Number(id.slice(second + 1))];
-}
-
 /** What an event read, by variable: the ids of those who had written it. @param {TraceEvent} event @returns {Record<string, string>} */
 export function readsOf(event) {
   if (typeof event.rd !== "string") return event.rd ?? {};

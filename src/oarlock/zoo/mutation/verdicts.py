@@ -7,6 +7,9 @@ from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
     "raft.config RaftConfig: ": "a default, chosen by measurement; any other value is as right",
+    "raft.membership leave_if_removed: best is not None -> True": (
+        "a configuration without this server commits by voters whose word counts, so one of them is there to succeed"
+    ),
 }
 """Reasons by place."""
 

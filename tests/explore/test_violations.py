@@ -1,5 +1,9 @@
 """What does not hold is found, by a shortest way that can be gone again."""
 
+import subprocess
+import sys
+
+import msgspec
 import pytest
 
 from oarlock.cli.explore import describe as describe_result
@@ -66,3 +70,17 @@ def test_a_limit_ends_an_exploration_and_says_so() -> None:
     result = explore(BOUNDS, Limits(depth=3))
     assert not result.is_complete
     assert "NOT complete, stopped by the limit on depth" in describe_result(result)
+
+
+def test_a_mutant_of_the_zoo_is_found_from_the_command_line() -> None:
+    """`oarlock explore --mutant` explores the code with that bug, and ends with 1 and the way there as data."""
+    arguments = ["explore", "--terms", "1", "--entries", "0", "--no-heartbeats", "--quiet", "--json"]
+    command = [sys.executable, "-m", "oarlock.cli.main", *arguments]
+    sound = subprocess.run(command, capture_output=True, check=False)
+    assert sound.returncode == 0, sound.stderr
+    assert msgspec.json.decode(sound.stdout, type=Result).is_complete
+    mutant = subprocess.run([*command, "--mutant", "refusals-count-as-votes"], capture_output=True, check=False)
+    assert mutant.returncode == 1, mutant.stderr
+    found = msgspec.json.decode(mutant.stdout, type=Result).found
+    assert found is not None
+    assert found.steps

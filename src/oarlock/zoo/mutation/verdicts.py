@@ -7,6 +7,9 @@ from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
     "raft.config RaftConfig: ": "a default, chosen by measurement; any other value is as right",
+    "raft.state RaftState.reset_log: 0 -> 1": (
+        "the log then begins behind a snapshot, which holds at least entry 1, so that this says nothing of an entry"
+    ),
     "raft.membership leave_if_removed: best is not None -> True": (
         "a configuration without this server commits by voters whose word counts, so one of them is there to succeed"
     ),

@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import pytest
 from tests.diagram.conftest import OpenPage
 
 from oarlock.diagram.sentences import sentence
@@ -25,6 +26,7 @@ def test_sentences_are_the_same(open_page: OpenPage, run: Trace) -> None:
         assert text == sentence(event, run.header.nodes)
 
 
+@pytest.mark.timeout(400)
 def test_reasons_are_the_same(open_page: OpenPage, run: Trace) -> None:
     """For every event and each variable that it changed, the page finds the steps that Python finds, in their order."""
     page = open_page()

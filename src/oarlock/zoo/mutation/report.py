@@ -39,7 +39,9 @@ tree on import, in a fork of a process that has loaded all that is not ours; mos
 `oarlock zoo mutate --rooms raft,storage --sample 360 --seed 1` judges a sample, from each module in proportion; without
 `--sample` all are judged. With `--record FILE` a run can be ended and taken up again, and `--report` tells what the
 record holds so far; verdicts on modules that have changed are judged anew. `--only ID` judges one again: its id is
-`module:line:operator`. `--no-suite` leaves the tests out.
+`module:line:operator`. `--no-suite` leaves the tests out; where single tests were
+run on survivors afterwards, by hand, and one failed, the record says so, and that counts as the suite's. A gap is then
+what none of those noticed.
 
 ## What is changed
 

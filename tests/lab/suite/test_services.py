@@ -21,6 +21,7 @@ QUICK = [
     *(entry.id for entry in SCENARIOS.values() if entry.part in ("4A", "SC")),
     "4B-Basic",
     "4B-Speed",
+    "4B-UnreliableOneKey",
     "4B-OnePartition",
     "4B-PersistConcurrentUnreliable",
     "4B-PersistPartitionUnreliable",

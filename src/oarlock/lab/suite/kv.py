@@ -12,6 +12,7 @@ _UPSTREAM_TIMEOUT: Final = "a search that does not end is a failure; upstream pa
 OPERATIONS: Final = 1000
 MOST_MS: Final = 33.3
 MINORITY_S: Final = 1.0
+APPENDS: Final = 10
 
 
 @kv_scenario("Basic", budgets=(_LINEARIZABLE,), repaired=_UPSTREAM_TIMEOUT)
@@ -43,6 +44,35 @@ def concurrent(lab: KvHarness) -> None:
 def unreliable(lab: KvHarness) -> None:
     """Five clients write one key over a network that loses requests and replies."""
     lab.work(5, ONE)
+
+
+@kv_scenario(
+    "UnreliableOneKey",
+    servers=3,
+    reliable=False,
+    budgets=("50 appends, each once, each client's in order",),
+    repaired="an append is a get and a put of the next version, until one fits",
+)
+def unreliable_one_key(lab: KvHarness) -> None:
+    """Five clients add to one key over a network that loses requests and replies, and nothing is added twice."""
+
+    def work(client: int) -> None:
+        clerk, _ = lab.clerk()
+        for number in range(APPENDS):
+            word = f"{client}.{number} "
+            while True:
+                value, version, _ = clerk.get("k")
+                # A put that was perhaps done was done if the word is there.
+                if word in value or clerk.put("k", value + word, version) == Error.OK:
+                    break
+
+    lab.join([lab.spawn(work, client) for client in range(5)], 60, "five clients' appends")
+    words = lab.clerk()[0].get("k")[0].split()
+    for client in range(5):
+        own = [word for word in words if word.startswith(f"{client}.")]
+        expected = [f"{client}.{number}" for number in range(APPENDS)]
+        lab.require(own == expected, f"client {client} added {own}, not {expected}")
+    lab.check_linearizable()
 
 
 @kv_scenario(

@@ -10,7 +10,8 @@ The caller's own thread does the waiting. A handler has a thread of the network'
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -52,6 +53,22 @@ class Rpc(msgspec.Struct, frozen=True):
     outcome: str
     """`ok`, or why there is no reply: `absent`, `request lost`, `reply lost`, `server died`,
     `handler failed`, `closed`."""
+
+
+class Watcher(Protocol):
+    """Is told of each call as it goes on, in the threads in which it does; must neither wait nor take a lab's lock."""
+
+    def sent(self, call: int, end: str, method: str, payload: bytes) -> None:
+        """A call, with a number of its own, leaves an end."""
+
+    def arrived(self, call: int) -> None:
+        """Its handler begins."""
+
+    def replied(self, call: int, payload: bytes) -> None:
+        """Its handler is done."""
+
+    def ended(self, call: int, outcome: str) -> None:
+        """It is over; the outcome as in `Rpc`, or `cut off` where a server that is absent lives."""
 
 
 class NoSuchHandler(Exception):
@@ -106,6 +123,11 @@ class ClientEnd:
         self._network = network
         self.name = name
 
+    @property
+    def network(self) -> "Network":
+        """What it leads through."""
+        return self._network
+
     def call(self, method: str, args: Any, reply_type: Any = None, /) -> Any:  # noqa: ANN401 - see the protocol
         """See `interface.ClientEnd.call`.
 
@@ -149,6 +171,8 @@ class Network:
         """Is told of each call that is over, in its thread."""
         self.on_handler_error: Callable[[str, str, Exception], None] | None = None
         """Is told by server and method of each exception out of a handler, in the handler's thread."""
+        self.watcher: Watcher | None = None
+        self._calls = count(1)
 
     # -- what is where -------------------------------------------------------------------------------------------
 
@@ -200,16 +224,22 @@ class Network:
             self.total_rpcs += 1
             self.total_bytes += len(payload)
             name, server = self._destination(end)
+        call = next(self._calls)
+        if self.watcher is not None:
+            self.watcher.sent(call, end, method, payload)
         if self._closed.is_set():
             reply, outcome = None, "closed"
         elif server is None:
             self._pause_ms(self._chance(ABSENT_LONG_MS if self.long_delays else ABSENT_MS))
             reply, outcome = None, "absent"
         else:
-            reply, outcome = self._carry(end, server, name, method, payload)
+            reply, outcome = self._carry(call, end, server, name, method, payload)
         if reply is not None:
             with self._lock:
                 self.total_bytes += len(reply)
+        if self.watcher is not None:
+            lives = name in self._servers
+            self.watcher.ended(call, "cut off" if outcome == "absent" and lives else outcome)
         if self.on_rpc is not None:
             size = 0 if reply is None else len(reply)
             now = self._runtime.time.monotonic()
@@ -224,13 +254,15 @@ class Network:
         with self._lock:
             return self._destination(end)[1] is server
 
-    def _carry(self, end: str, server: Server, name: str, method: str, payload: bytes) -> tuple[bytes | None, str]:
+    def _carry(
+        self, call: int, end: str, server: Server, name: str, method: str, payload: bytes
+    ) -> tuple[bytes | None, str]:
         reliable, reorders = self.reliable, self.long_reordering
         if not reliable:
             self._pause_ms(self._chance(REQUEST_DELAY_MS))
             if self._chance(999) < LOST_PER_MILLE:
                 return None, "request lost"
-        reply = self._run_handler(end, server, name, method, payload)
+        reply = self._run_handler(call, end, server, name, method, payload)
         if not self._leads_to(end, server):
             return None, "server died"
         if reply is None:
@@ -242,7 +274,7 @@ class Network:
             self._pause_ms(least + self._chance(self._chance(span - 1)))
         return (None, "closed") if self._closed.is_set() else (reply, "ok")
 
-    def _run_handler(self, end: str, server: Server, name: str, method: str, payload: bytes) -> bytes | None:
+    def _run_handler(self, call: int, end: str, server: Server, name: str, method: str, payload: bytes) -> bytes | None:
         """The reply; None if the server died before there was one, or the handler raised."""
         done = self._runtime.threading.Event()
         replies: list[bytes] = []
@@ -251,7 +283,11 @@ class Network:
             try:
                 with self._lock:
                     server.handled += 1
+                if self.watcher is not None:
+                    self.watcher.arrived(call)
                 replies.append(server.dispatch(method, payload))
+                if self.watcher is not None:
+                    self.watcher.replied(call, replies[0])
             except Exception as error:  # noqa: BLE001 - a user's handler may raise anything
                 if self.on_handler_error is not None:
                     self.on_handler_error(name, method, error)

@@ -169,7 +169,9 @@ def test_a_raft_that_does_not_work(tmp_path: Path, body: str, sentence: str) -> 
     assert sentence in outcome.failure
     lines = failure(outcome, session.replay(entry))
     assert lines[-1] == f"again: oarlock lab run {target} --part 3A-InitialElection --virtual --seed 4"
-    assert session.run_recorded(entry)[1] is None
+    again, recorded = session.run_recorded(entry)
+    assert again.failure == outcome.failure
+    assert recorded.events[-1].x["sentence"] == outcome.failure.splitlines()[0]
     total = score(target, 4, [outcome])
     assert (total.passed, total.total) == (0, 1)
     assert summary(total)[0] == "0 of 1 passed on virtual time, seed 4"

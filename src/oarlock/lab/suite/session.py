@@ -3,6 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from oarlock.lab.services.interface import Services
+from oarlock.lab.suite.outside import OutsideTracing, now_of
 from oarlock.lab.suite.run import AnyRuntime, Outcome, run_scenario
 from oarlock.lab.suite.table import Scenario
 from oarlock.lab.threads import Limits, RealRuntime, VirtualRuntime
@@ -49,17 +53,24 @@ class Session:
         runtime = self.runtime()
         return run_scenario(runtime, runtime.load(self.target), entry)
 
-    def run_recorded(self, entry: Scenario) -> tuple[Outcome, Recorded | None]:
-        """The same, with its trace if the implementation can be recorded: if its `make` has a method `traced`.
+    def run_recorded(self, entry: Scenario) -> tuple[Outcome, Recorded]:
+        """The same, with its trace: rule by rule if its `make` has a method `traced`, else as it shows from outside.
 
         Raises:
             BadTarget: The implementation cannot be loaded.
         """
         runtime = self.runtime()
         make: Any = runtime.load(self.target)
-        if not hasattr(make, "traced"):
-            return run_scenario(runtime, make, entry), None
-        traced, tracing = make.traced()
+        traced: Any
+        tracing: Any
+        if hasattr(make, "traced"):
+            traced, tracing = make.traced()
+        elif isinstance(make, Services):
+            tracing = OutsideTracing(now_of(runtime))
+            traced = msgspec.structs.replace(make, make=tracing.wrap(make.make))
+        else:
+            tracing = OutsideTracing(now_of(runtime))
+            traced = tracing.wrap(make)
         outcome = run_scenario(runtime, traced, entry, tracing=tracing)
         return outcome, Recorded(tracing.header(f"lab-{entry.id}", self.seed), tracing.events)
 

@@ -6,14 +6,12 @@ from typing import Final
 import msgspec
 
 from oarlock.lab.interface import ClientEnd, Runtime
-from oarlock.lab.services.interface import Error, ReplicatedMachine
-from oarlock.lab.services.kv import PAUSE_S, Get, GetReply, Interrupted, Put, PutReply
+from oarlock.lab.services.interface import Error
+from oarlock.lab.services.kv import PAUSE_S, Get, GetReply, Interrupted, KvServer, Put, PutReply
 from oarlock.lab.services.shard_config import ShardConfig, shard_of
 from oarlock.lab.services.shard_store import Delete, Freeze, Install, MoveReply, Request
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_GET_REPLY: Final = msgspec.msgpack.Decoder(GetReply)
-_PUT_REPLY: Final = msgspec.msgpack.Decoder(PutReply)
 _MOVE_REPLY: Final = msgspec.msgpack.Decoder(MoveReply)
 
 Reach = Callable[[str], ClientEnd]
@@ -22,21 +20,8 @@ NOT_NOW: Final = (Error.WRONG_LEADER, Error.UNKNOWN)
 """Another server may know more."""
 
 
-class ShardServer:
-    """Handlers that have requests agreed on."""
-
-    def __init__(self, rsm: ReplicatedMachine) -> None:
-        self._rsm = rsm
-
-    def get(self, asked: Get) -> GetReply:
-        """Handle a get."""
-        error, reply = self._rsm.submit(_ENCODER.encode(asked))
-        return _GET_REPLY.decode(reply) if error == Error.OK else GetReply(error=Error(error))
-
-    def put(self, asked: Put) -> PutReply:
-        """Handle a put."""
-        error, reply = self._rsm.submit(_ENCODER.encode(asked))
-        return _PUT_REPLY.decode(reply) if error == Error.OK else PutReply(error=Error(error))
+class ShardServer(KvServer):
+    """Handlers that have requests agreed on: those of the key-value service, and the steps of moves."""
 
     def freeze(self, asked: Freeze) -> MoveReply:
         """Handle the first step of a move."""
@@ -54,10 +39,6 @@ class ShardServer:
         """Have the group agree on a step."""
         error, reply = self._rsm.submit(_ENCODER.encode(asked))
         return _MOVE_REPLY.decode(reply) if error == Error.OK else MoveReply(error=Error(error))
-
-    def kill(self) -> None:
-        """Answer all who wait."""
-        self._rsm.kill()
 
 
 class ShardClerk:

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from oarlock.lab.services.interface import Error
-from oarlock.lab.suite.kv import MANY, MOST_MS, ONE, OPERATIONS
+from oarlock.lab.suite.kv import MANY, ONE, measure_speed
 from oarlock.lab.suite.kv_harness import QUIET_S, KvHarness, snapshot_scenario
 
 MOST_SNAPSHOT: Final = 500
@@ -73,14 +72,7 @@ def snapshot_size(lab: KvHarness) -> None:
 @snapshot_scenario("SnapshotSpeed", servers=3, budgets=("1,000 operations at 33.3 ms each at most",))
 def snapshot_speed(lab: KvHarness) -> None:
     """Snapshots do not hold up agreement."""
-    clerk, _ = lab.clerk()
-    version = lab.put(clerk, "x", "0")
-    began = lab.now()
-    for number in range(OPERATIONS // 2):
-        lab.require(clerk.put("x", str(number), version) == Error.OK, "a put without rivals was refused")
-        version += 1
-        lab.check_get(clerk, "x", str(number))
-    lab.measure("milliseconds for an operation", (lab.now() - began) * 1000 / OPERATIONS, most=MOST_MS)
+    measure_speed(lab)
 
 
 @snapshot_scenario("SnapshotRecover", budgets=_BUDGETS)

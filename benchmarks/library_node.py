@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 
+from benchmarks.latencies import put_summary
 from oarlock import Node, ReplicatedObject, Settings, replicated
 
 WARMUP_SECONDS = 1.0
@@ -63,21 +64,10 @@ class Drive:
             self._propose(number)
         await self._done
         elapsed = time.perf_counter() - self._begin
-        latencies = sorted(self._latencies_ms)
-        summary: dict[str, Any] = {
-            "op": "put",
-            "clients": self._outstanding,
-            "ops": len(latencies),
-            "errors": sum(self._errors.values()),
-            "leader_cpu_seconds": time.process_time() - before,
-        }
+        summary = put_summary(self._outstanding, self._latencies_ms, elapsed, sum(self._errors.values()))
+        summary["leader_cpu_seconds"] = time.process_time() - before
         if self._errors:
             summary["first_error"] = next(iter(self._errors))
-        if latencies:
-            summary["ops_per_second"] = len(latencies) / elapsed
-            for percent in (50, 90, 99):
-                summary[f"p{percent}_ms"] = latencies[len(latencies) * percent // 100]
-            summary["max_ms"] = latencies[-1]
         return summary
 
     def _propose(self, number: int) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
 
 from benchmarks import report
+from benchmarks.latencies import put_summary
 from benchmarks.servers import free_ports
 
 WARMUP_SECONDS = 1.0
@@ -62,14 +63,7 @@ class Drive:
             self._propose(number)
         self._done.wait()
         elapsed = time.perf_counter() - self._begin
-        latencies = sorted(self._latencies_ms)
-        summary = {"op": "put", "clients": self._outstanding, "ops": len(latencies), "errors": self._errors}
-        if latencies:
-            summary["ops_per_second"] = len(latencies) / elapsed
-            for percent in (50, 90, 99):
-                summary[f"p{percent}_ms"] = latencies[len(latencies) * percent // 100]
-            summary["max_ms"] = latencies[-1]
-        return summary
+        return put_summary(self._outstanding, self._latencies_ms, elapsed, self._errors)
 
     def _propose(self, number: int) -> None:
         start = time.perf_counter()

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from oarlock.cli.joining import Place
 from oarlock.cli.settings import ServeSettings
+from oarlock.trace.live import live_recorder
 from oarlock.trace.recorder import Recorder
 from oarlock.trace.schema import VERSION, Event, Header, Sink, server_name
 from oarlock.trace.writer import TraceWriter
@@ -45,15 +45,7 @@ class LiveTrace:
 
     def begin(self, boot_epoch: int) -> Recorder:
         """The node has recovered; see `OpenTrace`."""
-        now = time.time()
-        recorder = Recorder(
-            self._server_id,
-            boot_epoch,
-            self._sink(),
-            time.monotonic,
-            clock_offset_us=int((now - time.monotonic()) * 1e6),
-            core_offset_us=int((now - self._loop.time()) * 1e6),
-        )
+        recorder = live_recorder(self._server_id, boot_epoch, self._sink(), self._loop)
         if self._writer is not None:
             self._writer.on_rotated = recorder.keyframe
         self.on_begun(recorder)

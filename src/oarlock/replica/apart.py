@@ -21,9 +21,9 @@ from oarlock.node.errors import Stopped
 from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.proposals import Waiter
-from oarlock.node.status import Counters, NodeStatus
+from oarlock.node.status import NodeStatus
 from oarlock.raft.types import Configuration, Index, ServerId
-from oarlock.replica.core import Settle, told
+from oarlock.replica.core import SeenCore, Settle, told
 from oarlock.transport.stats import PeerStats
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class _Far:
             self._waiter.set_result(self._result)
 
 
-class ApartCore:
+class ApartCore(SeenCore):
     """See `Core`; all methods are for the program's loop.
 
     Args:
@@ -224,32 +224,7 @@ class ApartCore:
         self._check()
         await self._await_there(self._core.transfer_leadership(to, timeout_s))
 
-    # -- about it: single fields are read as they are, what must fit together is asked for ---------------------------
-
-    @property
-    def counters(self) -> Counters:
-        """See `Core.counters`."""
-        return self._core.counters
-
-    @property
-    def leader_id(self) -> ServerId | None:
-        """See `Core.leader_id`."""
-        return self._core.leader_id
-
-    @property
-    def is_leader(self) -> bool:
-        """See `Core.is_leader`."""
-        return self._core.is_leader
-
-    @property
-    def configuration(self) -> Configuration:
-        """See `Core.configuration`."""
-        return self._core.configuration
-
-    @property
-    def commit_index(self) -> Index:
-        """See `Core.commit_index`."""
-        return self._core.commit_index
+    # -- about it: what must fit together is asked for ---------------------------------------------------------------
 
     def peer_traffic(self) -> Mapping[ServerId, PeerStats]:
         """See `Core.peer_traffic`."""

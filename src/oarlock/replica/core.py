@@ -76,27 +76,15 @@ def told(settle: Settle, future: "asyncio.Future[Any]") -> None:
     settle(None if error is not None else future.result(), error)
 
 
-class SameLoopCore:
-    """A node on the program's own loop."""
+class SeenCore:
+    """What may be read of a node on any loop: single fields, as they are just now."""
 
-    def __init__(self, core: CoreNode) -> None:
-        self._core = core
-        self.counters = core.counters
-        self.propose = core.propose_to
-        self.start = core.start
-        self.stop = core.stop
-        self.fail = core.fail
-        self.transfer_leadership = core.transfer_leadership
-        self.peer_traffic = core.peer_traffic
-        self.status = core.status
+    _core: CoreNode
 
-    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
-        """See `Core.read_barrier`."""
-        self._core.read_barrier(timeout_s).add_done_callback(partial(told, settle))
-
-    async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
-        """See `Core.change_membership`."""
-        return await self._core.change_membership(changes, timeout_s)
+    @property
+    def counters(self) -> Counters:
+        """See `Core.counters`."""
+        return self._core.counters
 
     @property
     def leader_id(self) -> ServerId | None:
@@ -117,3 +105,25 @@ class SameLoopCore:
     def commit_index(self) -> Index:
         """See `Core.commit_index`."""
         return self._core.commit_index
+
+
+class SameLoopCore(SeenCore):
+    """A node on the program's own loop."""
+
+    def __init__(self, core: CoreNode) -> None:
+        self._core = core
+        self.propose = core.propose_to
+        self.start = core.start
+        self.stop = core.stop
+        self.fail = core.fail
+        self.transfer_leadership = core.transfer_leadership
+        self.peer_traffic = core.peer_traffic
+        self.status = core.status
+
+    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
+        """See `Core.read_barrier`."""
+        self._core.read_barrier(timeout_s).add_done_callback(partial(told, settle))
+
+    async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
+        """See `Core.change_membership`."""
+        return await self._core.change_membership(changes, timeout_s)

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from oarlock.replica.place import Place
+from oarlock.trace.live import live_recorder
 from oarlock.trace.recorder import Recorder
 from oarlock.trace.schema import VERSION, Header, server_name
 from oarlock.trace.writer import TraceWriter
@@ -47,15 +47,7 @@ class NodeTrace:
 
     def begin(self, boot_epoch: int) -> Recorder:
         """The node has recovered, and runs on this loop; see `OpenTrace`."""
-        now = time.time()
-        recorder = Recorder(
-            self._server_id,
-            boot_epoch,
-            self._writer,
-            time.monotonic,
-            clock_offset_us=int((now - time.monotonic()) * 1e6),
-            core_offset_us=int((now - asyncio.get_running_loop().time()) * 1e6),
-        )
+        recorder = live_recorder(self._server_id, boot_epoch, self._writer, asyncio.get_running_loop())
         self._writer.on_rotated = recorder.keyframe
         return recorder
 

@@ -6,7 +6,6 @@ is simulated.
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -33,6 +32,7 @@ from oarlock.sim.loop import SimLoop
 from oarlock.sim.machine import RecordingMachine, RecordingTransport
 from oarlock.sim.network import Host, Network
 from oarlock.sim.services import Services
+from oarlock.sim.threads import SimThread, hand_over
 from oarlock.sim.versions import Version, check_incoming, leave_behind, take_over
 from oarlock.sim.watcher import Watcher
 from oarlock.transport.interface import OnMessage, OnUnreachable
@@ -52,14 +52,6 @@ class DiskSpeed(msgspec.Struct, frozen=True):
     least_s: float = 0.0002
     mean_s: float = 0.0008
     """Added to the least, exponentially distributed."""
-
-
-class SimThread(Executor):
-    """One simulated thread: does its jobs one after the other."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.jobs: deque[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
 
 
 class Server:
@@ -379,11 +371,9 @@ class Process:
         args: tuple[Any, ...],
     ) -> None:
         """See `Surroundings.run_job`."""
-        if not isinstance(executor, SimThread):
-            raise TypeError("blocking work must name the executor it was handed")
-        executor.jobs.append((future, function, args))
-        if len(executor.jobs) == 1:
-            self._begin_job(executor)
+        idle = hand_over(executor, future, function, args)
+        if idle is not None:
+            self._begin_job(idle)
 
     def _begin_job(self, thread: SimThread) -> None:
         speed = self.server.speed
@@ -401,17 +391,10 @@ class Process:
             self._waiting_jobs.append(thread)
             self._scheduler.at(self.server.stalled_until, self.resume_jobs)
             return
-        future, function, args = thread.jobs[0]
         try:
-            result = function(*args)
+            thread.do_first(self.loop)
         except PowerLoss:
             thread.jobs.clear()
-            return
-        except Exception as error:  # noqa: BLE001 - as an executor does
-            self.loop.call_soon(_settle, future, None, error)
-        else:
-            self.loop.call_soon(_settle, future, result, None)
-        thread.jobs.popleft()
         if thread.jobs:
             self._begin_job(thread)
 
@@ -475,12 +458,3 @@ class Process:
         except (PowerLoss, Exception):  # noqa: BLE001
             disk.strikes.hit("process.crash_within_steps")
         disk.fail_after = None
-
-
-def _settle(future: "asyncio.Future[Any]", result: object, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)

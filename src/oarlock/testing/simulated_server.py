@@ -15,9 +15,10 @@ from oarlock.sim.connection import SimServer, SimTransport, connect, listen
 from oarlock.sim.disk import SimDisk
 from oarlock.sim.loop import SimLoop
 from oarlock.sim.network import Network
-from oarlock.sim.process import EPOCH_S, SimThread
+from oarlock.sim.process import EPOCH_S
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
+from oarlock.sim.threads import SimThread, hand_over
 from oarlock.transport.options import TransportOptions
 
 _LEAST_S: Final = 0.0002
@@ -210,14 +211,7 @@ class SimulatedServer:
         if loop.is_frozen:
             self._held.append(thread)
             return
-        future, function, args = thread.jobs[0]
-        try:
-            result = function(*args)
-        except Exception as error:  # noqa: BLE001 - as an executor does
-            loop.call_soon(_settle, future, None, error)
-        else:
-            loop.call_soon(_settle, future, result, None)
-        thread.jobs.popleft()
+        thread.do_first(loop)
         if thread.jobs:
             self.begin_job(thread)
 
@@ -236,11 +230,9 @@ class _Process:
         function: Callable[..., Any],
         args: tuple[Any, ...],
     ) -> None:
-        if not isinstance(executor, SimThread):
-            raise TypeError("blocking work must name the executor it was handed")
-        executor.jobs.append((future, function, args))
-        if len(executor.jobs) == 1:
-            self._server.begin_job(executor)
+        idle = hand_over(executor, future, function, args)
+        if idle is not None:
+            self._server.begin_job(idle)
 
     async def listen(self, factory: Callable[[], asyncio.Protocol], host: str, port: int) -> SimServer:  # noqa: ARG002
         return listen(self._server.host, factory, port)
@@ -256,12 +248,3 @@ class _Process:
 
     def callback_failed(self, error: BaseException) -> None:
         self._server.failed(error)
-
-
-def _settle(future: "asyncio.Future[Any]", result: object, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)

@@ -1,15 +1,12 @@
 """Hunts: a mutant against scenes and seeds, in worker processes; a catch counts where the production code passes."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from oarlock.zoo.fresh import ask_fresh
 from oarlock.zoo.mutant import Mutant
 from oarlock.zoo.worker import Answer, Catch, Hunt, Outcome, Request
 
@@ -61,16 +58,7 @@ def ask(request: Request) -> Answer:
     Raises:
         WorkerFailed: It gave no answer.
     """
-    source = str(Path(__file__).parents[2])
-    path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH")) if part)
-    done = subprocess.run(
-        [sys.executable, "-m", "oarlock.zoo.worker"],
-        input=msgspec.json.encode(request),
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        timeout=_GRACE_S,
-        check=False,
-    )
+    done = ask_fresh("oarlock.zoo.worker", msgspec.json.encode(request), _GRACE_S)
     if done.returncode:
         raise WorkerFailed(f"{request.mutant}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
     return msgspec.json.decode(done.stdout, type=Answer)

@@ -5,7 +5,6 @@ A process of its own for each, since a mutant must be in place before anything o
 """
 
 import importlib
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from oarlock.zoo.catalogue import MUTANTS
+from oarlock.zoo.fresh import ask_fresh
 from oarlock.zoo.mutant import Mutant
 from oarlock.zoo.patching import install
 from oarlock.zoo.trials import Stage, attempt, run_of
@@ -174,17 +174,8 @@ def fetch(wanted: Wanted, mutant: Mutant | None, limit_s: float) -> Specimen:
         SpecimenFailed: It ended without an answer, or was too slow.
     """
     asked = msgspec.structs.replace(wanted, mutant=None if mutant is None else mutant.id)
-    source = str(Path(__file__).parents[2])
-    path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH")) if part)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "oarlock.zoo.specimen"],
-            input=msgspec.json.encode(asked),
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            timeout=limit_s,
-            check=False,
-        )
+        done = ask_fresh("oarlock.zoo.specimen", msgspec.json.encode(asked), limit_s)
     except subprocess.TimeoutExpired:
         raise SpecimenFailed(f"{wanted.where}: not within {limit_s:g} s") from None
     if done.returncode:

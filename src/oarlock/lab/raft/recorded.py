@@ -6,11 +6,11 @@ without it.
 
 from typing import Final
 
+from oarlock.lab.tracing import RunTracing
 from oarlock.raft.raft import Raft
 from oarlock.trace.attach import attach
-from oarlock.trace.lane import World
 from oarlock.trace.recorder import Recorder
-from oarlock.trace.schema import VERSION, Event, Header, server_name
+from oarlock.trace.schema import server_name
 from oarlock.trace.stamps import MessageTable
 
 MOST_EVENTS: Final = 2_000_000
@@ -28,7 +28,7 @@ _PROPERTIES: Final = {
 """By words of a scenario's failure, the property that explanations know it as."""
 
 
-class Tracing:
+class Tracing(RunTracing):
     """Records all servers of one run, each life in turn.
 
     Args:
@@ -36,11 +36,8 @@ class Tracing:
     """
 
     def __init__(self, *, pre_vote: bool = False) -> None:
-        self.events: list[Event] = []
-        self.world = World(self._keep, self._now)
-        """What happens to no server."""
-        self._is_over = False
-        self._pre_vote = pre_vote
+        super().__init__(self._now, MOST_EVENTS)
+        self.features = ("pre_vote",) if pre_vote else ()
         self._table = MessageTable(max_messages=MOST_EVENTS)  # so large that servers' threads never both make room
         self._recorders: dict[int, Recorder] = {}
         """The newest of each server."""
@@ -53,7 +50,7 @@ class Tracing:
         recorder = Recorder(
             server_id,
             1 if before is None else before.epoch + 1,
-            self._keep,
+            self.keep,
             lambda: core.state.now,
             table=self._table,
             repeat_fields=False,
@@ -64,38 +61,14 @@ class Tracing:
         self._recorders[server_id] = recorder
         return recorder
 
-    def links_changed(self, links: list[tuple[int, int]], *, opened: bool) -> None:
-        """Ways between servers, each in one direction, were opened or shut."""
-        between = [(source + 1, to + 1) for source, to in links if source != to]
-        if between and opened:
-            self.world.healed(between)
-        elif between:
-            self.world.cut(between)
-
     def failed(self, sentence: str) -> None:
-        """The scenario found something wrong: the trace ends there, before all servers are stopped."""
+        """See `RunTracing.end`; the property follows from the sentence."""
         named = (name for words, name in _PROPERTIES.items() if words in sentence)
-        self.world.violated(next(named, "what the scenario requires"), sentence, [])
-        self._is_over = True
+        self.end(next(named, "what the scenario requires"), sentence)
 
-    def header(self, run: str, seed: int | None) -> Header:
-        """The trace's first line; of a run on real time without a seed."""
-        return Header(
-            v=VERSION,
-            run=run,
-            kind="live" if seed is None else "sim",
-            seed=seed,
-            nodes={server_name(each): f"server {each - 1}" for each in sorted(self._recorders)},
-            clock="wall" if seed is None else "virtual",
-            features=("pre_vote",) if self._pre_vote else (),
-        )
+    def names(self) -> dict[str, str]:
+        """See `RunTracing.names`."""
+        return {server_name(each): f"server {each - 1}" for each in sorted(self._recorders)}
 
     def _now(self) -> float:
         return max((core.state.now for core in self._cores.values()), default=0.0)
-
-    def _keep(self, event: Event) -> bool:
-        if len(self.events) >= MOST_EVENTS:
-            return False
-        if not self._is_over:
-            self.events.append(event)
-        return True

@@ -7,10 +7,8 @@ import msgspec
 
 from oarlock.lab.group import Service
 from oarlock.lab.interface import ClientEnd, Persister, Runtime
+from oarlock.lab.services.asking import Asking
 from oarlock.lab.services.interface import Error, MakeRsm, ReplicatedMachine
-
-PAUSE_S: Final = 0.05
-"""Before a clerk asks all servers once more."""
 
 
 class Get(msgspec.Struct, frozen=True, tag=True):
@@ -129,37 +127,23 @@ class Clerk:
     def __init__(
         self, runtime: Runtime, ends: Sequence[ClientEnd], is_over: Callable[[], bool] = lambda: False
     ) -> None:
-        self._runtime = runtime
-        self._ends = ends
-        self._is_over = is_over
-        self._leader = 0
+        self._asking = Asking(runtime, ends, is_over)
 
     def get(self, key: str) -> tuple[str, int, Error]:
         """See `interface.KvClerk`."""
         while True:
-            reply: GetReply | None = self._ends[self._leader].call("Kv.get", Get(key), GetReply)
+            reply: GetReply | None = self._asking.end.call("Kv.get", Get(key), GetReply)
             if reply is not None and reply.error in (Error.OK, Error.NO_KEY):
                 return reply.value, reply.version, reply.error
-            self._try_another()
+            self._asking.try_another()
 
     def put(self, key: str, value: str, version: int) -> Error:
         """See `interface.KvClerk`."""
         may_be_done = False
         while True:
-            reply: PutReply | None = self._ends[self._leader].call("Kv.put", Put(key, value, version), PutReply)
+            reply: PutReply | None = self._asking.end.call("Kv.put", Put(key, value, version), PutReply)
             if reply is not None and reply.error not in (Error.WRONG_LEADER, Error.UNKNOWN):
                 return Error.MAYBE if may_be_done and reply.error is Error.VERSION else reply.error
             # A server that did not lead did nothing; all else may have been carried out.
             may_be_done = may_be_done or reply is None or reply.error is Error.UNKNOWN
-            self._try_another()
-
-    def _try_another(self) -> None:
-        if self._is_over():
-            raise Interrupted
-        self._leader = (self._leader + 1) % len(self._ends)
-        if self._leader == 0:
-            self._runtime.time.sleep(PAUSE_S)
-
-
-class Interrupted(Exception):
-    """The clerk's scenario is over."""
+            self._asking.try_another()

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from oarlock.lab.interface import Runtime
+from oarlock.lab.services.asking import PAUSE_S, Interrupted
 from oarlock.lab.services.interface import Error, KvClerk
-from oarlock.lab.services.kv import PAUSE_S, Interrupted
 from oarlock.lab.services.shard_config import ShardConfig
 from oarlock.lab.services.shard_server import NOT_NOW, Reach
 from oarlock.lab.services.shard_store import Delete, Freeze, Install, MoveReply

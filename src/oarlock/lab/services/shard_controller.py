@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from oarlock.lab.interface import ClientEnd, Runtime
+from oarlock.lab.services.asking import Asking
 from oarlock.lab.services.interface import Error, ReplicatedMachine
-from oarlock.lab.services.kv import PAUSE_S, Interrupted
 from oarlock.lab.services.shard_config import NOBODY, ShardConfig, joined, left, moved
 
 
@@ -125,12 +125,9 @@ class ControllerClerk:
     """
 
     def __init__(self, runtime: Runtime, ends: Sequence[ClientEnd], is_over: Callable[[], bool]) -> None:
-        self._runtime = runtime
-        self._ends = ends
-        self._is_over = is_over
+        self._asking = Asking(runtime, ends, is_over)
         self._client: int = runtime.random.getrandbits(62)
         self._serial = 0
-        self._leader = 0
 
     def join(self, groups: dict[int, tuple[str, ...]]) -> ShardConfig:
         """Add groups."""
@@ -152,11 +149,7 @@ class ControllerClerk:
         self._serial += 1
         asked = Asked(self._client, self._serial, what)
         while True:
-            reply: ConfigReply | None = self._ends[self._leader].call("Controller.ask", asked, ConfigReply)
+            reply: ConfigReply | None = self._asking.end.call("Controller.ask", asked, ConfigReply)
             if reply is not None and reply.config is not None:
                 return reply.config
-            if self._is_over():
-                raise Interrupted
-            self._leader = (self._leader + 1) % len(self._ends)
-            if self._leader == 0:
-                self._runtime.time.sleep(PAUSE_S)
+            self._asking.try_another()

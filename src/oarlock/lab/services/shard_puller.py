@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from oarlock.lab.interface import Runtime
+from oarlock.lab.services.asking import Interrupted
 from oarlock.lab.services.interface import Error
-from oarlock.lab.services.kv import Interrupted
 from oarlock.lab.services.shard_config import ShardConfig
 from oarlock.lab.services.shard_server import NOT_NOW, Reach, ShardServer
 from oarlock.lab.services.shard_store import Adopt, Confirm, Delete, Freeze, Install, MoveReply, ShardStore, Transfer

@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 
 from oarlock.lab.interface import ClientEnd, Runtime
+from oarlock.lab.services.asking import PAUSE_S, Interrupted
 from oarlock.lab.services.interface import Error
-from oarlock.lab.services.kv import PAUSE_S, Get, GetReply, Interrupted, KvServer, Put, PutReply
+from oarlock.lab.services.kv import Get, GetReply, KvServer, Put, PutReply
 from oarlock.lab.services.shard_config import ShardConfig, shard_of
 from oarlock.lab.services.shard_store import Delete, Freeze, Install, MoveReply, Request
 

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import count
 from typing import Any, Final
 
-from oarlock.check.history import Operation
 from oarlock.lab.group import Service
-from oarlock.lab.interface import ClientEnd, Make, Persister, Runtime
+from oarlock.lab.interface import ClientEnd, Persister, Runtime
 from oarlock.lab.network import ClientEnd as NetworkEnd
-from oarlock.lab.services.interface import Error, KvClerk, Services
+from oarlock.lab.services.interface import Error, KvClerk
 from oarlock.lab.services.kv import Clerk, start_kv_server
 from oarlock.lab.suite.service_harness import GroupHarness
 from oarlock.lab.suite.table import Scenario, scenario
-from oarlock.lab.suite.versioned import RecordingClerk, what_is_wrong_with
+from oarlock.lab.suite.versioned import RecordingClerk
 
 ROUNDS: Final = 3
 ROUND_S: Final = 1.0
@@ -25,35 +23,18 @@ CLIENTS_END_S: Final = 30.0
 
 
 class KvHarness(GroupHarness):
-    """A key-value service, and all that its clients saw."""
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        implementation: Services | Make,
-        size: int,
-        *,
-        reliable: bool = True,
-        max_raft_state: int = -1,
-    ) -> None:
-        super().__init__(runtime, implementation, size, reliable=reliable, max_raft_state=max_raft_state)
-        self.operations: list[Operation] = []
-        self._numbers = count(1)  # clients may be made in several threads at once
-        self._serve = self.services.make_kv_server or partial(start_kv_server, self.make_rsm)
-
-    def agreed_commands(self) -> int:
-        """Operations that clients were answered."""
-        return sum(operation.return_ is not None for operation in self.operations)
+    """A key-value service, and its clients."""
 
     def start_server(self, peers: Sequence[ClientEnd], me: int, persister: Persister) -> Mapping[str, Service]:
         """See `GroupHarness.start_server`."""
-        return self._serve(peers, me, persister, self.max_raft_state)
+        serve = self.services.make_kv_server or partial(start_kv_server, self.make_rsm)
+        return serve(peers, me, persister, self.max_raft_state)
 
     def clerk(self, to: Iterable[int] | None = None) -> tuple[RecordingClerk, list[NetworkEnd]]:
         """A new client that reaches some servers, by default all; and its ends."""
         ends = self.group.client_ends(to)
         make = self.services.make_kv_clerk or partial(Clerk, self.runtime, is_over=lambda: self.is_over)
-        return RecordingClerk(self.runtime, make(ends), self.operations, next(self._numbers)), ends
+        return RecordingClerk(self.runtime, make(ends), self.operations, next(self.numbers)), ends
 
     def put(self, clerk: KvClerk, key: str, value: str) -> int:
         """Write a key, whatever its version is; gives the new version."""
@@ -72,15 +53,6 @@ class KvHarness(GroupHarness):
         """
         found, version, error = clerk.get(key)
         self.require(found == value, f"key {key!r} holds {found!r} (version {version}, {error}), not {value!r}")
-
-    def check_linearizable(self) -> None:
-        """What clients saw must be what one store could have answered.
-
-        Raises:
-            LabFailure: It is not.
-        """
-        wrong = what_is_wrong_with(self.operations)
-        self.require(not wrong, wrong)
 
     # -- the generic scenario ------------------------------------------------------------------------------------
 

@@ -13,12 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from oarlock.lab.interface import ApplyChannel, ApplyMsg, Make
+from oarlock.lab.tracing import RunTracing
 from oarlock.lab.wire import decode
-from oarlock.trace.lane import Lane, World
-from oarlock.trace.schema import VERSION, Delta, Event, Header, Kind, server_name
+from oarlock.trace.lane import Lane
+from oarlock.trace.schema import Delta, Event, Kind, server_name
 
 MOST_EVENTS: Final = 500_000
-"""Beyond which the trace ends."""
+"""Beyond which the trace has a gap."""
 MOST_TEXT: Final = 40
 """Characters of a text that is shown."""
 _END: Final = re.compile(r"(?P<group>.+)-(?P<server>\d+)\.\d+->(?P<to>\d+)")
@@ -52,7 +53,7 @@ class _Call(msgspec.Struct):
     reply: Event | None = None
 
 
-class OutsideTracing:
+class OutsideTracing(RunTracing):
     """Records the servers of one run.
 
     Args:
@@ -60,11 +61,9 @@ class OutsideTracing:
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self.events: list[Event] = []
+        super().__init__(now, MOST_EVENTS)
         self._now = now
-        self._world = World(self._keep, now)
         self._lock = threading.Lock()
-        self._is_over = False
         self._firsts: dict[str, int] = {}
         """The id of each group's first server."""
         self._names: dict[int, str] = {}
@@ -86,30 +85,18 @@ class OutsideTracing:
         return watched
 
     def links_changed(self, links: list[tuple[int, int]], *, opened: bool) -> None:
-        """Ways between servers of the first group, each in one direction, were opened or shut."""
-        between = [(source + 1, to + 1) for source, to in links if source != to]
+        """See `RunTracing.links_changed`: between servers of the first group."""
         with self._lock:
-            if between and opened:
-                self._world.healed(between)
-            elif between:
-                self._world.cut(between)
+            super().links_changed(links, opened=opened)
 
     def failed(self, sentence: str) -> None:
-        """The scenario found something wrong: the trace ends there."""
+        """See `RunTracing.end`."""
         with self._lock:
-            self._world.violated("what the scenario requires", sentence, [])
-            self._is_over = True
+            self.end("what the scenario requires", sentence)
 
-    def header(self, run: str, seed: int | None) -> Header:
-        """The trace's first line; of a run on real time without a seed."""
-        return Header(
-            v=VERSION,
-            run=run,
-            kind="live" if seed is None else "sim",
-            seed=seed,
-            nodes={server_name(each): self._names[each] for each in sorted(self._names)},
-            clock="wall" if seed is None else "virtual",
-        )
+    def names(self) -> dict[str, str]:
+        """See `RunTracing.names`."""
+        return {server_name(each): self._names[each] for each in sorted(self._names)}
 
     # -- as the network's watcher --------------------------------------------------------------------------------
 
@@ -158,7 +145,7 @@ class OutsideTracing:
                     is_reply = lost is known.reply
                     source, to = known.source.server_id, known.to
                     ways = {"source": to, "to": source} if is_reply else {"source": source, "to": to}
-                    self._world.dropped(lost.id, _CAUSES[outcome], **ways, seen=lost.lc)
+                    self.world.dropped(lost.id, _CAUSES[outcome], **ways, seen=lost.lc)
 
     # -- lanes ---------------------------------------------------------------------------------------------------
 
@@ -178,18 +165,13 @@ class OutsideTracing:
         before = self._lives.get(server_id)
         if before is not None:
             before.emit(Kind.CRASH, x={"server": before.name})
-        life = _Life(server_id, 1 if before is None else before.epoch + 1, self._keep, self._now)
+        life = _Life(server_id, 1 if before is None else before.epoch + 1, self.keep, self._now)
         self._lives[server_id] = life
         life.emit(Kind.RESTART)
         return life
 
     def _received(self, life: _Life, sent: Event, source: str) -> None:
         life.emit(Kind.RECV, seen=sent.lc, m=sent.id, src=source, to=life.name, x=sent.x)
-
-    def _keep(self, event: Event) -> bool:
-        if not self._is_over and len(self.events) < MOST_EVENTS:
-            self.events.append(event)
-        return True
 
 
 class _WatchedChannel:

@@ -1,19 +1,18 @@
 """The world of sharded services: groups that start and stop, ways between all of them, and clients of the whole."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from oarlock.check.history import Operation
 from oarlock.lab.failure import LabFailure
 from oarlock.lab.group import ServerGroup, Service
 from oarlock.lab.interface import ClientEnd, Make, Persister, Runtime
+from oarlock.lab.network import ClientEnd as NetworkEnd
 from oarlock.lab.services.interface import Error, KvClerk, Services
 from oarlock.lab.services.shard_config import ShardConfig, shard_of
 from oarlock.lab.services.shard_server import Reach, ShardClerk, ShardServer
 from oarlock.lab.services.shard_store import ShardStore
-from oarlock.lab.suite.service_harness import LOG_FACTOR, ServiceHarness
-from oarlock.lab.suite.versioned import RecordingClerk, what_is_wrong_with
+from oarlock.lab.suite.service_harness import ServiceHarness
+from oarlock.lab.suite.versioned import RecordingClerk
 
 GROUP_SIZE: Final = 3
 END_S: Final = 30.0
@@ -40,19 +39,16 @@ class ShardHarness(ServiceHarness):
         reliable: bool = True,
         max_raft_state: int = -1,
     ) -> None:
-        super().__init__(runtime, implementation, reliable=reliable)
+        super().__init__(runtime, implementation, reliable=reliable, max_raft_state=max_raft_state)
         self.shards = shards
-        self.max_raft_state = max_raft_state
         self.by_id: dict[int, ServerGroup] = {}
-        self.operations: list[Operation] = []
-        self._numbers = count(1)  # clients may be made in several threads at once
-        self._ways: dict[str, dict[str, ClientEnd]] = {}
+        self._ways: dict[str, dict[str, NetworkEnd]] = {}
         """By who owns them and where they lead."""
         self._cut: set[str] = set()
 
-    def agreed_commands(self) -> int:
-        """Operations that clients were answered."""
-        return sum(operation.return_ is not None for operation in self.operations)
+    def limited_groups(self) -> Iterable[ServerGroup]:
+        """See `ServiceHarness.limited_groups`: those with shards."""
+        return self.by_id.values()
 
     # -- groups --------------------------------------------------------------------------------------------------
 
@@ -125,7 +121,7 @@ class ShardHarness(ServiceHarness):
 
         def reach(name: str) -> ClientEnd:
             if name not in ways:
-                end = f"{owner}=>{name}#{next(self._numbers)}"
+                end = f"{owner}=>{name}#{next(self.numbers)}"
                 ways[name] = self.network.make_end(end, name)
                 self.network.enable(end, enabled=owner not in self._cut)
             return ways[name]
@@ -144,7 +140,7 @@ class ShardHarness(ServiceHarness):
 
     def _switch(self, owner: str, *, enabled: bool) -> None:
         for end in list(self._ways.get(owner, {}).values()):
-            self.network.enable(end.name, enabled=enabled)  # type: ignore[attr-defined]
+            self.network.enable(end.name, enabled=enabled)
 
     # -- clients -------------------------------------------------------------------------------------------------
 
@@ -154,7 +150,7 @@ class ShardHarness(ServiceHarness):
 
     def clerk(self, query: Callable[[], ShardConfig] | None = None) -> RecordingClerk:
         """A new client."""
-        number = next(self._numbers)
+        number = next(self.numbers)
         owner = f"client{number}"
         found = query or self.query(owner)
         clerk = ShardClerk(self.runtime, found, self.reach_from(owner), lambda: self.is_over)
@@ -258,27 +254,3 @@ class ShardHarness(ServiceHarness):
             LabFailure: One takes long.
         """
         self.join(threads, END_S, "the end of the clients")
-
-    def check_linearizable(self) -> None:
-        """What clients saw must be what one store could have answered.
-
-        Raises:
-            LabFailure: It is not.
-        """
-        wrong = what_is_wrong_with(self.operations)
-        self.require(not wrong, wrong)
-
-    def check_log_sizes(self) -> None:
-        """Servers may not persist much more than `max_raft_state`; where it is -1, no snapshot.
-
-        Raises:
-            LabFailure: One does.
-        """
-        groups = self.by_id.values()
-        if self.max_raft_state < 0:
-            self.require(
-                not any(g.largest_snapshot() for g in groups), "a server took a snapshot, and was asked for none"
-            )
-        else:
-            most = max(group.largest_raft_state() for group in groups)
-            self.measure("most bytes of Raft state", most, most=LOG_FACTOR * self.max_raft_state)

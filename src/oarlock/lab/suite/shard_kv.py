@@ -137,7 +137,7 @@ def join_leave(lab: PullingHarness) -> None:
     lab.leave_groups(A)
     lab.append_all(clerk, values)
     lab.sleep(1)
-    lab.check_log_sizes()
+    lab.check_log_size()
     lab.shut_down(A)
     lab.check_all(clerk, values)
 
@@ -157,7 +157,7 @@ def snapshot(lab: PullingHarness) -> None:
     lab.append_all(clerk, values)
     lab.sleep(1)
     lab.check_all(clerk, values)
-    lab.check_log_sizes()
+    lab.check_log_size()
     lab.restart_all()
     lab.check_all(clerk, values)
 

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
 
+def _clock_changed(server: Server) -> None:
+    """Timers are due at other moments now."""
+    if server.process is not None:
+        server.process.loop.clock_changed()
+
+
 def _drift(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """Run fast or slow; at 0, stand still."""
     server = simulation.servers[servers[0]]
@@ -21,16 +27,14 @@ def _drift(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> N
 
 def _set_rate(simulation: "Simulation", server: Server, rate: float) -> None:
     server.clock.set_rate(simulation.scheduler.now, rate)
-    if server.process is not None:
-        server.process.loop.clock_changed()
+    _clock_changed(server)
 
 
 def _jump(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     server = simulation.servers[servers[0]]
     server.clock.jump(simulation.scheduler.now, fault.value)
     simulation.strikes.hit("clock.jump")
-    if server.process is not None:
-        server.process.loop.clock_changed()
+    _clock_changed(server)
 
 
 def _ticks(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
@@ -43,8 +47,7 @@ def _ticks(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> N
 
 def _set_tick(simulation: "Simulation", server: Server, tick_s: float) -> None:
     server.clock.set_tick(simulation.scheduler.now, tick_s)
-    if server.process is not None:
-        server.process.loop.clock_changed()
+    _clock_changed(server)
 
 
 def _wall_jump(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:

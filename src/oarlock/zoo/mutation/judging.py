@@ -1,6 +1,5 @@
 """Has mutants judged in a process that has imported nothing of ours, and hears of each as it comes."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from typing import Final
 import msgspec
 
 from oarlock.zoo.core import scenes
+from oarlock.zoo.fresh import fresh_environment
 from oarlock.zoo.mutation.judged import Assignment, Judged, Trial
 from oarlock.zoo.mutation.mutants import General
 
@@ -58,13 +58,11 @@ def judge_all(
     rooms = sorted({mutant.room for mutant in mutants})
     tests = {room: SUITES[room] for room in rooms if suites and Path(SUITES[room][0]).is_dir()}
     assignment = Assignment(list(mutants), {room: trials_of(room) for room in rooms}, tests)
-    source = str(Path(__file__).parents[3])
-    path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH")) if part)
     with subprocess.Popen(
         [sys.executable, "-m", "oarlock.zoo.mutation.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
+        env=fresh_environment(),
     ) as process:
         assert process.stdin is not None  # noqa: S101 - asked for
         assert process.stdout is not None  # noqa: S101

@@ -1,22 +1,25 @@
 """Threads for what blocks: one each for the log, the machine's storage, and snapshots."""
 
+import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from typing import Any, Final
 
 import msgspec
 
-_Work = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
+_Work = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 _END: Final = None
 
 
 class SingleThread(Executor):
-    """One thread that does what it is given, in order.
+    """One thread that does what it is given, in order; for `loop.run_in_executor`.
 
-    A disk write is handed over for every batch, so this costs less than half of what `ThreadPoolExecutor` does, which
-    keeps count of idle threads and takes three locks a call.
+    A disk write is handed over for every batch, and everybody waits for it. `ThreadPoolExecutor` takes three locks a
+    call, and what it gives, a future for threads, is then tied to another one for the loop. This one gives the loop's
+    own future, which `run_in_executor` takes as it is.
     """
 
     def __init__(self, name: str) -> None:
@@ -26,31 +29,39 @@ class SingleThread(Executor):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":  # noqa: ANN401
-        """See `Executor.submit`; keyword arguments are not taken.
+    def submit(  # type: ignore[override]
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,  # noqa: ANN401
+    ) -> "asyncio.Future[Any]":
+        """Have a function called.
+
+        Returns:
+            A future of the running loop. Cancelled before the thread comes to it, the call is left out; later, it ends
+            unheard.
 
         Raises:
-            RuntimeError: It has been shut down.
+            RuntimeError: The executor has been shut down, or no loop is running.
         """
         if self._ended:
             raise RuntimeError("the thread has been shut down")
-        if kwargs:
-            raise TypeError("keyword arguments are not taken")
-        future: Future[Any] = Future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put((future, fn, args))
         return future
 
     def _run(self) -> None:
         while (work := self._queue.get()) is not _END:
             future, fn, args = work
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = fn(*args)
-            except BaseException as error:  # noqa: BLE001 - it is the future's
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            if not future.cancelled():
+                result, error = None, None
+                try:
+                    result = fn(*args)
+                except BaseException as raised:  # noqa: BLE001 - it is the future's
+                    error = raised
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+                del result, error
             del work, future, fn, args  # while waiting, keep nothing alive
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -61,6 +72,15 @@ class SingleThread(Executor):
             self._queue.put(_END)
         if wait:
             self._thread.join()
+
+
+def _settle(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+    if future.done():
+        return  # cancelled
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 class Executors(msgspec.Struct):

@@ -193,7 +193,8 @@ def _run_tests(tests: Sequence[str]) -> tuple[str, str]:
     """The first test that fails, and how; nothing where all pass."""
     resource.setrlimit(resource.RLIMIT_CPU, (_SUITE_CPU_S, _SUITE_CPU_S))
     plugin = _FirstFailure()
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-o", f"timeout={_TEST_S}"]
+    # Assertions are left as they are: pytest cannot rewrite what is imported already, and says so, which is an error.
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=plain", "-o", f"timeout={_TEST_S}"]
     status = int(importlib.import_module("pytest").main([*options, *tests], plugins=[plugin]))
     return plugin.name or (f"status {status}" if status else ""), plugin.text
 

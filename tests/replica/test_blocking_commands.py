@@ -39,3 +39,19 @@ async def test_on_one_loop_nothing_but_heartbeats_is_lost() -> None:
         await servers.restart(0)
         assert await servers.objects(0)[0].read("get") == 3
         await eventually(lambda: servers.objects(1)[0].get() == 3, "all have it")
+
+
+async def test_an_answer_makes_room_for_the_next_command() -> None:
+    """Whoever keeps as many commands under way as there is room for is never refused: an answer makes room at once."""
+    most, each = 8, 200  # there is room for two more, the node's own
+    async with cluster(1, objects=lambda: [Register()], max_pending_commands=most + 2) as servers:
+        await servers.leader()
+        [register] = servers.objects(0)
+        await register.add(1)
+
+        async def keep_going() -> None:
+            for _ in range(each):
+                await register.add(1)
+
+        await asyncio.gather(*(keep_going() for _ in range(most)))
+        assert register.value == 1 + most * each

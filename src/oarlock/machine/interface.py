@@ -5,6 +5,7 @@ nothing else happens meanwhile, run in an executor beside further applies, and e
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -108,8 +109,17 @@ class MachineApart(StateMachine, Protocol):
     are not called; jobs see to it themselves that they end on the machine's loop.
     """
 
-    async def apply_apart(self, entries: list[tuple[Index, bytes]]) -> list[object]:
-        """Apply committed commands; gives their results, in order. See `apply`."""
+    async def apply_apart(
+        self, entries: list[tuple[Index, bytes, object]], settle: Callable[[list[object]], None]
+    ) -> None:
+        """Apply committed commands. See `apply`.
+
+        Args:
+            entries: Index, data, and who waits here for the result, or None. Whoever waits on the machine's own loop
+                may be told there and then.
+            settle: Called on this loop with the results, in order, before anything comes in here that whoever was
+                told may do next.
+        """
 
     async def begin_flush_apart(self) -> Job | None:
         """See `begin_flush`."""

@@ -117,21 +117,30 @@ class Applier:
 
     async def _apply_slice_apart(self, machine: MachineApart, entries: list[Entry], first: int) -> int:
         """The same, by a machine of another loop, which may take its time."""
+        own = self._proposals.own_prefix
         size = 0
         position = first
-        commands: list[tuple[Index, bytes]] = []
+        commands: list[tuple[Index, bytes, object]] = []
+        own_ones: list[tuple[int, int]] = []  # of the commands, and the sequence
         for entry in entries[first : first + _SLICE_ENTRIES]:
             position += 1
             if entry.kind is EntryKind.COMMAND:
-                commands.append((entry.index, entry.data))
-                size += len(entry.data)
+                data, waiter = entry.data, None
+                if data.startswith(own):
+                    sequence = int.from_bytes(data[_SEQUENCE])
+                    own_ones.append((len(commands), sequence))
+                    waiter = self._proposals.waiter(sequence)
+                commands.append((entry.index, data, waiter))
+                size += len(data)
                 if size > _SLICE_BYTES:
                     break
-        results = await machine.apply_apart(commands) if commands else []
-        own = self._proposals.own_prefix
-        for (_, data), result in zip(commands, results, strict=True):
-            if data.startswith(own):
-                self._proposals.settle(int.from_bytes(data[_SEQUENCE]), result)
+
+        def settle(results: list[object]) -> None:
+            for which, sequence in own_ones:
+                self._proposals.settle(sequence, results[which])
+
+        if commands:
+            await machine.apply_apart(commands, settle)
         self._counters.entries_applied += position - first
         self._advance(entries[position - 1].index)
         return position

@@ -277,6 +277,11 @@ class Proposals:
 
     # -- the applier's side --------------------------------------------------------------------------------------
 
+    def waiter(self, sequence: int) -> Waiter | None:
+        """Who waits for the entry with this id; None if nobody does."""
+        proposal = self._pending.get(sequence)
+        return None if proposal is None else proposal.future
+
     def settle(self, sequence: int, result: object) -> None:
         """An entry with this id was applied: its waiter's one and only result."""
         if type(result) is AlreadyApplied and result.later_epoch:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
 import uvloop
 
+from oarlock.machine.exactly_once import AlreadyApplied
 from oarlock.machine.interface import Job, SnapshotView, StateMachine
 from oarlock.node.errors import Stopped
 from oarlock.node.members import Change
@@ -68,30 +69,32 @@ class Crossing:
 class _Far:
     """A waiter of the other loop."""
 
-    __slots__ = ("_back", "_error", "_result", "_waiter")
+    __slots__ = ("_back", "_told", "_waiter")
 
     def __init__(self, waiter: Waiter, back: Crossing) -> None:
         self._waiter = waiter
         self._back = back
-        self._error: BaseException | None = None
+        self._told = False
 
     def done(self) -> bool:
-        return self._waiter.done()
+        return self._told or self._waiter.done()
 
     def set_result(self, result: object) -> None:
-        self._result = result
-        self._back.put(self)
+        self._back.put(partial(self.tell, result))
 
     def set_exception(self, error: BaseException) -> None:
-        self._error = error
-        self._back.put(self)
+        self._back.put(partial(self._tell_error, error))
 
-    def __call__(self) -> None:
-        """On the waiter's loop."""
-        if self._error is not None:
-            self._waiter.set_exception(self._error)
-        else:
-            self._waiter.set_result(self._result)
+    def tell(self, result: object) -> None:
+        """The result, on the waiter's loop: what is told first counts."""
+        if not self._told:
+            self._told = True
+            self._waiter.set_result(result)
+
+    def _tell_error(self, error: BaseException) -> None:
+        if not self._told:
+            self._told = True
+            self._waiter.set_exception(error)
 
 
 class ApartCore(SeenCore):
@@ -120,7 +123,7 @@ class ApartCore(SeenCore):
         self._is_over = False
         self._proposals: deque[tuple[bytes, float | None, Waiter]] = deque()
         self._thread = threading.Thread(target=self._run, name="oarlock-raft", daemon=True)
-        bridge = MachineBridge(machine, loop, self._raft_loop)
+        bridge = MachineBridge(machine, loop, self._raft_loop, self._there)
         self._core = make(
             bridge,
             lambda error: self._back.put(partial(on_fatal, error)),
@@ -239,34 +242,53 @@ class MachineBridge:
     """The machine as the node sees it from its own loop; see `MachineApart`."""
 
     def __init__(
-        self, machine: StateMachine, loop: asyncio.AbstractEventLoop, raft_loop: asyncio.AbstractEventLoop
+        self,
+        machine: StateMachine,
+        loop: asyncio.AbstractEventLoop,
+        raft_loop: asyncio.AbstractEventLoop,
+        back: Crossing,
     ) -> None:
         self._machine = machine
         self._loop = loop
         self._raft_loop = raft_loop
         self._there = Crossing(loop)
+        self._back = back
+        """To the node's loop, the one by which proposals go, so that what follows from a result comes after it."""
         self._busy = asyncio.Lock()
         """Held while commands are carried out: an image must not stand between two of one slice."""
 
-    async def _call(self, function: Callable[[], T]) -> T:
-        """Call something on the machine's loop."""
+    async def _call(self, function: Callable[[], T], then: Callable[[T], None] | None = None) -> T:
+        """Call something on the machine's loop, and then something with what it gave, back on the node's."""
         answer: asyncio.Future[T] = self._raft_loop.create_future()
-        self._there.put(lambda: self._answer(answer, function))
+
+        def call() -> None:
+            try:
+                result = function()
+            except BaseException as error:  # noqa: BLE001 - the node's, which ends with it
+                self._back.put(partial(_fail, answer, error))
+            else:
+                self._back.put(partial(_settle, answer, result, then))
+
+        self._there.put(call)
         return await answer
 
-    def _answer(self, answer: "asyncio.Future[T]", function: Callable[[], T]) -> None:
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - the node's, which ends with it
-            self._raft_loop.call_soon_threadsafe(_fail, answer, error)
-        else:
-            self._raft_loop.call_soon_threadsafe(_settle, answer, result)
-
-    async def apply_apart(self, entries: list[tuple[Index, bytes]]) -> list[object]:
+    async def apply_apart(
+        self, entries: list[tuple[Index, bytes, object]], settle: Callable[[list[object]], None]
+    ) -> None:
         """See `MachineApart.apply_apart`."""
-        apply = self._machine.apply
         async with self._busy:
-            return await self._call(lambda: [apply(index, data) for index, data in entries])
+            await self._call(lambda: self._apply(entries), settle)
+
+    def _apply(self, entries: list[tuple[Index, bytes, object]]) -> list[object]:
+        """On the machine's loop, where whoever waits for a result is told of it at once."""
+        apply = self._machine.apply
+        results = []
+        for index, data, waiter in entries:
+            result = apply(index, data)
+            results.append(result)
+            if type(waiter) is _Far and type(result) is not AlreadyApplied:
+                waiter.tell(result)
+        return results
 
     async def begin_flush_apart(self) -> Job | None:
         """See `MachineApart.begin_flush_apart`."""
@@ -304,7 +326,9 @@ class MachineBridge:
         raise NotImplementedError
 
 
-def _settle(answer: "asyncio.Future[T]", result: T) -> None:
+def _settle(answer: "asyncio.Future[T]", result: T, then: Callable[[T], None] | None) -> None:
+    if then is not None:
+        then(result)
     if not answer.done():
         answer.set_result(result)
 

@@ -8,6 +8,7 @@ import pytest
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.node_cluster import NodeCluster, eventually
 
+from oarlock.node.errors import ActivityCancelled
 from oarlock.node.node import Node
 from oarlock.raft.types import SnapshotMetadata
 
@@ -165,3 +166,35 @@ async def test_machine_follows_the_log(tmp_path: Path) -> None:
         disks[follower].open_gate.set()
         await cluster.all_applied()
         assert len(cluster.machine(follower).words) == 50
+
+
+@pytest.mark.parametrize("work", ["snapshot", "snapshot sender", "snapshot receiver"])
+async def test_node_ends_with_its_work_on_snapshots(tmp_path: Path, work: str) -> None:
+    """Work on a snapshot that somebody cancels takes the node with it: no laggard waits for it for ever."""
+    async with NodeCluster(tmp_path, **SMALL) as cluster:
+        leader = await cluster.leader()
+        follower = (await cluster.follower()).config.server_id
+        await cluster.crash(follower)
+        await fill(leader, 0, 50)
+        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        await cluster.start(follower)
+        task = await begun(f"oarlock-{work}")
+        task.cancel()
+        hurt = follower if work == "snapshot receiver" else leader.config.server_id
+        await eventually(lambda: hurt in cluster.failures, "the node has failed")
+        assert isinstance(cluster.failures[hurt], ActivityCancelled)
+        await cluster.stop(hurt)
+        await cluster.start(hurt)
+        await cluster.all_applied()
+        assert len(cluster.machine(follower).words) == 50
+
+
+async def begun(name: str) -> "asyncio.Task[object]":
+    """A task of that name, as soon as there is one."""
+    deadline = asyncio.get_running_loop().time() + 10
+    while True:
+        for task in asyncio.all_tasks():
+            if task.get_name() == name:
+                return task
+        assert asyncio.get_running_loop().time() < deadline, f"no task {name} in time"
+        await asyncio.sleep(0)

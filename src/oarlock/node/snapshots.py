@@ -6,13 +6,14 @@ received one replaces the machine only after the log's base has moved to it on d
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Final
+from typing import Final, TypeVar
 
 from oarlock.machine.interface import MachineApart, StateMachine
 from oarlock.node.applier import Applier
 from oarlock.node.config import NodeConfig
+from oarlock.node.errors import ActivityCancelled
 from oarlock.node.owner import Owner
 from oarlock.node.recovery import restore_machine
 from oarlock.node.sender import SnapshotSender
@@ -25,6 +26,8 @@ from oarlock.trace.recorder import Recorder
 from oarlock.transport.interface import Transport
 
 logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 _PAUSE_S: Final = 1.0
 
@@ -65,6 +68,7 @@ class Snapshots:
         self._writing_chunks: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[SnapshotMetadata | None] | None = None
         self._durable: dict[int, asyncio.Future[None]] = {}
+        self._is_stopping = False
         self.machine_lock = asyncio.Lock()
         """Held while a thread flushes or replaces the machine."""
         self._image_lock = asyncio.Lock()
@@ -76,6 +80,19 @@ class Snapshots:
         self._owner = owner
         self._applier = applier
         self._transport = transport
+
+    def _spawn(self, name: str, work: Coroutine[None, None, _Result]) -> "asyncio.Task[_Result]":
+        task = self._loop.create_task(work, name=f"oarlock-{name}")
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[_Result]") -> None:
+        """Work that somebody else cancels, perhaps before it began, would count as under way for ever."""
+        if task.cancelled():
+            if not self._is_stopping:
+                self._on_failure(ActivityCancelled(f"{task.get_name()} was cancelled, and not by the node"))
+        elif (error := task.exception()) is not None:
+            self._on_failure(error)
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -94,7 +111,7 @@ class Snapshots:
                 self._unreadable,
                 self._trace,
             )
-            held = self._senders[request.to] = sender, self._loop.create_task(sender.run())
+            held = self._senders[request.to] = sender, self._spawn("snapshot sender", sender.run())
         held[0].request(request)
 
     def _unreadable(self, server_id: ServerId) -> None:
@@ -116,7 +133,7 @@ class Snapshots:
         """See `SnapshotEffects.write_chunk`; beside the log's writer, so votes never wait for it."""
         self._chunks.append(chunk)
         if self._writing_chunks is None:
-            self._writing_chunks = self._loop.create_task(self._write_chunks())
+            self._writing_chunks = self._spawn("snapshot receiver", self._write_chunks())
 
     async def _write_chunks(self) -> None:
         try:
@@ -124,8 +141,6 @@ class Snapshots:
                 chunk = self._chunks.pop(0)
                 written = await self._loop.run_in_executor(self._executor, self._store_chunk, chunk)
                 self._report(chunk, written)
-        except Exception as error:  # noqa: BLE001 - a task's failure would go unnoticed
-            self._on_failure(error)
         finally:
             self._writing_chunks = None
 
@@ -182,7 +197,7 @@ class Snapshots:
     def take(self) -> None:
         """See `SnapshotEffects.take`."""
         if self._taking is None:
-            self._taking = self._loop.create_task(self._take())
+            self._taking = self._spawn("snapshot", self._take())
 
     async def taken(self) -> SnapshotMetadata | None:
         """Take a snapshot, or wait for the one under way; None when it failed."""
@@ -235,6 +250,7 @@ class Snapshots:
 
     async def stop(self) -> None:
         """End all tasks; a thread's work under way is waited for."""
+        self._is_stopping = True
         tasks = [task for _, task in self._senders.values()]
         for task in tasks:
             task.cancel()

@@ -29,8 +29,6 @@ from oarlock.transport.stats import PeerStats
 
 T = TypeVar("T")
 
-_MOST_AT_ONCE: Final = 4096
-"""Commands taken over in one turn of the node's loop."""
 _ASK_S: Final = 30.0
 """How long a question to the other thread may take: it is never blocked for that long."""
 
@@ -121,7 +119,6 @@ class ApartCore(SeenCore):
         self._there = Crossing(self._raft_loop)
         self._back = Crossing(loop)
         self._is_over = False
-        self._proposals: deque[tuple[bytes, float | None, Waiter]] = deque()
         self._thread = threading.Thread(target=self._run, name="oarlock-raft", daemon=True)
         bridge = MachineBridge(machine, loop, self._raft_loop, self._there)
         self._core = make(
@@ -180,21 +177,7 @@ class ApartCore(SeenCore):
         if self._is_over:
             waiter.set_exception(Stopped("the server is stopping, or has stopped"))
             return
-        proposals = self._proposals
-        proposals.append((command, timeout_s, waiter))
-        if len(proposals) == 1:
-            self._there.put(self._propose_all)
-
-    def _propose_all(self) -> None:
-        """On the node's loop: take what has gathered."""
-        proposals, propose_to, back = self._proposals, self._core.propose_to, self._back
-        for _ in range(_MOST_AT_ONCE):
-            if not proposals:
-                return  # whoever finds it empty wakes this loop
-            command, timeout_s, waiter = proposals[0]
-            propose_to(command, timeout_s, _Far(waiter, back))
-            proposals.popleft()
-        self._there.put(self._propose_all)
+        self._there.put(partial(self._core.propose_to, command, timeout_s, _Far(waiter, self._back)))
 
     def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
         """See `Core.read_barrier`."""

@@ -1,5 +1,6 @@
 """The facade: what an event brings about is handed out once, and where nothing came of one there is nothing to do."""
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -15,8 +16,11 @@ from tests.support.raft_server import (
     slot,
 )
 
+from oarlock.raft.config import RaftConfig
+from oarlock.raft.log import Log
 from oarlock.raft.messages import AppendEntries, InstallSnapshot, InstallSnapshotReply, RequestVote
 from oarlock.raft.progress import Mode
+from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Ready
 from oarlock.raft.state import MembershipRefused
 from oarlock.raft.types import Configuration, HardState, SnapshotMetadata
@@ -55,6 +59,19 @@ def test_a_new_server_has_nothing_to_do() -> None:
     assert [one.ready().number, one.ready().number] == [1, 2]
     assert not one.ready().must_persist
     assert one._before is not None
+
+
+def test_a_core_by_itself_names_no_disk_and_checks_nothing() -> None:
+    """NS-1: disks are told apart, and states looked over, where that is asked for: checks cost time at each event."""
+    log = Log(SnapshotMetadata(configuration=METADATA.configuration))
+    config = RaftConfig(server_id=1)
+    raft = Raft(config, rng=random.Random(1), now=0.0, hard_state=HardState(), log=log, applied_index=0)
+    raft.step(RequestVote(3, 2, 7, 0, 0), 0.0)
+    ready = raft.ready()
+    assert [answer.disk_id for _, answer in ready.messages_after_persist] == [0]  # type: ignore[union-attr]
+    assert raft._before is None
+    raft.state.commit_index = 9
+    raft.tick(0.1)
 
 
 def _proposing() -> tuple[Server, str]:

@@ -21,6 +21,7 @@ from oarlock.storage import (
     WriteFailed,
 )
 from oarlock.storage import partial as partial_module
+from oarlock.storage import snapshot_file as snapshot_file_module
 from oarlock.storage.snapshot_file import MAX_METADATA_BYTES, PIECE_BYTES
 
 DIRECTORY = Path("/data/snapshots")
@@ -418,3 +419,184 @@ def test_metadata_bytes_are_the_same_on_every_run() -> None:
     assert encode_header(one) == encode_header(two)
     with pytest.raises(ValueError, match="over the limit"):
         encode_header(SnapshotMetadata(1, 1, Configuration(frozenset(range(2**32, 2**32 + 120_000)))))
+
+
+def test_a_name_that_was_not_durable_is_made_so_at_the_start() -> None:
+    """A process killed between a snapshot's rename and the directory's sync: what the next one offers, it keeps."""
+    disk = new_disk()
+    store = open_store(disk)
+    disk.faults = lambda name, path: OSError(errno.EIO, "broken") if name == "fsync_directory" else None
+    with pytest.raises(WriteFailed):
+        create(store, 5)
+    restarted = disk.killed()
+    assert open_store(restarted).latest() is not None
+    assert open_store(restarted.after_power_loss(lambda options: 0)).latest() is not None
+
+
+@pytest.mark.parametrize("operation", ["mkdir", "fsync_directory"])
+def test_a_store_that_cannot_be_opened_says_why(operation: str) -> None:
+    """EIO at the start is reported; so is a directory that cannot be read."""
+    disk = new_disk()
+    disk.faults = lambda name, path: OSError(errno.EIO, "broken") if name == operation else None
+    with pytest.raises(WriteFailed, match="broken"):
+        open_store(disk)
+    disk = new_disk()
+
+    def broken(directory: Path) -> list[str]:
+        raise OSError(errno.EIO, "broken")
+
+    disk.listdir = broken  # type: ignore[method-assign]
+    with pytest.raises(ReadFailed, match="/data/snapshots at byte 0: broken"):
+        open_store(disk)
+
+
+def test_a_check_reads_all_of_it() -> None:
+    """A sound snapshot passes, a damaged one is reported, and no file stays open."""
+    disk = new_disk()
+    store = open_store(disk)
+    metadata = create(store, 5)
+    store.check(metadata)
+    (path,) = disk.files()
+    disk.content(path)[-40] ^= 1
+    with pytest.raises(CorruptSnapshot, match="its SHA-256 does not match"):
+        store.check(metadata)
+    assert disk.open_files == 0
+
+
+def test_a_snapshot_of_several_pieces_is_checked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are written, hashed and read a piece at a time; a byte changed in any piece is found, and none is skipped."""
+    monkeypatch.setattr(snapshot_file_module, "PIECE_BYTES", 256)
+    for size in (0, 1, 150, 255, 256, 257, 512, 1000):
+        disk = new_disk()
+        store = open_store(disk)
+        metadata = create(store, 5, size)
+        assert content(store, metadata) == payload(5, size)
+        (path,) = disk.files()
+        for position in range(0, len(disk.content(path)), 61):
+            rotten = disk.copy()
+            rotten.content(path)[position] ^= 1
+            with pytest.raises((CorruptSnapshot, NewerFormat)):
+                open_store(rotten).open(metadata)
+
+
+def test_a_part_of_several_pieces_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is noted is read a piece at a time; a byte changed in any piece ends it."""
+    monkeypatch.setattr(partial_module, "NOTE_EVERY_BYTES", 1000)
+    monkeypatch.setattr(partial_module, "PIECE_BYTES", 256)
+    disk = new_disk()
+    store = open_store(disk)
+    metadata = snapshot_at(5)
+    whole = b"".join(data for _, data in chunks(5))
+    store.write_chunk(metadata, 0, whole[:999])
+    disk.settle()
+    assert open_store(disk.copy()).next_offset(metadata) == 0
+    store.write_chunk(metadata, 999, whole[999:1000])
+    store.write_chunk(metadata, 1000, whole[1000:1700])
+    disk.settle()
+    resumed = disk.copy()
+    after = open_store(resumed)
+    assert after.next_offset(metadata) == 1000
+    after.write_chunk(metadata, 1000, whole[1000:1999])
+    assert open_store(resumed.copy()).next_offset(metadata) == 1000
+    after.write_chunk(metadata, 1999, whole[1999:])
+    assert open_store(resumed.copy()).next_offset(metadata) == len(whole)
+    after.finish(metadata)
+    assert content(after, metadata) == payload(5)
+    part = disk.files()[0]
+    for position in (200, 300, 600, 999):
+        rotten = disk.copy()
+        rotten.content(part)[position] ^= 1
+        assert open_store(rotten).next_offset(metadata) == 0
+        assert rotten.open_files == 0
+
+
+def test_only_one_file_is_open_while_receiving() -> None:
+    """Starting anew gives the first file back; so do another snapshot, a finish, a refusal and the end."""
+    disk = new_disk()
+    store = open_store(disk)
+    metadata = snapshot_at(5)
+    for _ in range(3):
+        store.write_chunk(metadata, 0, b"x" * 100)
+        assert disk.open_files == 1
+    store.write_chunk(snapshot_at(6), 0, b"x" * 100)
+    assert disk.open_files == 1
+    with pytest.raises(CorruptSnapshot):
+        store.finish(snapshot_at(6))
+    assert disk.open_files == 0
+    receive(store, 7)
+    assert disk.open_files == 0
+    store.write_chunk(metadata, 0, b"x" * 100)
+    store.close()
+    assert disk.open_files == 0
+    assert store.next_offset(metadata) == 0
+
+
+def test_only_whole_sent_chunks_are_the_last() -> None:
+    """A chunk is the last when the file ends with it, however it is cut."""
+    store = open_store(new_disk())
+    metadata = create(store, 5, 500)
+    whole, done = store.read_chunk(metadata, 0, 1 << 20)
+    assert done
+    size = len(whole)
+    for offset, length, last in [(0, size, True), (0, size - 1, False), (size - 1, 1, True), (size - 2, 1, False)]:
+        assert store.read_chunk(metadata, offset, length) == (whole[offset : offset + length], last)
+    assert store.read_chunk(metadata, size, 10) == (b"", True)
+
+
+def test_older_snapshots_are_removed_durably() -> None:
+    """Those below the index and no other; where there is none, the disk is left alone; a failure is fatal."""
+    disk = new_disk()
+    store = open_store(disk)
+    for index in (4, 5, 6):
+        create(store, index)
+    disk.operations.clear()
+    store.remove_older(4)
+    assert disk.operations == []
+    store.remove_older(5)
+    assert [name for name, _ in disk.operations] == ["remove", "fsync_directory"]
+    survivor = open_store(disk.after_power_loss(lambda options: 0))
+    assert [stored.metadata for stored in survivor.snapshots()] == [snapshot_at(5), snapshot_at(6)]
+    disk.faults = lambda name, path: OSError(errno.EIO, "broken") if name == "remove" else None
+    with pytest.raises(WriteFailed, match=r"0000000005-00000000000000000001\.snap: broken"):
+        store.remove_older(6)
+
+
+def test_a_payload_is_a_stream() -> None:
+    """It is read as a file is, in pieces of any size, and gives its file back when it is closed, once."""
+    disk = new_disk()
+    store = open_store(disk)
+    metadata = create(store, 5, 1000)
+    stream = store.open(metadata)
+    assert stream.readable()
+    assert [stream.read(1), stream.read(600), stream.read(600), stream.read(1)] == [
+        payload(5, 1000)[:1],
+        payload(5, 1000)[1:601],
+        payload(5, 1000)[601:],
+        b"",
+    ]
+    assert disk.open_files == 1
+    stream.close()
+    stream.close()
+    assert disk.open_files == 0
+
+
+def test_the_newest_part_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Of parts of two snapshots, which a crash may leave, the one of the higher index; the other goes."""
+    monkeypatch.setattr(partial_module, "NOTE_EVERY_BYTES", 100)
+    disk = new_disk()
+    names = []
+    for index in (5, 6):
+        one = new_disk()
+        open_store(one).write_chunk(snapshot_at(index), 0, chunks(index)[0][1])
+        one.settle()
+        for path in one.files():
+            names.append(path.name)
+            disk.names.setdefault(DIRECTORY, None)
+            disk.open(path, create=True).pwrite(bytes(one.content(path)), 0)
+    disk.settle()
+    assert len(names) == 4
+    with caplog.at_level("INFO"):
+        store = open_store(disk)
+    assert (store.next_offset(snapshot_at(5)), store.next_offset(snapshot_at(6))) == (0, CHUNK)
+    assert "can resume snapshot 00000000000000000006" in caplog.text
+    assert [path.name for path in disk.files()] == sorted(names)[2:]

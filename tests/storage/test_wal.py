@@ -257,3 +257,130 @@ def test_discarded_suffix_stays_gone() -> None:
         log.append(base=snapshot_at(3), discard_log=discard)
         assert log.last_index == (3 if discard else 5)
         assert [e.index for e in open_log(disk.copy())[1].entries] == kept
+
+
+def test_nothing_to_append_costs_nothing() -> None:
+    """A turn without a disk part neither writes nor waits for a sync, and unseals nothing."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    log.append(entries=entries(1, 1))
+    disk.operations.clear()
+    log.append_many([])
+    assert disk.operations == []
+    log.close()
+    with pytest.raises(WriteFailed, match="refused since: the log is closed"):
+        log.append_many([])
+
+
+@pytest.mark.parametrize(("asked", "made"), [(4096, 4096), (4097, 4608), (5000, 5120)])
+def test_segments_are_whole_sectors(asked: int, made: int) -> None:
+    """Of the size asked for, or of the next whole sector; the least size is one."""
+    disk = new_disk()
+    WriteAheadLog.open(disk, DIRECTORY, segment_bytes=asked)
+    assert len(disk.content(DIRECTORY / f"{1:016x}.wal")) == made
+    with pytest.raises(ValueError, match="segment_bytes is 4095, the least is 4096"):
+        WriteAheadLog.open(new_disk(), DIRECTORY, segment_bytes=4095)
+
+
+def test_a_segment_is_filled_to_its_last_byte() -> None:
+    """An append that just fits begins no other; the next does."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    for index in range(1, 8):
+        log.append(entries=entries(index, 1, size=400))
+        assert len(disk.files()) == 1
+    log.append(entries=entries(8, 1))
+    assert len(disk.files()) == 2
+
+
+def test_a_segment_is_no_larger_than_its_first_append_needs() -> None:
+    """One sector more at most: a full disk may have room for no more."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    log.append(entries=entries(1, 1, size=10_000))
+    size = len(disk.content(DIRECTORY / f"{2:016x}.wal"))
+    assert size % 512 == 0
+    assert 512 + 10_240 <= size <= 512 + 10_752 + 512
+
+
+def test_the_next_segment_is_wanted_when_this_one_is_more_than_half_full() -> None:
+    """Not before: most logs are compacted long before they fill one."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    for index in range(1, 4):
+        log.append(entries=entries(index, 1))
+        assert not log.wants_spare
+    log.append(entries=entries(4, 1))
+    assert log.wants_spare
+
+
+def test_a_seal_stands_behind_what_was_appended() -> None:
+    """An append that began a segment is sealed as any other; a log without one needs no seal."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    disk.operations.clear()
+    log.close()
+    assert "pwrite" not in [name for name, _ in disk.operations]
+    log, _ = open_log(disk)
+    log.append(entries=entries(1, 1, size=3500))
+    log.append(entries=entries(2, 1, size=3500))
+    disk.operations.clear()
+    log.seal()
+    assert [name for name, _ in disk.operations] == ["pwrite", "fdatasync"]
+    disk.operations.clear()
+    log.close()
+    assert disk.operations == []
+    assert disk.open_files == 0
+
+
+def test_a_segment_begun_by_a_seal_is_sealed() -> None:
+    """A seal that finds its segment full begins the next, and is not written again there."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    for index in range(1, 8):
+        log.append(entries=entries(index, 1, size=400))
+    log.seal()
+    assert len(disk.files()) == 2
+    disk.operations.clear()
+    log.close()
+    log, recovered = open_log(disk)
+    assert "pwrite" not in [name for name, _ in disk.operations]
+    assert recovered.entries[-1].index == 7
+
+
+def test_files_are_given_back() -> None:
+    """Of all its segments a log keeps one open, and none when it is closed, made-ahead ones included."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    for index in range(1, 6):
+        log.append(entries=entries(index, 1, size=3500))
+        assert disk.open_files == 1
+    log.prepare()
+    assert disk.open_files == 2
+    log.append(base=snapshot_at(4))
+    log.close()
+    assert disk.open_files == 0
+    assert not any(path.suffix == ".tmp" for path in disk.files())
+
+
+def test_a_name_that_was_not_durable_is_made_so_at_the_start() -> None:
+    """A process killed between a segment's rename and the directory's sync: what the next one reports, it keeps."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    log.append(entries=entries(1, 1, size=3500))
+    disk.faults = lambda operation, path: OSError(5, "broken") if operation == "fsync_directory" else None
+    with pytest.raises(WriteFailed):
+        log.append(entries=entries(2, 1, size=3500))
+    restarted = disk.killed()
+    _, recovered = open_log(restarted)
+    assert len(recovered.entries) == 2
+    assert image(open_log(restarted.after_power_loss(lambda options: 0))[1]) == image(recovered)
+
+
+def test_the_log_knows_its_ends() -> None:
+    """Where it starts and ends, through every kind of append."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    for batches, (_, base, held) in zip(SCRIPT, images(SCRIPT)[1:], strict=True):
+        log.append_many(batches)
+        assert (log.base, log.last_index) == (base, base.last_included_index + len(held))

@@ -11,7 +11,7 @@ from tests.storage.crashing_disk import Crash, CrashingDisk
 from tests.storage.log_model import DIRECTORY, SCRIPT, entries, image, images, new_disk, open_log, snapshot_at
 
 from oarlock.raft.types import HardState
-from oarlock.storage import Batch, DiskFull, WriteAheadLog, WriteFailed
+from oarlock.storage import Batch, DiskFull, ReadFailed, WriteAheadLog, WriteFailed
 
 HELD = images(SCRIPT)
 
@@ -230,3 +230,115 @@ def test_removal_that_fails_is_the_end() -> None:
     with pytest.raises(WriteFailed, match="remove: broken"):
         log.append(base=snapshot_at(2))
     assert open_log(disk.copy())[1].base == snapshot_at(2)
+
+
+def test_no_segment_is_begun_for_which_there_is_no_room() -> None:
+    """It is asked for again and again while the disk is full: nothing is touched, until there is just enough room."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    disk.capacity = 2 * 4096 - 1
+    disk.operations.clear()
+    assert not log.prepare()
+    assert disk.operations == []
+    assert log.wants_spare is False
+    disk.capacity = 2 * 4096
+    assert log.prepare()
+    assert disk.operations
+
+
+@pytest.mark.parametrize("operation", ["open", "truncate", "allocate"])
+def test_a_segment_that_finds_no_room_is_made_later(operation: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that fills up meanwhile is no failure: the log goes on, gives back what it took, and tries again."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    disk.faults = lambda name, path: OSError(errno.ENOSPC, "full") if name == operation else None
+    assert not log.prepare()
+    assert "no room for the log's next segment" in caplog.text
+    disk.faults = lambda name, path: None
+    assert (disk.open_files, len(disk.files())) == (1, 1)
+    log.append(entries=entries(1, 1))
+    assert log.prepare()
+
+
+@pytest.mark.parametrize("operation", ["open", "truncate", "allocate", "fdatasync"])
+def test_a_segment_that_cannot_be_made_is_the_end(operation: str) -> None:
+    """EIO ends the log, as in an append; so does a sync that finds no room: what it dropped is unknown."""
+    for code in (errno.EIO, errno.ENOSPC):
+        if code == errno.ENOSPC and operation != "fdatasync":
+            continue
+        disk = new_disk()
+        log, _ = open_log(disk)
+        disk.faults = lambda name, path, code=code: OSError(code, "broken") if name == operation else None
+        with pytest.raises(WriteFailed, match="broken"):
+            log.prepare()
+        disk.faults = lambda name, path: None
+        with pytest.raises(WriteFailed, match="refused since: write failed: "):
+            log.append(entries=entries(1, 1))
+
+
+def test_a_disk_that_does_not_say_how_much_room_it_has() -> None:
+    """That is a failed read of the directory, and no reason to refuse appends."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+
+    def broken(directory: Path) -> int:
+        raise OSError(errno.EIO, "broken")
+
+    sound, disk.free_bytes = disk.free_bytes, broken  # type: ignore[method-assign]
+    with pytest.raises(ReadFailed, match="/data/wal at byte 0: broken"):
+        log.prepare()
+    disk.free_bytes = sound  # type: ignore[method-assign]
+    log.append(entries=entries(1, 1))
+
+
+def test_a_full_disk_does_not_keep_a_log_from_closing(caplog: pytest.LogCaptureFixture) -> None:
+    """Without its seal it is as good as before; that it lacks it is told."""
+    disk = new_disk()
+    log, _ = open_log(disk)
+    log.append(entries=entries(1, 1))
+    disk.faults = lambda name, path: OSError(errno.ENOSPC, "full") if name == "pwrite" else None
+    log.close()
+    assert "the log could not be sealed" in caplog.text
+    assert disk.open_files == 0
+    caplog.clear()
+    _, recovered = open_log(disk)
+    assert "the log could not be sealed" in caplog.text
+    assert recovered.entries == entries(1, 1)
+
+
+@pytest.mark.parametrize("operation", ["mkdir", "fsync_directory", "open", "fdatasync", "pread", "remove"])
+def test_a_log_that_cannot_be_opened_says_why(operation: str) -> None:
+    """EIO at the start is reported as what it is, and leaves no file open."""
+    disk = new_disk()
+    if operation != "mkdir":
+        log, _ = open_log(disk)
+        log.append(entries=entries(1, 1))
+        log.prepare()
+        disk = disk.killed()
+    disk.faults = lambda name, path: OSError(errno.EIO, "broken") if name == operation else None
+    if operation == "remove":
+        open_log(disk)  # a leftover that stays is none of our data
+        return
+    with pytest.raises((WriteFailed, ReadFailed), match="broken"):
+        open_log(disk)
+    assert disk.open_files == 0
+
+
+def test_a_torn_write_that_cannot_be_cut_keeps_the_log_shut() -> None:
+    """Its bytes would lie behind later records; on a full disk it can be tried again."""
+    for code, kind in ((errno.EIO, WriteFailed), (errno.ENOSPC, DiskFull)):
+        disk = new_disk()
+        log, _ = open_log(disk)
+        log.append(entries=entries(1, 1))
+        log.append(entries=entries(2, 3, size=600))
+        disk.content(DIRECTORY / f"{1:016x}.wal")[1024 + 512] ^= 1
+        disk.settle()
+        disk = disk.killed()
+        disk.faults = lambda name, path, code=code: OSError(code, "broken") if name == "pwrite" else None
+        with pytest.raises(kind, match="broken"):
+            open_log(disk)
+        assert disk.open_files == 0
+        disk.faults = lambda name, path: None
+        _, recovered = open_log(disk)
+        assert recovered.entries == entries(1, 1)
+        assert recovered.torn_bytes == 2048

@@ -5,6 +5,7 @@ import errno
 import json
 from pathlib import Path
 
+import google_crc32c
 import pytest
 from tests.storage.crashing_disk import Crash, CrashingDisk
 
@@ -22,6 +23,7 @@ from oarlock.storage import (
     load_or_create_identity,
 )
 from oarlock.storage import identity as identity_module
+from oarlock.storage.identity import write_identity
 
 DIRECTORY = Path("/data/node")
 FILE = DIRECTORY / "identity"
@@ -139,3 +141,38 @@ def test_lock_in_memory() -> None:
         disk.lock_directory(DIRECTORY)
     lock.release()
     disk.lock_directory(DIRECTORY).release()
+
+
+def test_a_directory_of_the_first_format_is_taken_over() -> None:
+    """NS-1: it gets the disk id that is offered, durably, and keeps it; without an offer it stays as it is."""
+    disk = new_disk()
+    write_identity(disk, DIRECTORY, Identity(0xAB, 7, 1))
+    assert load_identity(disk, DIRECTORY) == Identity(0xAB, 7, 1, 0)
+    assert load_or_create_identity(disk, DIRECTORY, 0xAB, 7) == Identity(0xAB, 7, 1, 0)
+    assert load_or_create_identity(disk, DIRECTORY, 0xAB, 7, 0xD15C) == Identity(0xAB, 7, 2, 0xD15C)
+    survivor = disk.after_power_loss(lambda options: 0)
+    assert load_identity(survivor, DIRECTORY) == Identity(0xAB, 7, 2, 0xD15C)
+    assert load_or_create_identity(survivor, DIRECTORY, 0xAB, 7, 0xBAD) == Identity(0xAB, 7, 2, 0xD15C)
+
+
+def test_a_new_directory_gets_its_disk_id() -> None:
+    """NS-1: with its identity, in one write; every byte of it counts."""
+    disk = new_disk()
+    assert load_or_create_identity(disk, DIRECTORY, 0xAB, 7, 0xD15C).disk_id == 0xD15C
+    content = json.loads(bytes(disk.content(FILE)))
+    assert content["disk_id"] == "000000000000d15c"
+    assert content["crc32c"] == f"{google_crc32c.value(b'2 00000000000000ab 0000000000000007 000000000000d15c'):08x}"
+    assert disk.files() == [FILE]
+    assert disk.open_files == 0
+
+
+def test_a_refused_directory_is_not_touched() -> None:
+    """Another's identity is not even given a disk id."""
+    disk = new_disk()
+    write_identity(disk, DIRECTORY, Identity(0xAB, 7, 1))
+    disk.operations.clear()
+    for cluster_id, server_id in ((0xAC, 7), (0xAB, 8)):
+        with pytest.raises(WrongIdentity):
+            load_or_create_identity(disk, DIRECTORY, cluster_id, server_id, 0xD15C)
+    assert {name for name, _ in disk.operations} == {"open"}
+    assert disk.open_files == 0

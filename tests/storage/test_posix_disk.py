@@ -1,5 +1,6 @@
 """The real disk: real files, real syncs, real processes that are really killed."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,17 +10,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.storage.crashing_disk import CrashingDisk
 from tests.storage.log_model import SCRIPT, entries, image, images, snapshot_at
 
 from oarlock.storage import (
     DirectoryLocked,
+    DiskFull,
     PosixDisk,
     SnapshotStore,
     WriteAheadLog,
     WriteFailed,
     load_or_create_identity,
 )
-from oarlock.storage.disk import PosixFile
+from oarlock.storage.disk import (
+    PosixFile,
+    make_directory,
+    read_on,
+    remove_quietly,
+    sync_directory,
+    sync_file,
+    write_on,
+)
+from oarlock.storage.errors import write_error
 
 WRITER = """
 import sys
@@ -241,3 +253,173 @@ def test_failing_sync_of_a_real_file_ends_the_log(tmp_path: Path) -> None:
         log.append(entries=entries(1, 1))
     with pytest.raises(WriteFailed, match="refused since"):
         log.append(entries=entries(1, 1))
+
+
+def _open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_no_descriptor_is_kept(tmp_path: Path) -> None:
+    """Files, directories that were synced, and locks that were released or refused: each gives its descriptor back."""
+    disk = PosixDisk()
+    before = _open_descriptors()
+    file = disk.open(tmp_path / "file", create=True)
+    assert _open_descriptors() == before + 1
+    file.close()
+    disk.fsync_directory(tmp_path)
+    with disk.lock_directory(tmp_path) as lock:
+        assert _open_descriptors() == before + 1
+        with pytest.raises(DirectoryLocked):
+            disk.lock_directory(tmp_path)
+        assert _open_descriptors() == before + 1
+    lock.release()
+    assert _open_descriptors() == before
+
+
+def test_a_lock_names_its_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the file, for people; what stands there by mistake is not taken for a process, and what cannot be written is left."""
+    disk = PosixDisk()
+    with disk.lock_directory(tmp_path):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid():<20d}\n"
+        (tmp_path / "lock").write_text("nobody")
+        with pytest.raises(DirectoryLocked, match="is in use by another process") as caught:
+            disk.lock_directory(tmp_path)
+        assert caught.value.pid is None
+
+    def full(fd: int, data: bytes, offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        disk.lock_directory(tmp_path).release()
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_large_allocation_is_written(tmp_path: Path) -> None:
+    """What is there stays, all blocks behind it are zeros and really there, to the very last byte."""
+    file = PosixDisk().open(tmp_path / "file", create=True)
+    file.pwrite(b"abc", 0)
+    size = (2 << 20) + 12_345
+    file.allocate(size)
+    assert file.size() == size
+    content = (tmp_path / "file").read_bytes()
+    assert content == b"abc".ljust(size, b"\0")
+    assert (tmp_path / "file").stat().st_blocks * 512 >= size
+    file.allocate(size)
+    assert file.size() == size
+    file.close()
+
+
+def test_what_is_made_is_for_the_owner(tmp_path: Path) -> None:
+    """Directories and files alike; a file that is there is opened as it is, and names come in their order."""
+    disk = PosixDisk()
+    disk.mkdir(tmp_path / "made")
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+    for name in ("c", "a", "b"):
+        file = disk.open(tmp_path / "made" / name, create=True)
+        file.pwrite(name.encode(), 0)
+        file.close()
+    assert (tmp_path / "made" / "a").stat().st_mode & 0o777 == 0o600
+    file = disk.open(tmp_path / "made" / "a", create=True)
+    assert file.pread(10, 0) == b"a"
+    file.close()
+    assert disk.listdir(tmp_path / "made") == ["a", "b", "c"]
+    assert disk.exists(tmp_path / "made")
+    assert not disk.exists(tmp_path / "other")
+    disk.remove(tmp_path / "made" / "b")
+    disk.rename(tmp_path / "made" / "c", tmp_path / "made" / "a")
+    assert (tmp_path / "made" / "a").read_bytes() == b"c"
+
+
+def test_room_is_what_this_user_may_fill(tmp_path: Path) -> None:
+    """As the system says it: of the whole volume, without what is kept for the superuser."""
+    disk = PosixDisk()
+    status = os.statvfs(tmp_path)
+    assert disk.volume_bytes(tmp_path) == status.f_blocks * status.f_frsize
+    assert disk.free_bytes(tmp_path) == pytest.approx(status.f_bavail * status.f_frsize, rel=0.05)
+
+
+def test_reading_and_writing_on() -> None:
+    """After a short read or write the rest is asked for, from where it stopped, and no more."""
+    content = bytes(range(100))
+    asked: list[tuple[int, int]] = []
+
+    def read(length: int, offset: int) -> bytes:
+        asked.append((length, offset))
+        return content[offset : offset + min(length, 30)]
+
+    assert read_on(read, content[10:15], 70, 10) == content[10:80]
+    assert asked == [(65, 15), (35, 45), (5, 75)]
+    asked.clear()
+    assert read_on(read, content[90:95], 70, 90) == content[90:]
+    assert asked == [(65, 95), (60, 100)]
+    written: list[tuple[bytes, int]] = []
+
+    def write(data: memoryview, offset: int) -> int:
+        written.append((bytes(data[:4]), offset))
+        return min(len(data), 4)
+
+    write_on(write, b"0123456789", 1, 50)
+    assert written == [(b"1234", 51), (b"5678", 55), (b"9", 59)]
+
+
+def test_directories_are_made_durably_and_once() -> None:
+    """Each with its parent synced; one that is there has its name synced, unless its parent is not ours to sync."""
+    disk = CrashingDisk()
+    make_directory(disk, Path("/a/b/c"))
+    assert [(name, str(path)) for name, path in disk.operations] == [
+        ("fsync_directory", "/"),
+        ("mkdir", "/a"),
+        ("fsync_directory", "/"),
+        ("mkdir", "/a/b"),
+        ("fsync_directory", "/a"),
+        ("mkdir", "/a/b/c"),
+        ("fsync_directory", "/a/b"),
+    ]
+    disk.operations.clear()
+    make_directory(disk, Path("/a/b"))
+    assert [(name, str(path)) for name, path in disk.operations] == [("fsync_directory", "/a")]
+    disk.faults = lambda name, path: PermissionError(13, "not ours")
+    make_directory(disk, Path("/a/b"))
+    disk.faults = lambda name, path: OSError(5, "broken")
+    with pytest.raises(OSError, match="broken"):
+        make_directory(disk, Path("/a/b"))
+
+
+def test_what_nothing_depends_on_is_removed_if_that_can_be() -> None:
+    """A file that is not there is not looked for, and one that stays is no error."""
+    disk = CrashingDisk()
+    remove_quietly(disk, Path("/none"))
+    assert disk.operations == []
+    disk.open(Path("/one"), create=True)
+    disk.faults = lambda name, path: OSError(5, "broken")
+    remove_quietly(disk, Path("/one"))
+    assert disk.exists(Path("/one"))
+    disk.faults = lambda name, path: None
+    remove_quietly(disk, Path("/one"))
+    assert not disk.exists(Path("/one"))
+
+
+def test_a_failed_sync_is_fatal_whatever_the_reason() -> None:
+    """A full disk too: what it did not write it may have dropped."""
+    disk = CrashingDisk()
+    file = disk.open(Path("/one"), create=True)
+    for code in (5, 28):
+        disk.faults = lambda name, path, code=code: OSError(code, "broken")
+        with pytest.raises(WriteFailed, match="write failed: /one: sync: broken"):
+            sync_file(file, Path("/one"))
+        with pytest.raises(WriteFailed, match="write failed: /: sync: broken"):
+            sync_directory(disk, Path("/"))
+
+
+def test_what_a_failed_write_means() -> None:
+    """No space, or a quota reached: it may be tried again; anything else may not. The system's words are kept."""
+    path = Path("/one")
+    for code in (errno.ENOSPC, errno.EDQUOT):
+        error = write_error(OSError(code, "no room"), path)
+        assert isinstance(error, DiskFull)
+        assert (str(error), error.path) == ("disk full: /one: no room", path)
+    error = write_error(OSError(errno.EIO, "broken"), path)
+    assert isinstance(error, WriteFailed)
+    assert (str(error), error.path) == ("write failed: /one: broken", path)
+    assert str(write_error(OSError("odd"), path)) == "write failed: /one: odd"

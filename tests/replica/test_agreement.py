@@ -69,12 +69,12 @@ def test_a_large_state_is_hashed_less_often() -> None:
     agreement = Agreement(1)
     agreement.add(1, None)
     assert agreement.wants_state
-    agreement.vote(1, bytes(1 << 20))
+    agreement.vote(1, bytes(256 << 10))
     hashed = []
     for index in range(2, 12):
         agreement.add(1, None)
         hashed.append(agreement.wants_state)
-        agreement.vote(index, bytes(1 << 20) if hashed[-1] else None)
+        agreement.vote(index, bytes(256 << 10) if hashed[-1] else None)
     assert hashed == [False] * 4 + [True] + [False] * 4 + [True]
     copy = Agreement(1)
     copy.load(agreement.dump())

@@ -15,7 +15,8 @@ from oarlock.replica.codec import Value
 
 _KEPT: Final = 8
 """Indexes whose votes are kept."""
-_STATE_BYTES_PER_CHECK: Final = 256 << 10
+_STATE_BYTES_PER_CHECK: Final = 64 << 10
+_NOTHING: Final = codec.canonical(None, "result")
 """Of state, that are hashed for one interval: a larger state is hashed at proportionally fewer of them."""
 
 
@@ -47,7 +48,9 @@ class Agreement:
 
     def add(self, result: Value, error: BaseException | None) -> bool:
         """Take in what a command gave; whether a vote is due after it."""
-        if error is not None:
+        if result is None and error is None:
+            data = _NOTHING  # as it mostly is
+        elif error is not None:
             data = f"raised {type(error).__qualname__}".encode()
         else:
             try:

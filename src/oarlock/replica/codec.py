@@ -5,6 +5,7 @@ find another type than its caller gave. So everything but msgpack's own types is
 liberty: a tuple arrives as a list, and as a tuple where it is the key of a mapping.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -14,10 +15,13 @@ from oarlock.replica.errors import NotEncodable
 Value: TypeAlias = Any
 """None, a boolean, a number, text, bytes, or lists and mappings of these."""
 
-_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+"""Types of what is plain and has no parts."""
+NOT_MSGPACK: Final = (OverflowError, UnicodeError, TypeError, ValueError)
+"""What the encoder raises at plain data that msgpack cannot hold, such as a number beyond 64 bits."""
 _MAX_DEPTH: Final = 200
 
-_encoder: Final = msgspec.msgpack.Encoder()
+encoder: Final = msgspec.msgpack.Encoder()
 _canonical: Final = msgspec.msgpack.Encoder(order="deterministic")
 _decoder: Final = msgspec.msgpack.Decoder()
 
@@ -43,18 +47,13 @@ def encode_checked(value: Value, what: str) -> bytes:
         NotEncodable: A number is beyond 64 bits, or a text is not Unicode.
     """
     try:
-        return _encoder.encode(value)
-    except (OverflowError, UnicodeError, TypeError, ValueError) as error:
+        return encoder.encode(value)
+    except NOT_MSGPACK as error:
         raise NotEncodable(f"{what} cannot be encoded: {error}") from None
 
 
-def decode(data: bytes) -> Value:
-    """What `encode` has encoded.
-
-    Raises:
-        msgspec.DecodeError: It is not msgpack.
-    """
-    return _decoder.decode(data)
+decode: Final[Callable[[bytes], Value]] = _decoder.decode
+"""What `encode` has encoded; raises `msgspec.DecodeError` if it is not msgpack."""
 
 
 def canonical(value: Value, what: str) -> bytes:
@@ -66,18 +65,18 @@ def canonical(value: Value, what: str) -> bytes:
     check(value, what)
     try:
         return _canonical.encode(value)
-    except (OverflowError, UnicodeError, TypeError, ValueError):
+    except NOT_MSGPACK:
         return encode_checked(value, what)
 
 
 def copied(value: Value) -> Value:
     """A value as it may be handed out: apart from whoever else holds it, where it is plain data; else the value."""
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         return value
     try:
         check(value, "value")
-        return _decoder.decode(_encoder.encode(value))
-    except (NotEncodable, OverflowError, UnicodeError, TypeError, ValueError):
+        return _decoder.decode(encoder.encode(value))
+    except (NotEncodable, *NOT_MSGPACK):
         return value
 
 
@@ -92,7 +91,7 @@ def check(value: Value, what: str, *parts: object) -> None:
     Raises:
         NotEncodable: It is not; the text says what, and where.
     """
-    if type(value) not in _SCALARS:
+    if type(value) not in SCALARS:
         _check_parts(value, what % parts if parts else what, 0)
 
 
@@ -102,13 +101,13 @@ def _check_parts(value: Value, where: str, depth: int) -> None:
         raise NotEncodable(f"{where} is nested more than {_MAX_DEPTH} deep")
     if kind is list or kind is tuple:
         for position, part in enumerate(value):
-            if type(part) not in _SCALARS:
+            if type(part) not in SCALARS:
                 _check_parts(part, f"{where}[{position}]", depth + 1)
     elif kind is dict:
         for key, part in value.items():
-            if type(key) not in _SCALARS:
+            if type(key) not in SCALARS:
                 _check_key(key, where, depth)
-            if type(part) not in _SCALARS:
+            if type(part) not in SCALARS:
                 _check_parts(part, f"{where}[{key!r}]", depth + 1)
     else:
         raise NotEncodable(
@@ -121,7 +120,7 @@ def _check_key(key: Value, where: str, depth: int) -> None:
     if type(key) is not tuple:
         raise NotEncodable(f"a key of {where} is of type {_name(type(key))}: only plain data can be replicated")
     for part in key:
-        if type(part) not in _SCALARS:
+        if type(part) not in SCALARS:
             if depth > _MAX_DEPTH:
                 raise NotEncodable(f"a key of {where} is nested more than {_MAX_DEPTH} deep")
             _check_key(part, where, depth + 1)

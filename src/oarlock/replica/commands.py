@@ -6,7 +6,8 @@ from typing import Any
 
 from oarlock.raft.types import Index, ServerId
 from oarlock.replica.agreement import Vote
-from oarlock.replica.codec import Value, check, encode_checked
+from oarlock.replica.codec import NOT_MSGPACK, SCALARS, Value, check, encode_checked, encoder
+from oarlock.replica.errors import NotEncodable
 
 
 class Kind(IntEnum):
@@ -37,7 +38,10 @@ def call(
         NotEncodable: An argument is not plain data; names it.
     """
     _check_arguments(target, method, args, kwargs)
-    return encode_checked([0, stamp_ms, target, method, version, args, kwargs], f"the arguments of {target}.{method}")
+    try:
+        return encoder.encode((0, stamp_ms, target, method, version, args, kwargs))
+    except NOT_MSGPACK as error:
+        raise NotEncodable(f"the arguments of {target}.{method} cannot be encoded: {error}") from None
 
 
 def in_session(
@@ -71,6 +75,12 @@ def in_session(
 
 
 def _check_arguments(target: str, method: str, args: tuple[Value, ...], kwargs: Mapping[str, Value]) -> None:
+    for value in args:
+        if type(value) not in SCALARS:
+            break
+    else:
+        if not kwargs:
+            return  # as it mostly is
     for position, value in enumerate(args, 1):
         check(value, "argument %d of %s.%s", position, target, method)
     for name, value in kwargs.items():

@@ -2,28 +2,24 @@
 
 import random
 
+import msgspec
+
 from oarlock.raft.types import Index
 
 
-class Context:
-    """One command that is being applied.
+class Context(msgspec.Struct, gc=False, eq=False):
+    """One command that is being applied."""
 
-    Attributes:
-        index: Of its entry in the log.
-        now_ms: Machine time in milliseconds since 1970: the proposing server's clock when it was called, but never
-            before that of an earlier command. It stands while the command runs.
-        version: In which the command was called.
-        target: The object whose command it is.
-    """
-
-    __slots__ = ("_random", "index", "now_ms", "target", "version")
-
-    def __init__(self, index: Index, now_ms: int, version: int = 1, target: str = "") -> None:
-        self.index = index
-        self.now_ms = now_ms
-        self.version = version
-        self.target = target
-        self._random: random.Random | None = None
+    index: Index
+    """Of its entry in the log."""
+    now_ms: int
+    """Machine time in milliseconds since 1970: the proposing server's clock when it was called, but never before that
+    of an earlier command. It stands while the command runs."""
+    version: int = 1
+    """In which the command was called."""
+    target: str = ""
+    """The object whose command it is."""
+    _random: random.Random | None = None
 
     @property
     def random(self) -> random.Random:

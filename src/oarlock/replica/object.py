@@ -51,6 +51,10 @@ class Command:
         self.name = body.__name__
         self.bodies: dict[int, Callable[..., Any]] = {}
         self._arities: dict[int, tuple[int, int]] = {}
+        self._fitting: dict[int, tuple[int, int]] = {}
+        """The arities by version of the object in force, as far as they were asked for."""
+        self.first_version = version
+        """The first version of the object in which there is this method."""
         self.add_version(body, version)
         self.__doc__ = body.__doc__
 
@@ -71,6 +75,8 @@ class Command:
             raise ValueError(f"{body.__qualname__} needs a version of its own, from 1 on; not {version}")
         self.bodies[version] = body
         self._arities[version] = _arity(body)
+        self._fitting.clear()
+        self.first_version = min(self.bodies)
 
     def version(self, number: int) -> "Callable[[Callable[..., Any]], Command]":
         """Decorate a newer version of this method; the older ones stay for what the log holds."""
@@ -80,11 +86,6 @@ class Command:
             return self
 
         return add
-
-    @property
-    def first_version(self) -> int:
-        """The first version of the object in which there is this method."""
-        return min(self.bodies)
 
     def body(self, in_force: int) -> Callable[..., Any] | None:
         """The method's code when a version of the object is in force; None if there was no such method then."""
@@ -99,9 +100,12 @@ class Command:
         Raises:
             TypeError: They do not; as Python says it.
         """
-        version = max(version for version in self.bodies if version <= in_force)
-        least, most = self._arities[version]
-        if kwargs or not least <= len(args) <= most:
+        arity = self._fitting.get(in_force)
+        if arity is None:
+            version = max(version for version in self.bodies if version <= in_force)
+            arity = self._fitting[in_force] = self._arities[version]
+        if kwargs or not arity[0] <= len(args) <= arity[1]:
+            version = max(version for version in self.bodies if version <= in_force)
             try:
                 inspect.signature(self.bodies[version]).bind(target, *args, **kwargs)
             except TypeError as error:
@@ -150,7 +154,7 @@ class BoundCommand:
             NotUnderstood: Some server does not know the method yet.
         """
         target, command = self.target, self.command
-        host = target.host
+        host = target._oarlock_host or target.host  # noqa: SLF001 - of this module, and called for every command
         if host.context is None:
             return host.call(target, command, args, kwargs)
         body = command.body(host.version_of(target.name))

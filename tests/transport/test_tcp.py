@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.transport.servers import FAST, HandMadeServer, Server, link, running, until
@@ -127,6 +129,26 @@ async def test_a_peer_that_comes_back_is_dialled_at_once():
         async with running(Server(2), port=port) as (again,):
             again.transport.add_peer(1, one.addresses)
             await until(lambda: one.is_linked(2))
+
+
+async def test_an_attempt_that_hangs_ends_when_the_peer_introduces_itself():
+    """Who dialled a machine that was not there dials anew, or elsewhere, as soon as it hears from the server."""
+    patient = TransportOptions(connect_timeout_ms=3_600_000, backoff_initial_ms=3_600_000, backoff_max_ms=3_600_000)
+    with silent_address() as silent:
+        async with running(Server(1, options=patient), Server(2)) as (one, two):
+            one.transport.add_peer(2, [silent, *two.addresses])
+            two.transport.add_peer(1, one.addresses)
+            await until(lambda: one.is_linked(2) and two.is_linked(1))
+
+
+@contextmanager
+def silent_address() -> Iterator[tuple[str, int]]:
+    """An address where connections are neither made nor refused: its queue of those not yet accepted is full."""
+    with socket.socket() as listener, socket.socket() as first:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        first.connect(listener.getsockname())
+        yield listener.getsockname()
 
 
 async def test_a_connection_to_an_earlier_life_is_dropped():

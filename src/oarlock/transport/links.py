@@ -78,6 +78,10 @@ class Link:
         self._peer_epoch: int | None = None
         self._address: Address | None = None
         self._attempt: OutgoingConnection | None = None
+        self._dialling: asyncio.Timeout | None = None
+        """The limit of an attempt that has no connection yet."""
+        self._is_hurried = False
+        """Whether it is given up for the next one."""
         self._next_address = 0
         self._waiting: asyncio.Future[None] | None = None
         self._reported: dict[Address, str] = {}
@@ -109,11 +113,15 @@ class Link:
     def peer_seen(self, epoch: int) -> None:
         """The server has just introduced itself to us from the start of its process named `epoch`.
 
-        So it is up: no use in waiting longer, nor in a connection to its earlier life.
+        So it is up: no use in waiting longer, nor in a connection to its earlier life, nor in an attempt that may have
+        begun while its machine was not there, and would only time out.
         """
         if self._connection is not None and self._peer_epoch != epoch:
             self._connection.fail("the peer was restarted")
             self._backoff.reset()
+        if self._dialling is not None and not self._dialling.expired():
+            self._is_hurried = True
+            self._dialling.reschedule(self._loop.time())
         self._wake()
 
     def close(self) -> list[Connection]:
@@ -140,7 +148,10 @@ class Link:
                 if self._loop.time() - established_at >= self._times.backoff_max_s:
                     # Only then: a peer that accepts and drops us at once must not be hammered.
                     self._backoff.reset()
-            await self._wait(self._backoff.next_s())
+            if self._is_hurried:
+                self._is_hurried = False
+            else:
+                await self._wait(self._backoff.next_s())
 
     async def _connect(self) -> OutgoingConnection | None:
         """Make one attempt at the next address; the failure, if new, is logged."""
@@ -156,8 +167,9 @@ class Link:
             self._report(f"{side} the handshake: {refused}", address)
             await connection.wait_ended()
         except TimeoutError:
-            self._stats.connect_failures += 1
-            self._report("timed out", address)
+            if not self._is_hurried:
+                self._stats.connect_failures += 1
+                self._report("timed out", address)
         except (OSError, TlsError, ValueError) as error:  # ValueError: a host name that cannot be one
             self._stats.connect_failures += 1
             self._report(str(error) or type(error).__name__, address)
@@ -173,10 +185,13 @@ class Link:
     async def _establish(self, connection: OutgoingConnection, address: Address) -> Hello:
         context = self._tls.client() if self._tls is not None else None
         server_hostname = address[0] if context is not None else None
-        async with asyncio.timeout(self._times.connect_s):
-            await self._loop.create_connection(
-                lambda: connection, *address, ssl=context, server_hostname=server_hostname
-            )
+        try:
+            async with asyncio.timeout(self._times.connect_s) as self._dialling:
+                await self._loop.create_connection(
+                    lambda: connection, *address, ssl=context, server_hostname=server_hostname
+                )
+        finally:
+            self._dialling = None
         async with asyncio.timeout(self._times.handshake_s):
             return await connection.agreed
 
@@ -184,6 +199,7 @@ class Link:
         self._connection = connection
         self._address = address
         self._peer_epoch = theirs.epoch
+        self._is_hurried = False
         self._stats.connects += 1
         self._stats.connected = True
         self._reported.clear()

@@ -160,8 +160,7 @@ class Raft:
         if isinstance(message, PreVote) or (isinstance(message, PreVoteReply) and message.vote_granted):
             return
         state.fire("ALL-2", message.term, state.current_term)
-        leader_id = message.source if isinstance(message, AppendEntries | InstallSnapshot) else None
-        become_follower(state, message.term, leader_id)
+        become_follower(state, message.term, None)
 
     def tick(self, now: float) -> None:
         """Do what has become due."""
@@ -252,11 +251,10 @@ class Raft:
             if progress.mode is Mode.REPLICATE:
                 progress.become_probe()
             progress.probe_outstanding = False
-            if progress.snapshot is not None:
-                # The chunk may be lost with the link: ask for it again soon, but not at every message that is dropped.
-                config = self.state.config
-                soon = self.state.now + config.election_timeout - config.snapshot_retry_ms / 1000
-                progress.chunk_sent_at = min(progress.chunk_sent_at, soon)
+            # A chunk may be lost with the link: ask for it again soon, but not at every message that is dropped.
+            config = self.state.config
+            soon = self.state.now + config.election_timeout - config.snapshot_retry_ms / 1000
+            progress.chunk_sent_at = min(progress.chunk_sent_at, soon)
             self._conclude()
 
     # -- snapshots -----------------------------------------------------------------------------------------------

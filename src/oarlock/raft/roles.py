@@ -43,8 +43,7 @@ def become_follower(state: RaftState, term: Term, leader_id: ServerId | None) ->
         raise InvariantViolation(f"server {state.server_id}: term would fall from {state.current_term} to {term}")
     deposed = state.leader
     _become(state, Role.FOLLOWER)
-    if term > state.current_term or state.leader_id != leader_id:
-        forget_forwarded_reads(state)
+    forget_forwarded_reads(state)
     if term > state.current_term:
         state.current_term = term
         state.voted_for = None

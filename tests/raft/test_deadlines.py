@@ -224,7 +224,7 @@ def test_a_disk_is_replaced_when_it_has_been_there_for_long_and_still_is(
     admitted = Configuration(voters=frozenset({1, 2, 3}), disks=((1, 0), (2, 200), (3, 0)))
     one = settled(check_quorum=False, configuration=admitted)
     progress = one.state.leader.peers[2]
-    one.step(accepted(one, 2, 1, disk_id=201), START)
+    one.step(accepted(one, 2, 1, disk_id=1), START)
     assert not progress.counts
     progress.disk_since = START + 2 - since
     progress.last_heard = START + 2 - heard

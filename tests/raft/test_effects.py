@@ -18,7 +18,7 @@ from tests.support.raft_server import (
 
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.log import Log
-from oarlock.raft.messages import AppendEntries, InstallSnapshot, InstallSnapshotReply, RequestVote
+from oarlock.raft.messages import AppendEntries, InstallSnapshot, InstallSnapshotReply, RequestVote, TimeoutNow
 from oarlock.raft.progress import Mode
 from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Ready
@@ -264,6 +264,61 @@ def test_what_depends_on_a_vote_waits_until_it_is_durable() -> None:
     assert [type(message) for _, message in one.raft.ready().messages] == [type(one.outbox[1][1])]
 
 
+def test_every_event_that_brings_something_says_so() -> None:
+    """Whatever called the core: a runtime that looks only where there is something would else never carry it out."""
+    one = settled()
+    assert one.raft.change_membership(Configuration(voters=frozenset({1, 2, 3, 4}))) == (2, 1)
+    assert one.raft.has_ready()
+    one = settled()
+    one.raft.transfer_leadership(2, one.state.now)
+    assert one.raft.has_ready()
+    assert [type(message) for to, message in one.raft.ready().messages if to == 2] == [TimeoutNow]
+    one = settled()
+    one.raft.read_index(1, one.state.now)
+    assert one.raft.has_ready()
+    one = leader(log=[1, 1], base=(5, 1), applied=6)
+    one.raft.state.snapshot = None
+    one.raft.step(refused(one, 2, 7, 0, 3), one.state.now)
+    assert one.raft.ready().snapshot_wanted
+    one.raft.snapshot_taken(one.raft.metadata_at(6))
+    assert one.raft.has_ready()
+    assert [request.offset for request in one.raft.ready().chunk_requests] == [0]
+    one.raft.snapshot_unavailable(2)
+    assert one.raft.has_ready()
+
+
+def test_a_chunk_that_could_not_be_kept_is_answered() -> None:
+    """IS-4: with where to go on; where nothing is said of that, from the start."""
+    for arguments, next_offset in (((), 0), ((17,), 17)):
+        one, _ = _receiving()
+        (chunk,) = one.raft.ready().chunks
+        one.raft.advance(1)
+        one.raft.snapshot_chunk_failed(chunk, *arguments)
+        assert one.raft.has_ready()
+        ((_, answer),) = one.raft.ready().messages
+        assert isinstance(answer, InstallSnapshotReply)
+        assert (answer.next_offset, answer.done) == (next_offset, False)
+
+
+def test_an_awaited_read_is_released_by_what_is_applied() -> None:
+    """CL-Q5: at once, not with the next event; a removal that is committed meanwhile changes nothing of it."""
+    one = settled(asynchronous=True)
+    one.raft.propose([b"x"])
+    one.run()
+    one.complete_write()
+    one.raft.step(accepted(one, 2, 2), one.state.now)
+    one.run()
+    one.raft.read_index(1, one.state.now)
+    one.run()
+    one.raft.step(accepted(one, 2, 2), one.state.now)
+    one.run()
+    assert one.reads == []
+    one.apply_next()
+    assert one.raft.has_ready()
+    one.run()
+    assert [read.read_index for read in one.reads] == [2]
+
+
 # -- events that bring nothing -----------------------------------------------------------------------------------------
 
 
@@ -329,7 +384,7 @@ def test_a_chunk_on_a_broken_link_is_asked_for_soon() -> None:
     one.settle()
     progress = one.state.leader.peers[2]
     assert (progress.mode, progress.snapshot) == (Mode.SNAPSHOT, first.metadata)
-    assert not [message for _, message in one.tick(broke_at + 0.9) if isinstance(message, InstallSnapshot)]
+    assert not [message for _, message in one.tick(broke_at + 0.99) if isinstance(message, InstallSnapshot)]
     (again,) = [message for _, message in one.tick(broke_at + 1.1) if isinstance(message, InstallSnapshot)]
     assert (again.offset, again.data) == (0, first.data)
 

@@ -333,12 +333,22 @@ class Cluster:
     def _look(self, server: Server, sent: list[Outgoing]) -> None:
         """Hold a server to what it owes, what it sent included: that has left it, even if the run ends here."""
         try:
+            self._check_reports(server)
             self.watch.look(server, self.now, sent)
         except Broken:
             if self.trail is not None:
                 for to, message in sent:
                     self.trail.posted(server.id, to, message, 1)
             raise
+
+    def _check_reports(self, server: Server) -> None:
+        """Nobody's disk is said to have lost data, or to be another, unless it has or is."""
+        for peer in server.denied:
+            sentence = f"server {server.id} says it of server {peer}"
+            require(self.servers[peer].is_wiped, "who lost no data is not accused", sentence)
+        for peer in server.moved:
+            sentence = f"server {server.id} says it of server {peer}"
+            require(self.servers[peer].disk_id % 100 > 0, "who has one disk is not accused", sentence)
 
     def _post(self, server: Server, sent: list[Outgoing]) -> None:
         for to, message in sent:

@@ -17,6 +17,7 @@ from oarlock.raft.types import DiskId, Entry, HardState, Index, ServerId, Snapsh
 from oarlock.zoo.core.broken import Broken, require
 
 CHUNK_BYTES = 64
+_TURNS_AT_ONCE = 100
 
 Slots = tuple[bytes, ...]
 """A state machine: what was applied at index 1, 2, ..."""
@@ -110,6 +111,10 @@ class Server:
         self.partial: dict[SnapshotMetadata, bytes] = {}
         self.applied: list[Entry] = []
         """Since it was last looked at."""
+        self.denied: list[ServerId] = []
+        """Followers that deny what they had acknowledged, as it reported."""
+        self.moved: list[ServerId] = []
+        """Followers that are on other disks, as it reported."""
         self.disk.recover()
         self.machine: list[bytes] = list(self.disk.machine)
         self.raft = Raft(
@@ -172,7 +177,10 @@ class Server:
 
     def run(self) -> None:
         """Carry out effects, but leave disk and machine under way."""
+        turns = 0
         while self.raft.has_ready():
+            turns += 1
+            require(turns < _TURNS_AT_ONCE, "no busy loop", "effects that are carried out bring others, and so on")
             ready = self.raft.ready()
             self.outbox += ready.messages
             if ready.must_persist or (self.writing and ready.messages_after_persist):
@@ -183,6 +191,8 @@ class Server:
                 self.to_apply.append(ready)
             self.to_apply.extend(ready.committed_entries)
             self.reads += ready.reads
+            self.denied += ready.lost_data
+            self.moved += ready.other_disks
             for request in ready.chunk_requests:
                 self._send_chunk(request)
             self.chunks.extend(ready.chunks)

@@ -1,6 +1,6 @@
 """What must hold after every event of a core: the invariants of `check`, the limits, and linearizable reads."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from oarlock.check.invariants import Monitor
 from oarlock.check.observed import Promise
@@ -17,6 +17,7 @@ from oarlock.raft.messages import (
 )
 from oarlock.raft.ready import Outgoing
 from oarlock.raft.types import Index, ServerId
+from oarlock.zoo.core.books import Books, check_message
 from oarlock.zoo.core.broken import Broken, require
 from oarlock.zoo.core.server import Server
 
@@ -31,6 +32,7 @@ class Watch:
     def __init__(self, ignored: tuple[str, ...] = ()) -> None:
         self._monitor = Monitor(ignored)
         self._observers: dict[tuple[ServerId, int], Observer] = {}
+        self._books: dict[tuple[ServerId, int], Books] = {}
         self._seen: dict[ServerId, tuple[object, ...]] = {}
         self._leaders: dict[ServerId, tuple[int, tuple[int, int, int]]] = {}
         self._reads: dict[int, tuple[ServerId, Index]] = {}
@@ -38,7 +40,7 @@ class Watch:
         """By any server, ever."""
         self.reads_answered = 0
 
-    def look(self, server: Server, at: float, sent: Iterable[Outgoing] = ()) -> None:
+    def look(self, server: Server, at: float, sent: Sequence[Outgoing] = ()) -> None:
         """After an event of a server, and before what it sent leaves.
 
         Raises:
@@ -67,6 +69,9 @@ class Watch:
         is_unheard = state.leader is not None and server.disk.hard_state.current_term < state.current_term
         if is_unheard and state.configuration.voters == {server.id}:
             return
+        for to, message in sent:
+            check_message(server, to, message)
+        self._books.setdefault((server.id, server.lives), Books()).look(server)
         if promises or server.applied or key != self._seen.get(server.id):
             self._seen[server.id] = key
             self._observe(server, at, promises)

@@ -268,6 +268,7 @@ def the_leader_hears_nobody(seed: int) -> None:
     cluster = make(3, seed)
     leader = someone_leads(cluster)
     cluster.cut = {(other, leader.id) for other in cluster.servers}
+    cluster.run_until(lambda: leader.state.leader is None, 2 * TIMEOUT_S + HEARTBEAT_S, "who has no quorum steps down")
     someone_leads(cluster, without=leader.id)
 
 
@@ -278,6 +279,7 @@ def the_leaders_disk_stalls(seed: int) -> None:
     cluster.stalled = {1}
     cluster.propose()
     require(leader.writing, "a write is under way", cluster.describe())
+    cluster.run_until(lambda: leader.state.leader is None, TIMEOUT_S + AT_ONCE_S, "whose disk stalls steps down")
     someone_leads(cluster, without=1)
 
 
@@ -325,14 +327,15 @@ def commands_keep_coming(seed: int) -> None:
 
 
 def the_successor_is_gone(seed: int) -> None:
-    """A transfer to a server that is down is given up, and commands are taken again."""
+    """A transfer to a server that is down is given up after an election timeout, and commands are taken again."""
     cluster = make(3, seed)
     elect(cluster, 1)
     cluster.crash(2)
     propose(cluster, 1)
     cluster.transfer(2)
-    cluster.run_for(2 * TIMEOUT_S)
-    someone_leads(cluster)
+    cluster.run_for(TIMEOUT_S - AT_ONCE_S)
+    require(not cluster.propose(), "a transfer is given its time", cluster.describe())
+    cluster.run_for(HEARTBEAT_S + 2 * AT_ONCE_S)
     require(cluster.propose(), "takes commands again", cluster.describe())
 
 
@@ -344,6 +347,43 @@ def _read_at_the_old_leader(cluster: Cluster) -> None:
     cluster.run_for(0.005)
     cluster.read(1)
     cluster.run_for(0.01)
+
+
+def a_lease_saves_the_round(seed: int) -> None:
+    """Within its lease a leader answers reads by itself, as long as a majority goes on answering."""
+    cluster = make(3, seed, lease_reads=True)
+    elect(cluster, 1)
+    cluster.run_for(2 * TIMEOUT_S)
+    cluster.crash(3)
+    for _ in range(20):
+        cluster.run_for(0.025)
+        messages, answered = cluster.messages, cluster.watch.reads_answered
+        cluster.read(1)
+        is_answered = cluster.watch.reads_answered == answered + 1
+        count = cluster.messages - messages
+        require(is_answered and not count, "a lease saves the round", f"a read cost {count} messages")
+
+
+def an_election_is_lost(seed: int) -> None:
+    """Who is refused by a majority campaigns no more, and waits as all others do."""
+    cluster = make(3, seed, pre_vote=False, check_quorum=False)
+    elect(cluster, 1)
+    converge(cluster)
+    cluster.isolate(3)
+    propose(cluster, 2)
+    cluster.run_for(AT_ONCE_S)
+    cluster.heal()
+    loser = cluster[3]
+    cluster.crash(1)
+    cluster.restart(1)
+    cluster.drop = lambda source, to, message: isinstance(message, AppendEntries)  # noqa: ARG005
+    cluster.time_out(3)
+    cluster.run_until(lambda: loser.state.candidate is not None, AT_ONCE_S, "who times out campaigns")
+    cluster.run_for(0.005)
+    require(loser.state.candidate is None, "an election that is lost ends", cluster.describe())
+    cluster.drop = lambda source, to, message: False  # noqa: ARG005
+    someone_leads(cluster, without=3)
+    converge(cluster)
 
 
 def a_lease_and_a_transfer(seed: int) -> None:
@@ -407,6 +447,8 @@ ELECTIONS = (
     the_successor_lags,
     commands_keep_coming,
     the_successor_is_gone,
+    a_lease_saves_the_round,
+    an_election_is_lost,
     a_lease_and_a_transfer,
     a_lease_and_a_slow_transfer,
     a_lease_and_slow_answers,

@@ -6,6 +6,7 @@ from oarlock.zoo.core.broken import require
 from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.scenes.stage import (
     AT_ONCE_S,
+    HEARTBEAT_S,
     SOON_S,
     TIMEOUT_S,
     campaign_up_to,
@@ -57,6 +58,39 @@ def a_removed_server_is_told(seed: int) -> None:
         return 4 not in state.configuration.members and state.commit_index >= state.configuration_index
 
     cluster.run_until(knows, SOON_S, "who is removed is told")
+
+
+def a_removed_server_stays_away(seed: int) -> None:
+    """A server that is removed while it is away is waited for, so that it may still be told, but not for ever."""
+    cluster = make(3, seed, check_quorum=False)
+    leader = elect(cluster, 1)
+    converge(cluster)
+    cluster.isolate(3)
+    require(cluster.change_membership({1, 2}), "a leader changes members", cluster.describe())
+
+    def is_served() -> bool:
+        return leader.state.leader is not None and 3 in leader.state.leader.peers
+
+    cluster.run_for(2 * TIMEOUT_S - AT_ONCE_S)
+    require(is_served(), "who is removed is told", "server 3 is given up before it could be told")
+    cluster.run_for(3 * HEARTBEAT_S)
+    require(not is_served(), "who is removed and away is given up", cluster.describe())
+
+
+def a_learner_gets_a_vote(seed: int) -> None:
+    """A learner that becomes a voter is admitted with the disk that it was heard from; its word counts at once."""
+    members = Configuration(voters=frozenset({1, 2, 3}), learners=frozenset({4}))
+    cluster = make(members, seed, disk_ids=True)
+    _all_admitted(cluster)
+    leader = cluster[1]
+    require(cluster.change_membership({1, 2, 3, 4}), "a leader changes members", cluster.describe())
+    found = leader.state.configuration.disk_of(4)
+    require(found == 400, "a voter is admitted", f"server 4 was heard from disk 400, and is admitted with {found}")
+    converge(cluster)
+    cluster.crash(2)
+    cluster.propose()
+    index = leader.state.log.last_index
+    cluster.run_until(lambda: len(leader.machine) >= index, AT_ONCE_S, "writes are answered promptly")
 
 
 def the_leader_is_removed(seed: int) -> None:
@@ -153,6 +187,8 @@ def a_disk_is_replaced(seed: int) -> None:
     cluster.run_for(SOON_S)
     cluster.heal()
     converge(cluster)
+    reported = [server.id for server in cluster.live if 2 in server.moved]
+    require(reported, "another disk is reported", "nobody says that server 2 is on another disk")
     cluster.run_for(SOON_S)
     cluster.propose()
     converge(cluster)
@@ -173,6 +209,7 @@ def a_disk_forgets(seed: int) -> None:
     cluster.restart(2)
     cluster.propose()
     converge(cluster)
+    require(2 in cluster[1].denied, "lost data is reported", "nobody says that server 2 lost what it had")
 
 
 def a_deposed_leader_meets_a_new_disk(seed: int) -> None:
@@ -203,6 +240,8 @@ MEMBERSHIP = (
     a_removed_server_campaigns,
     a_learner_is_left_alone,
     a_removed_server_is_told,
+    a_removed_server_stays_away,
+    a_learner_gets_a_vote,
     the_leader_is_removed,
     everybody_is_replaced,
     two_halves_elect,

@@ -6,6 +6,7 @@ from oarlock.zoo.core.broken import require
 from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.scenes.stage import (
     CATCH_UP,
+    HEARTBEAT_S,
     SOON_S,
     TIMEOUT_S,
     converge,
@@ -133,7 +134,7 @@ def entries_get_lost(seed: int) -> None:
     propose(cluster, 5)
     cluster.run_for(0.05)
     cluster.drop = lambda source, to, message: False  # noqa: ARG005
-    converge(cluster)
+    converge(cluster, TIMEOUT_S / 2 + 3 * HEARTBEAT_S)
 
 
 def a_probe_gets_lost(seed: int) -> None:
@@ -156,7 +157,7 @@ def a_probe_gets_lost(seed: int) -> None:
     cluster.drop = lose
     cluster.heal()
     cluster.carry_out(leader)
-    converge(cluster)
+    converge(cluster, 4 * HEARTBEAT_S)
 
 
 def the_leader_cannot_commit(seed: int) -> None:
@@ -211,6 +212,24 @@ def messages_are_many(seed: int) -> None:
     cluster.run_for(0.05)
     cluster.restart(3)
     cluster.run_until(lambda: cluster[3].state.commit_index >= 90, SOON_S, CATCH_UP)
+
+
+def messages_are_large(seed: int) -> None:
+    """Nor more bytes than the window, and a message: a follower that reads slowly is not buried."""
+    cluster = make(3, seed, check_quorum=False, max_inflight_bytes=300, max_message_bytes=100)
+    elect(cluster, 1)
+    converge(cluster)
+    cluster.drop = lambda source, to, message: to == 1 and isinstance(message, AppendEntriesReply)  # noqa: ARG005
+    sent = 0
+    leader = cluster[1]
+    for _ in range(30):
+        cluster.propose(40)
+    for peer, progress in leader.state.leader.peers.items() if leader.state.leader is not None else ():
+        sent = progress.inflight.bytes
+        require(300 <= sent < 400, _LIMIT, f"{sent} bytes are in flight to server {peer}, where 300 are the window")
+    cluster.run_for(TIMEOUT_S / 3)
+    cluster.drop = lambda source, to, message: False  # noqa: ARG005
+    converge(cluster)
 
 
 def a_new_leader_knows_less(seed: int) -> None:
@@ -347,6 +366,7 @@ REPLICATION = (
     the_leader_cannot_commit,
     nobody_confirms_reads,
     messages_are_many,
+    messages_are_large,
     a_new_leader_knows_less,
     answers_come_late,
 )

@@ -1,10 +1,20 @@
 """Snapshots, and logs that begin where one ends."""
 
-from oarlock.raft.messages import AppendEntries, InstallSnapshot, RaftMessage
+from oarlock.raft.messages import AppendEntries, InstallSnapshot, InstallSnapshotReply, RaftMessage
 from oarlock.raft.types import Entry, Index, ServerId
 from oarlock.zoo.core.broken import require
 from oarlock.zoo.core.cluster import Cluster
-from oarlock.zoo.core.scenes.stage import CATCH_UP, SOON_S, TIMEOUT_S, converge, elect, lead, make, propose
+from oarlock.zoo.core.scenes.stage import (
+    CATCH_UP,
+    HEARTBEAT_S,
+    SOON_S,
+    TIMEOUT_S,
+    converge,
+    elect,
+    lead,
+    make,
+    propose,
+)
 from oarlock.zoo.core.server import Server, encode
 
 
@@ -177,6 +187,83 @@ def a_chunk_gets_lost(seed: int) -> None:
 
     cluster.drop = lose
     cluster.restart(3)
+    converge(cluster, 0.2 + 4 * HEARTBEAT_S)
+
+
+def a_link_breaks_in_a_snapshot(seed: int) -> None:
+    """A chunk that was lost with its link is sent again soon, though a slow disk would be given much longer."""
+    cluster = make(3, seed, snapshot_retry_ms=60_000)
+    leader = elect(cluster, 1)
+    cluster.crash(3)
+    propose(cluster, 40)
+    cluster.run_for(0.05)
+    leader.compact()
+    cluster.carry_out(leader)
+    lost: list[InstallSnapshot] = []
+
+    def lose(_source: ServerId, _to: ServerId, message: RaftMessage) -> bool:
+        if isinstance(message, InstallSnapshot) and message.offset and not lost:
+            lost.append(message)
+            return True
+        return False
+
+    cluster.drop = lose
+    cluster.restart(3)
+    cluster.run_until(lambda: lost, SOON_S, CATCH_UP)
+    leader.raft.peer_unreachable(3)
+    cluster.carry_out(leader)
+    again: list[InstallSnapshot] = []
+
+    def note(_source: ServerId, _to: ServerId, message: RaftMessage) -> bool:
+        if isinstance(message, InstallSnapshot):
+            again.append(message)
+        return False
+
+    cluster.drop = note
+    converge(cluster, TIMEOUT_S + 3 * HEARTBEAT_S)
+    sentence = f"byte {lost[0].offset} was lost, and byte {again[0].offset} is sent"
+    require(again[0].offset == lost[0].offset, "what arrived is not sent again", sentence)
+
+
+def a_snapshot_is_gone(seed: int) -> None:
+    """A snapshot whose file cannot be read any more is made anew."""
+    cluster = make(3, seed)
+    leader = elect(cluster, 1)
+    cluster.crash(3)
+    propose(cluster, 10)
+    cluster.run_for(0.05)
+    leader.compact()
+    cluster.carry_out(leader)
+    leader.disk.machine = tuple(leader.machine)
+    leader.disk.snapshots.clear()
+    cluster.restart(3)
+    converge(cluster)
+
+
+def the_term_changes_under_a_chunk(seed: int) -> None:
+    """A chunk that was being written when the term changed is not answered: who asked leads no more."""
+    cluster = make(3, seed, pre_vote=False, check_quorum=False)
+    leader = elect(cluster, 1)
+    cluster.crash(3)
+    propose(cluster, 3)
+    cluster.run_for(0.05)
+    leader.take_snapshot()
+    metadata, slots = next(iter(leader.disk.snapshots.items()))
+    cluster.restart(3)
+    cluster.isolate(3)
+    receiver, number = cluster[3], leader.state.next_request_id()
+    image = InstallSnapshot(1, leader.state.current_term, number, metadata, 0, encode(slots), done=True)
+    receiver.raft.step(image, cluster.now)
+    receiver.run()
+    cluster.time_out(3)
+    receiver.raft.tick(cluster.now)
+    receiver.run()
+    receiver.write_chunk()
+    receiver.run()
+    answers = [message for _, message in receiver.outbox if isinstance(message, InstallSnapshotReply)]
+    require(not answers, "an answer is of the term that asked", f"{len(answers)} answers to a chunk of an older term")
+    cluster.carry_out(receiver)
+    cluster.heal()
     converge(cluster)
 
 
@@ -187,5 +274,8 @@ SNAPSHOTS = (
     a_follower_of_another_history,
     one_snapshot_is_enough,
     a_chunk_gets_lost,
+    a_link_breaks_in_a_snapshot,
+    a_snapshot_is_gone,
+    the_term_changes_under_a_chunk,
 )
 """The scenes of this module."""

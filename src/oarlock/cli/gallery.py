@@ -3,13 +3,16 @@
 import argparse
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
 from oarlock.cli.terminal import paint
+from oarlock.diagram.diff import first_difference
 from oarlock.diagram.gallery import Picture, as_rows, index
 from oarlock.diagram.pair import pair_page
 from oarlock.diagram.violation import Violated, violations
@@ -18,7 +21,8 @@ from oarlock.trace.reader import TraceError
 from oarlock.zoo.catalogue import MUTANTS
 from oarlock.zoo.gallery import Exhibit, collect, file_name, fingerprint
 from oarlock.zoo.hunting import WorkerFailed
-from oarlock.zoo.mutant import Mutant
+from oarlock.zoo.mutant import SOURCE, Mutant
+from oarlock.zoo.score import Row, row_of, write
 
 _NAMES = ("with the bug", "repaired")
 
@@ -38,6 +42,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="processor time for the search of each, and a third of it for making its run small (default: 60)",
     )
     parser.add_argument("--again", action="store_true", help="make pages anew that are there")
+    parser.add_argument(
+        "--as-recorded",
+        action="store_true",
+        help="hunt nothing: draw the runs that are there, though the source is newer",
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="take what was found over into docs/reference/zoo.md, in this directory"
+    )
 
 
 def gallery(options: argparse.Namespace) -> int:
@@ -47,24 +59,38 @@ def gallery(options: argparse.Namespace) -> int:
         0 if every bug has its page, 1 if one has none or the zoo is broken, 2 if the directory cannot be written to.
     """
     mutants = [MUTANTS[id_] for id_ in options.only or MUTANTS]
+    wanted = _Wanted(options.seconds, again=options.again, as_recorded=options.as_recorded)
+    made = _Gallery(options.output, mutants, wanted)
     try:
-        return _Gallery(options.output, mutants, options.seconds, again=options.again).make(options.jobs)
+        status = made.make(options.jobs)
+        if options.write:
+            write(made.rows(), Path.cwd())
     except WorkerFailed as error:
         print(f"oarlock zoo: {error}", file=sys.stderr)
         return 1
     except (OSError, TraceError) as error:
         print(f"oarlock zoo: {error}", file=sys.stderr)
         return 2
+    return status
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """How to go about it; see the options."""
+
+    seconds: float
+    again: bool
+    as_recorded: bool
 
 
 class _Gallery:
-    def __init__(self, directory: Path, mutants: Sequence[Mutant], seconds: float, *, again: bool) -> None:
+    def __init__(self, directory: Path, mutants: Sequence[Mutant], wanted: _Wanted) -> None:
         self._directory = directory
         self._runs = directory / "runs"
         self._mutants = mutants
-        self._seconds = seconds
-        self._again = again
+        self._wanted = wanted
+        self._drawing = _drawing()
         self._lock = threading.Lock()
+        self._began = time.monotonic()
         self._done = 0
 
     def make(self, jobs: int) -> int:
@@ -72,36 +98,54 @@ class _Gallery:
         with ThreadPoolExecutor(max(1, jobs)) as pool:
             pictures = list(pool.map(self._picture, self._mutants))
         shown = self._index()
-        print(f"{self._directory / 'index.html'}: {shown} bugs")
+        print(f"{self._directory / 'index.html'}: {shown} bugs, {(time.monotonic() - self._began) / 60:.1f} minutes")
         return 0 if all(picture.file for picture in pictures) else 1
 
+    def rows(self) -> list[Row]:
+        """Of what was hunted here, with the length of the smallest run."""
+        held = [(mutant, self._recorded(mutant)) for mutant in self._mutants]
+        return [
+            row_of(mutant, exhibit.verdict, exhibit.length if exhibit.broken else None)
+            for mutant, exhibit in held
+            if exhibit is not None and exhibit.verdict is not None and exhibit.verdict.caught is not None
+        ]
+
     def _picture(self, mutant: Mutant) -> Picture:
-        held = self._held(mutant)
-        picture = held or self._make(mutant)
+        picture, how = self._made(mutant)
         with self._lock:
             self._done += 1
-            print(self._line(picture, is_new=held is None), file=sys.stderr, flush=True)
+            print(self._line(picture, how), file=sys.stderr, flush=True)
             self._index()
         return picture
 
-    def _held(self, mutant: Mutant) -> Picture | None:
-        """What an earlier call made of the same source."""
-        name = file_name(mutant.id)
-        noted, exhibit = self._runs / f"{name}.picture.json", self._runs / f"{name}.exhibit.json"
-        if self._again or not noted.exists() or not exhibit.exists():
-            return None
-        picture = msgspec.json.decode(noted.read_bytes(), type=Picture)
-        if msgspec.json.decode(exhibit.read_bytes(), type=Exhibit).code != fingerprint(mutant):
-            return None
-        return picture if picture.file and (self._directory / picture.file).exists() else None
-
-    def _make(self, mutant: Mutant) -> Picture:
-        exhibit = collect(mutant, self._runs, self._seconds)
+    def _made(self, mutant: Mutant) -> tuple[Picture, str]:
+        """A picture, and what it took: nothing where run and page are of this source, drawing where only the run is."""
+        exhibit, noted = self._recorded(mutant), self._note(mutant, "drawn")
+        is_current = exhibit is not None and (self._wanted.as_recorded or exhibit.code == fingerprint(mutant))
+        if exhibit is None and self._wanted.as_recorded:
+            exhibit = Exhibit(id=mutant.id, code="", problem="no run is recorded")
+        elif exhibit is None or not is_current or not exhibit.broken or self._wanted.again:
+            exhibit = collect(mutant, self._runs, self._wanted.seconds)
+            self._note(mutant, "exhibit").write_bytes(msgspec.json.format(msgspec.json.encode(exhibit)))
+        elif noted.exists():
+            drawn = msgspec.json.decode(noted.read_bytes(), type=_Drawn)
+            if drawn.code == self._drawing and drawn.picture.file and (self._directory / drawn.picture.file).exists():
+                return drawn.picture, "kept"
         picture = self._draw(mutant, exhibit)
-        name = file_name(mutant.id)
-        for kind, noted in (("exhibit", exhibit), ("picture", picture)):
-            (self._runs / f"{name}.{kind}.json").write_bytes(msgspec.json.format(msgspec.json.encode(noted)))
-        return picture
+        noted.write_bytes(msgspec.json.format(msgspec.json.encode(_Drawn(self._drawing, picture))))
+        return picture, f"{exhibit.seconds:.0f} s"
+
+    def _note(self, mutant: Mutant, kind: str) -> Path:
+        return self._runs / f"{file_name(mutant.id)}.{kind}.json"
+
+    def _recorded(self, mutant: Mutant) -> Exhibit | None:
+        """What an earlier call found, if its runs are there."""
+        note = self._note(mutant, "exhibit")
+        if not note.exists():
+            return None
+        exhibit = msgspec.json.decode(note.read_bytes(), type=Exhibit)
+        files = (exhibit.broken, exhibit.repaired) if exhibit.broken else ()
+        return exhibit if all((self._runs / name).exists() for name in files) else None
 
     def _draw(self, mutant: Mutant, exhibit: Exhibit) -> Picture:
         picture = Picture(
@@ -110,9 +154,9 @@ class _Gallery:
         if not exhibit.broken:
             return picture
         broken, repaired = load(self._runs / exhibit.broken), load(self._runs / exhibit.repaired)
-        found = violations(broken)
         name = f"{file_name(mutant.id)}.html"
         shorter = _up_to_the_end_of(broken, repaired)
+        found = violations(broken, first_difference(broken, shorter))
         page = pair_page(
             broken,
             shorter,
@@ -120,6 +164,7 @@ class _Gallery:
             names=_NAMES,
             question=_question(mutant, exhibit, len(repaired) - len(shorter)),
             back="index.html",
+            is_repaired=True,
         )
         (self._directory / name).write_text(page, encoding="utf-8")
         return msgspec.structs.replace(
@@ -135,18 +180,37 @@ class _Gallery:
         """The first page, of all bugs that were ever drawn here."""
         pictures = []
         for mutant in MUTANTS.values():
-            noted = self._runs / f"{file_name(mutant.id)}.picture.json"
+            noted = self._note(mutant, "drawn")
             if noted.exists():
-                pictures.append(msgspec.json.decode(noted.read_bytes(), type=Picture))
+                pictures.append(msgspec.json.decode(noted.read_bytes(), type=_Drawn).picture)
         (self._directory / "index.html").write_text(index(pictures), encoding="utf-8")
         (self._directory / "gallery.json").write_text(as_rows(pictures), encoding="utf-8")
         return len(pictures)
 
-    def _line(self, picture: Picture, *, is_new: bool) -> str:
+    def _line(self, picture: Picture, how: str) -> str:
         count = f"[{self._done}/{len(self._mutants)}] {picture.id}"
         if not picture.file:
             return paint(f"{count}: {picture.sentence}", "red")
-        return f"{count}: {picture.property}, {picture.events:,} events{'' if is_new else ' (kept)'}"
+        return f"{count}: {picture.property}, {picture.events:,} events ({how})"
+
+
+class _Drawn(msgspec.Struct, frozen=True):
+    """A page as it was drawn."""
+
+    code: str
+    """Of the source that drew it."""
+    picture: Picture
+
+
+def _drawing() -> str:
+    """Of all source that pages depend on beside the runs: another one means that they must be drawn anew."""
+    digest = blake2b(Path(__file__).read_bytes(), digest_size=12)
+    for room in ("diagram", "trace"):
+        for path in sorted(
+            each for each in (SOURCE / room).rglob("*.*") if each.suffix in (".py", ".js", ".css", ".html")
+        ):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _up_to_the_end_of(broken: Trace, repaired: Trace) -> Trace:

@@ -6,6 +6,7 @@ from rich.tree import Tree
 
 from oarlock.cli.why_tree import tree_of
 from oarlock.diagram.violation import Violated
+from oarlock.raft.rules import RULES
 from oarlock.trace.loaded import Trace
 
 
@@ -19,6 +20,8 @@ def show_violation(run: Trace, found: Violated, console: Console, *, with_tree: 
     if found.first_divergence is not None:
         first = found.first_divergence
         console.print(Text(f"  first divergence: {first.event_id} ", style="bold").append(first.sentence, "not bold"))
+    if found.rule:
+        console.print(Text(f"  {found.rule}: ", style="bold").append(RULES[found.rule].sentence, "not bold"))
     for witness in found.witnesses:
         console.print(Text(f"  witness: {witness.event_id} ", style="bold").append(witness.sentence, "not bold dim"))
     for missing in found.missing.missing if found.missing is not None else ():

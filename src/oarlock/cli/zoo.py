@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("id", metavar="ID")
     score = actions.add_parser("score", help="hunt all")
     score.add_argument("--only", nargs="+", metavar="ID", help="hunt these")
-    score.add_argument("--write", action="store_true", help="write docs/reference/zoo.md, in the current directory")
+    score.add_argument("--write", action="store_true", help="write docs/reference/zoo.md and .json, in this directory")
     for action in (run, score):
         action.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at a time (default: 2)")
         action.add_argument("--repeats", type=int, default=REPEATS, metavar="N", help="hunts by chance of each")

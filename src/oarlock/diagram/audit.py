@@ -7,14 +7,16 @@ long before a property falls. `page/audit.js` does the same; a test compares the
 from typing import Any, Final
 
 from oarlock.diagram.disks import Disks
+from oarlock.diagram.guards import Guards, acts_of
 from oarlock.diagram.logs import in_words, last_index, majorities, term_at
-from oarlock.diagram.steps import TERMLESS, Deviation, Steps
+from oarlock.diagram.steps import TERMLESS, Deviation
 from oarlock.trace.flows import MESSAGES
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import WORLD, Delta, Event, Kind, ServerState, parse_id
 from oarlock.trace.state import Replay, StateMismatch
 
 MAX_FOUND: Final = 50
+_ANSWERED_US: Final = 100_000
 
 
 def audit(trace: Trace, most: int = MAX_FOUND) -> list[Deviation]:
@@ -27,7 +29,7 @@ def audit(trace: Trace, most: int = MAX_FOUND) -> list[Deviation]:
     return _Audit(trace).run(most)
 
 
-class _Audit(Steps):
+class _Audit(Guards):
     """Judges against what is known of all servers, too."""
 
     def __init__(self, trace: Trace) -> None:
@@ -44,8 +46,12 @@ class _Audit(Steps):
         """By index: the term, and the event by which it was first taken for committed."""
         self._applied = (0, "")
         """The highest index that any server applied, and the event."""
-        self._asked: dict[tuple[str, str], tuple[int, str, str]] = {}
-        """By server and read: what had been applied when it was asked, by which event, and the asking."""
+        self._asked: dict[tuple[str, str], tuple[int, str, str, int]] = {}
+        """By server and read: what had been applied when it was asked, that event, the asking, what was committed."""
+        self._emptied: set[str] = set()
+        """Servers that began anew with an empty disk, and are to forget: another disk is a fault, but nobody's step."""
+        self._unanswered: dict[str, dict[tuple[str, int], tuple[str, int]]] = {}
+        """By server: the requests of leaders that wait for its answer, with the event, and how many came since."""
 
     def run(self, most: int) -> list[Deviation]:
         for event in self._trace.events:
@@ -76,14 +82,20 @@ class _Audit(Steps):
         match event.k:
             case Kind.RESTART:
                 self._check_memory(state)
+                self._unanswered.pop(lane, None)
             case Kind.CRASH:
                 self._crashed[lane] = event.id
+            case Kind.RECV:
+                self._expect_answer(event, state)
             case Kind.READY:
                 self._check_reads(event.x.get("reads") or ())
             case Kind.SEND:
                 self._check_promise(event, state)
+                self._unanswered.get(lane, {}).pop((event.to, int(event.x.get("request_id", 0))), None)
             case Kind.CLIENT if event.x.get("op") == "read":
-                self._asked[lane, str(event.x.get("context"))] = (*self._applied, event.id)
+                committed = state.commit if state.role == "leader" else 0
+                self._asked[lane, str(event.x.get("context"))] = (*self._applied, event.id, committed)
+        self._check_handed(event)
         self._disks.follow(lane, event, state)
         if delta is not None and delta.log is not None:
             self._note_entries(delta.log.app, state)
@@ -97,16 +109,56 @@ class _Audit(Steps):
             self._check_leader(state)
         if delta.commit is not None:
             self._check_commit(delta.commit[0] or 0, delta.commit[1] or 0, state)
+        if delta.durable is not None:
+            self._check_durable(delta.durable[1] or 0, state)
         if delta.match is not None and state.role == "leader":
             for peer, (_, new) in delta.match.items():
                 self._check_match(peer, new or 0, state)
         if delta.applied is not None and (delta.applied[1] or 0) > self._applied[0]:
             self._applied = (delta.applied[1] or 0, self._event.id)
 
+    def _check_handed(self, event: Event) -> None:
+        """What the state machine is given is on disk."""
+        disk = self._disks.of(self._lane)
+        for rule, operands in acts_of(event):
+            if rule == "ALL-1" and disk is not None and int(operands[1]) > disk.last:
+                told = f"{self._lane} handed entries up to {operands[1]} to its state machine with its log up to "
+                self._add("handed-before-disk", "applied only what is on disk", f"{told}{disk.last} on its disk")
+
+    def _expect_answer(self, event: Event, state: ServerState) -> None:
+        """A leader's request is answered before two later ones are taken, the disk being idle, and time going by."""
+        message = self._message()
+        if message.get("type") != "AppendEntries" or "F-1" not in event.r or "error" in event.x:
+            return
+        waiting, disk = self._unanswered.setdefault(self._lane, {}), self._disks.of(self._lane)
+        for place, (event_id, later) in list(waiting.items()):
+            asked = self._trace.find(event_id)
+            if asked is None or place[0] != event.src or disk is None or disk.writes:
+                continue
+            waiting[place] = (event_id, later + 1)
+            if later >= 2 and event.t - asked.t > _ANSWERED_US:
+                del waiting[place]
+                told = f"{self._lane} never answered what {event.src} sent it in term {state.term}"
+                self._add("left-unanswered", "laggards catch up", told, event_id)
+        waiting[event.src, int(message.get("request_id", 0))] = (event.id, 0)
+
+    def _check_durable(self, durable: int, state: ServerState) -> None:
+        disk = self._disks.of(self._lane)
+        if disk is not None and self._event.k is Kind.ADVANCE and durable > max(disk.last, state.base[0]):
+            told = f"{self._lane} took its log up to {durable} for durable, of which its disk has only {disk.last}"
+            self._add("believed-durable", "nothing promised before it is durable", told)
+
+    def _is_ready(self) -> bool:
+        disk = self._disks.of(self._lane)
+        return disk is None or not disk.writes
+
     def _check_memory(self, state: ServerState) -> None:
         """A server that begins a life remembers what was on its disk."""
         disk = self._disks.of(self._lane)
         if disk is None:
+            return
+        if not (state.term or state.vote or last_index(state)):
+            self._emptied.add(self._lane)
             return
         crash = self._crashed.get(self._lane, "")
         if state.term < disk.term or (state.term == disk.term and disk.vote is not None and state.vote != disk.vote):
@@ -127,8 +179,10 @@ class _Audit(Steps):
             return
         told = f"{self._lane} voted for {whom} in term {state.term}, and for {state.vote} in the same term"
         crash = self._crashed.get(self._lane, "")
+        if self._lane in self._emptied:
+            return
         if crash and self._trace.position(crash) > self._trace.position(event_id):
-            self._add("second-vote", "one vote a term", f"{told}: a crash between had it forget", event_id, crash)
+            self._add("vote-forgotten", "one vote a term", f"{told}: a crash between had it forget", event_id, crash)
         elif self._event.w.term is not None or self._event.w.vote[0] is None:
             self._add("second-vote", "one vote a term", told, event_id)
 
@@ -186,6 +240,15 @@ class _Audit(Steps):
         if not majorities(state.conf, holding):
             told = f"{lane} committed index {commit} when {_only(sorted(holding))} had it on disk"
             self._add("no-majority-committed", "committed on a durable quorum", told)
+            return
+        conf = event.w.conf[0] if event.w is not None and event.w.conf is not None else state.conf
+        known = {voter for voter in (*conf.voters, *conf.outgoing) if self._acknowledged(voter, state) >= commit}
+        if not majorities(conf, known):
+            told = f"{lane} committed index {commit} when it knew of {_only(sorted(known))} among the voters to hold it"
+            self._add("counted-no-majority", "committed on a durable quorum", told)
+
+    def _acknowledged(self, voter: str, state: ServerState) -> int:
+        return state.durable if voter == self._lane else state.match.get(voter, 0)
 
     @staticmethod
     def _voters(state: ServerState) -> set[str]:
@@ -263,7 +326,8 @@ class _Audit(Steps):
                     f"{self._lane} answered a read as of index {index}; when it was asked, {asked[0]} was "
                     f"applied already"
                 )
-                self._add("stale-read", "reads are linearizable", told, asked[2], asked[1])
+                kind = "read-behind-commit" if int(index) < asked[3] else "stale-read"
+                self._add(kind, "reads are linearizable", told, asked[2], asked[1])
 
 
 def _only(servers: list[str]) -> str:

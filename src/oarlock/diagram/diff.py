@@ -1,13 +1,17 @@
 """Where two runs part: by what servers did, not by when or under which number."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from oarlock.diagram.sentences import sentence
+from oarlock.diagram.sentences import sentence, shown
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import WORLD, Event, Kind, parse_id
+
+_NUMBERS: Final = ("request_id", "number", "context")
+"""Fields that only count."""
+_MOST_EXTRAS: Final = 4
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -19,7 +23,7 @@ class Difference(msgspec.Struct, frozen=True):
     other: str
     """And in the second."""
     told_one: str = ""
-    """The event in the first run as a sentence; what is said where there is none."""
+    """The event in the first run as a sentence, without what the other has too; what is said where there is none."""
     told_other: str = ""
 
 
@@ -27,20 +31,21 @@ def first_difference(one: Trace, other: Trace) -> Difference | None:
     """Compare two runs.
 
     Each server's doings are aligned in their order; of the places where servers part the earliest counts, by the time
-    in the first run.
+    in the first run. That a server does more in a run which goes on for longer is no difference.
 
     Returns:
         None if all servers did the same.
     """
     found: list[tuple[int, Difference]] = []
+    end = min(trace.events[-1].t if len(trace) else 0 for trace in (one, other))
     for lane in sorted({*one.lanes, *other.lanes} - {WORLD}):
-        parted = _first_of_lane(one, other, lane)
+        parted = _first_of_lane(one, other, lane, end)
         if parted is not None:
             found.append(parted)
     return min(found, key=lambda each: each[0])[1] if found else None
 
 
-def _first_of_lane(one: Trace, other: Trace, lane: str) -> tuple[int, Difference] | None:
+def _first_of_lane(one: Trace, other: Trace, lane: str, end: int) -> tuple[int, Difference] | None:
     ours, theirs = _doings(one, lane), _doings(other, lane)
     while True:
         here, there = next(ours, None), next(theirs, None)
@@ -49,32 +54,85 @@ def _first_of_lane(one: Trace, other: Trace, lane: str) -> tuple[int, Difference
         if here is not None and there is not None and _meaning(here) == _meaning(there):
             continue
         at = min(event.t for event in (here, there) if event is not None)
+        if at >= end and (here is None or there is None):
+            return None
         told = f"{lane} does something else from {at / 1e6:.6f} s on"
-        return at, Difference(
-            told, here.id if here else "", there.id if there else "", _tell(one, here), _tell(other, there)
-        )
+        told_one, told_other = _contrast(_tell(one, here), _tell(other, there))
+        if here is not None and there is not None and told_one == told_other:
+            told_one, told_other = (
+                f"{told.removesuffix('.')}; {extra}."
+                for told, extra in zip((told_one, told_other), _extras(here, there), strict=True)
+            )
+        return at, Difference(told, here.id if here else "", there.id if there else "", told_one, told_other)
 
 
 def _tell(trace: Trace, event: Event | None) -> str:
     return "nothing more" if event is None else sentence(event, trace.header.nodes)
 
 
+def _contrast(one: str, other: str) -> tuple[str, str]:
+    """Two sentences that begin alike, each with its beginning and what the other has not."""
+    ours, theirs = (told.removesuffix(".").split("; ") for told in (one, other))
+    if ours[0] != theirs[0] or ours == theirs:
+        return one, other
+    here, there = (
+        [part for part in side[1:] if part not in other_side] for side, other_side in ((ours, theirs), (theirs, ours))
+    )
+    return f"{'; '.join([ours[0], *(here or ['no more'])])}.", f"{'; '.join([theirs[0], *(there or ['no more'])])}."
+
+
+def _extras(one: Event, other: Event) -> tuple[str, str]:
+    """What two events have that are told alike: fields, operands of rules, and changes, where they differ."""
+    ours, theirs = _particulars(one), _particulars(other)
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    here, there = (
+        ", ".join(f"{name} {side.get(name, 'as it was')}" for name in names[:_MOST_EXTRAS]) for side in (ours, theirs)
+    )
+    return here, there
+
+
+def _particulars(event: Event) -> dict[str, str]:
+    told = {
+        name: shown(value) for name, value in event.x.items() if name not in _NUMBERS and not isinstance(value, dict)
+    }
+    write = event.x.get("write")
+    if isinstance(write, dict):
+        told |= {f"{name.replace('_', ' ')} to disk": shown(value) for name, value in write.items()}
+    for rule, operands in zip(event.r, event.g, strict=False):
+        told[rule] = shown(list(_untimed(operands)))
+    for name in event.w.__struct_fields__ if event.w is not None else ():
+        change = getattr(event.w, name)
+        if isinstance(change, dict):
+            told |= {f"{name} of {server}": shown(pair[1]) for server, pair in change.items()}
+        elif isinstance(change, tuple) and name not in ("timer", "conf"):
+            told[name] = shown(change[1])
+        elif change is not None:
+            told[name] = {"timer": "set anew", "conf": "changed"}.get(name, "changed")
+    for name in ("term", "vote", "commit", "applied", "durable", "snapshot", "base") if event.s is not None else ():
+        told[name] = shown(getattr(event.s, name))
+    return told
+
+
 def _doings(trace: Trace, lane: str) -> Iterator[Event]:
     """What matters of a lane: rules that acted, messages, changes of state."""
     for position in trace.lanes.get(lane, ()):
         event = trace.events[position]
-        if event.r or event.w is not None or event.k in (Kind.SEND, Kind.CRASH, Kind.RESTART):
+        is_write = event.k is Kind.READY and "write" in event.x
+        if event.r or event.w is not None or is_write or event.k in (Kind.SEND, Kind.CRASH, Kind.RESTART):
             yield event
 
 
 def _meaning(event: Event) -> tuple[Any, ...]:
     """An event without its number, its time, and the numbers of requests."""
-    fields = {name: value for name, value in event.x.items() if name not in ("request_id", "number", "context")}
+    fields = {name: value for name, value in event.x.items() if name not in _NUMBERS}
     operands = tuple(_untimed(each) for each in event.g)
-    written = event.w
+    written, whole = event.w, event.s
     if written is not None and written.timer is not None:
-        written = msgspec.structs.replace(written, timer=None)
-    return parse_id(event.id).lane, event.k, event.src, event.to, event.r, operands, repr(fields), repr(written)
+        written = msgspec.structs.replace(written, timer=(0, 0))  # that it was set matters, not to when
+    if whole is not None:
+        whole = msgspec.structs.replace(whole, timer=None) if event.k is Kind.RESTART else None
+    told = (repr(fields), repr(written), repr(whole))
+    return parse_id(event.id).lane, event.k, event.src, event.to, event.r, operands, *told
 
 
 def _untimed(operands: tuple[Any, ...]) -> tuple[Any, ...]:

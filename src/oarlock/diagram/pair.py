@@ -11,7 +11,14 @@ from oarlock.trace.schema import encode
 
 
 def pair_page(
-    one: Trace, other: Trace, *, title: str, names: tuple[str, str], question: str = "", back: str = ""
+    one: Trace,
+    other: Trace,
+    *,
+    title: str,
+    names: tuple[str, str],
+    question: str = "",
+    back: str = "",
+    is_repaired: bool = False,
 ) -> str:
     """Make the page.
 
@@ -22,11 +29,13 @@ def pair_page(
         names: What the two are, such as ("as it was", "without the message").
         question: What the comparison is to answer, as a sentence or more; told above it.
         back: The address of a page that leads to this one.
+        is_repaired: Whether the second is the first without its bug, so that it went wrong where they part.
     """
     packed = gzip.compress(b"".join([encode(other.header), *map(encode, other.events)]), 6, mtime=0)
     compared: dict[str, Any] = {
         "names": names,
         "question": question,
+        "is_repaired": is_repaired,
         "trace": base64.b64encode(packed).decode(),
         "comparison": as_plain(compare(one, other)),
     }

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from oarlock.diagram.faults import RULE_OF
 from oarlock.diagram.logs import in_words, last_index, last_term, term_at
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import Delta, Event, Kind, ServerState
@@ -29,6 +30,9 @@ class Deviation(msgspec.Struct, frozen=True):
     witnesses: tuple[str, ...] = ()
     """Events that it contradicts."""
 
+    rule: str = ""
+    """The rule that the step goes against; empty if it shows only that something went wrong before."""
+
 
 class Steps:
     """Judges one event after the other; knows of a server only its state and its message."""
@@ -42,9 +46,8 @@ class Steps:
         """By voter and term: for whom, and the event."""
 
     def _add(self, kind: str, property_: str, sentence: str, *witnesses: str) -> None:
-        self._found.append(
-            Deviation(kind, property_, self._event.id, sentence, tuple(each for each in witnesses if each))
-        )
+        shown = tuple(each for each in witnesses if each)
+        self._found.append(Deviation(kind, property_, self._event.id, sentence, shown, RULE_OF.get(kind, "")))
 
     def _message(self) -> dict[str, Any]:
         """The fields of the message that the event received; empty if it is none, or not in the trace."""
@@ -63,10 +66,14 @@ class Steps:
             self._check_falls(state, delta)
             if delta.log is not None and delta.log.trunc:
                 self._check_cut(delta.log.trunc, message, state, delta)
+        self._check_guards(event, state, message)
         error = str(event.x.get("error", "")).partition(":")[0] if event.k is not Kind.CRASH else ""
         if error and error not in _REFUSALS:
             told = f"{self._lane} found itself where no server can be: {event.x['error']}"
             self._add("raised", "no call raises", told)
+
+    def _check_guards(self, event: Event, state: ServerState, message: dict[str, Any]) -> None:
+        """What rules that acted rest on; see `guards`."""
 
     def _check_message(self, message: dict[str, Any], state: ServerState, delta: Delta | None) -> None:
         kind, term = message.get("type"), int(message.get("term", 0))
@@ -75,7 +82,8 @@ class Steps:
         elif kind in ("AppendEntries", "InstallSnapshot"):
             if term < state.term and delta is not None and delta.timer is not None:
                 told = f"{self._lane}, in term {state.term}, let {self._event.src}, which leads the old term {term}, "
-                self._add("timer-for-old-leader", "leader in time", f"{told}set its election timer anew")
+                kind_ = "timer-for-old-leader" if kind == "AppendEntries" else "timer-for-old-snapshot"
+                self._add(kind_, "leader in time", f"{told}set its election timer anew")
             if kind == "AppendEntries" and delta is not None:
                 self._check_append(message, term, state, delta)
         reached = delta.term[1] or 0 if delta is not None and delta.term is not None else state.term
@@ -138,11 +146,23 @@ class Steps:
             told = f"{lane} had voted for {delta.vote[0]} in term {state.term}, and "
             what = "forgot that" if delta.vote[1] is None else f"changed its vote to {delta.vote[1]}"
             _, event_id = self._votes.get((lane, state.term), ("", ""))
-            self._add("changed-vote", "one vote a term", f"{told}{what} within the term", event_id)
+            self._add(
+                "forgot-vote" if delta.vote[1] is None else "changed-vote",
+                "one vote a term",
+                f"{told}{what} within the term",
+                event_id,
+            )
         if delta.commit is not None and (delta.commit[1] or 0) < state.commit:
             told = f"{lane} took everything up to {state.commit} for committed, and then only up to {delta.commit[1]}"
             self._add("commit-fell", "monotone commit_index", told)
-        if state.role == "leader" and delta.role is None and not {"DL-1", "MC-9", "NS-3"}.intersection(self._event.r):
+        if delta.applied is not None and (delta.applied[1] or 0) < state.applied:
+            told = f"{lane} had applied up to {state.applied}, and then stood at {delta.applied[1]}"
+            self._add("applied-fell", "monotone applied_index", told)
+        if (
+            state.role == "leader"
+            and delta.role is None
+            and not {"DL-1", "MC-9", "NS-1", "NS-3"}.intersection(self._event.r)
+        ):
             for peer, (old, new) in (delta.match or {}).items():
                 if old is not None and new is not None and new < old:
                     told = f"{lane} knew that {peer} holds its log up to {old}, and then only up to {new}"

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from oarlock.diagram.faults import RULE_OF
 from oarlock.diagram.properties import PROPERTIES, property_of
 from oarlock.diagram.sentences import CAUSES
 from oarlock.diagram.telling import TELLINGS
@@ -47,5 +48,5 @@ def property_texts() -> dict[str, dict[str, Any]]:
 
 
 def words() -> dict[str, dict[str, str]]:
-    """Words for causes of drops."""
-    return {"cause": CAUSES}
+    """Words for causes of drops; and by kind of wrong step, the rule that it goes against."""
+    return {"cause": CAUSES, "fault": RULE_OF}

@@ -9,13 +9,14 @@ from typing import Final
 import msgspec
 
 from oarlock.diagram.audit import audit
+from oarlock.diagram.diff import Difference
 from oarlock.diagram.properties import property_of
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.steps import Deviation
 from oarlock.diagram.whynot import Missing, WhyNot, why_not
 from oarlock.trace.loaded import Trace
 from oarlock.trace.provenance import Explanation, why
-from oarlock.trace.schema import Event, Kind
+from oarlock.trace.schema import Event, Kind, parse_id
 from oarlock.trace.state import states_at
 
 MOST_WITNESSES: Final = 6
@@ -23,7 +24,8 @@ MOST_CHARACTERS: Final = 400
 """Of what a check said."""
 _ASKED: Final = {
     "second-leader": "role", "no-majority-elected": "role", "leader-lacks": "role",
-    "second-vote": "vote", "changed-vote": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
+    "second-vote": "vote", "changed-vote": "vote", "forgot-vote": "vote", "vote-forgotten": "vote",
+    "voted-in-older-term": "vote", "voted-for-older-log": "vote",
     "committed-otherwise": "commit", "counted-older-term": "commit", "no-majority-committed": "commit",
     "committed-unverified": "commit", "commit-fell": "commit", "term-fell": "term",
 }  # fmt: skip
@@ -32,6 +34,19 @@ _LEADERLESS: Final = ("leader in time", "leader after healing", "leadership sett
 """Properties that fall for want of a leader, or of one that can commit."""
 _LAGGING: Final = ("laggards catch up", "followers apply promptly", "one snapshot is enough")
 """Properties that fall because somebody stays behind."""
+WRONG: Final = "The first step that the rules do not allow:"
+SIGN: Final = "The first sign that something had gone wrong:"
+UNTOLD: Final = (
+    "Each step by itself is one that the rules allow: what is wrong is what no server did, and the run alone does not "
+    "tell which one had to."
+)
+ALLOWED: Final = (
+    "Each step by itself is one that the rules allow; beside the run without the bug it shows where it begins:"
+)
+PARTED: Final = "Before that the two runs had parted already:"
+NOTHING_NEW: Final = (
+    "Nothing that servers did differs from the run without the bug: it is in what the trace does not record."
+)
 _SERVER: Final = re.compile(r"n[0-9a-f]*[0-9][0-9a-f]*\b")
 
 
@@ -61,6 +76,10 @@ class Violated(msgspec.Struct, frozen=True, kw_only=True):
     witnesses: list[Witness]
     first_divergence: Witness | None
     """The first step that the rules do not allow."""
+    rule: str
+    """The rule that it goes against; empty if none can be named."""
+    parted: Difference | None
+    """Where the run parts from the same one without the bug, if that one is known."""
     asked: str
     """What the tree answers: an event, perhaps with a variable after a colon; empty if nothing can be asked."""
     tree: Explanation | None
@@ -68,25 +87,30 @@ class Violated(msgspec.Struct, frozen=True, kw_only=True):
     """For what should have happened and did not: what was missing at the end."""
 
 
-def violations(trace: Trace) -> list[Violated]:
-    """Explain every violation of a run; none of a run in which all held."""
+def violations(trace: Trace, parted: Difference | None = None) -> list[Violated]:
+    """Explain every violation of a run; none of a run in which all held.
+
+    Args:
+        trace: The run.
+        parted: Where it parts from the same run of repaired servers, if there is one.
+    """
     found = [event for event in trace.events if event.k is Kind.VIOL]
     if not found:
         return []
     deviations = audit(trace)
-    return [_explain(trace, event, deviations) for event in found]
+    return [_explain(trace, event, deviations, parted) for event in found]
 
 
-def _explain(trace: Trace, event: Event, deviations: list[Deviation]) -> Violated:
+def _explain(trace: Trace, event: Event, deviations: list[Deviation], parted: Difference | None) -> Violated:
     name = str(event.x.get("property", ""))
     known = property_of(name)
     claim = _shortened(str(event.x.get("sentence", "")).rstrip("."))
     fall = _fall(name, known.figure3, deviations)
     first = deviations[0] if deviations else None
     missing = None if deviations else _missing(trace, name)
-    told = _told(name, claim, fall, deviations, missing)
+    told = _told(claim, fall, deviations, missing, _origin(trace, first, parted), is_repaired=parted is not None)
     shown = _witnesses(trace, event, fall or first)
-    asked = _question(trace, fall or first, shown)
+    asked = _question(trace, fall or first, shown, parted)
     event_id, _, variable = asked.partition(":")
     return Violated(
         event_id=event.id,
@@ -98,6 +122,8 @@ def _explain(trace: Trace, event: Event, deviations: list[Deviation]) -> Violate
         sentence=told,
         witnesses=shown,
         first_divergence=None if first is None else Witness(first.event_id, first.sentence),
+        rule="" if first is None else first.rule,
+        parted=parted,
         asked=asked,
         tree=why(trace, event_id, variable) if asked else None,
         missing=missing,
@@ -152,7 +178,19 @@ def _witnesses(trace: Trace, event: Event, step: Deviation | None) -> list[Witne
     return [Witness(shown.id, sentence(shown, trace.header.nodes)) for shown in found[:MOST_WITNESSES]]
 
 
-def _question(trace: Trace, step: Deviation | None, shown: list[Witness]) -> str:
+def _origin(trace: Trace, first: Deviation | None, parted: Difference | None) -> Difference | None:
+    """Where the run parts from the repaired one, unless the first wrong step is that very step or comes before."""
+    event = None if parted is None else trace.find(parted.one)
+    if first is None or event is None:
+        return parted
+    step = trace.events[trace.position(first.event_id)]
+    is_same = step.t == event.t and parse_id(step.id).lane == parse_id(event.id).lane
+    return None if is_same or trace.position(step.id) < trace.position(event.id) else parted
+
+
+def _question(trace: Trace, step: Deviation | None, shown: list[Witness], parted: Difference | None) -> str:
+    if step is None and parted is not None and parted.one:
+        return parted.one
     if step is None:
         return shown[0].event_id if shown else ""
     variable = _ASKED.get(step.kind, "")
@@ -161,18 +199,36 @@ def _question(trace: Trace, step: Deviation | None, shown: list[Witness]) -> str
     return f"{step.event_id}:{variable}" if has_changed else step.event_id
 
 
-def _told(name: str, claim: str, fall: Deviation | None, deviations: list[Deviation], missing: WhyNot | None) -> str:
+def _told(
+    claim: str,
+    fall: Deviation | None,
+    deviations: list[Deviation],
+    missing: WhyNot | None,
+    origin: Difference | None,
+    *,
+    is_repaired: bool,
+) -> str:
     if not deviations:
-        told = f"{_capital(name)}: {claim}."
-        return told if missing is None else f"{told} {missing.sentence}"
+        lacking = "" if missing is None else f" {missing.sentence}"
+        if origin is None:
+            return f"{_capital(claim)}.{lacking} {NOTHING_NEW if is_repaired else UNTOLD}"
+        return f"{_capital(claim)}.{lacking} {ALLOWED} {_apart(origin)}"
     first = deviations[0]
+    before = "" if origin is None else f" {PARTED} {_apart(origin)}"
     if fall is None:
-        return f"{_capital(claim)}. The first step that the rules do not allow: {first.sentence} ({first.event_id})."
+        first_told = f"{first.sentence} ({first.event_id})"
+        return f"{_capital(claim)}. {WRONG if first.rule else SIGN} {first_told}.{before}"
     told = f"{_capital(fall.sentence)} ({fall.event_id})."
     if fall.event_id != first.event_id:
-        return f"{told} It began earlier: {first.sentence} ({first.event_id})."
+        return f"{told} It began earlier: {first.sentence} ({first.event_id}).{before}"
     besides = [each for each in deviations if each.event_id == fall.event_id and each.kind != fall.kind]
-    return f"{told} What is wrong with that step: {besides[0].sentence}." if besides else told
+    return f"{told} What is wrong with that step: {besides[0].sentence}.{before}" if besides else told + before
+
+
+def _apart(parted: Difference) -> str:
+    """Where two runs part, in words."""
+    where = f" ({parted.one})" if parted.one else ""
+    return f"with the bug, {parted.told_one.removesuffix('.')}{where}; repaired, {parted.told_other.removesuffix('.')}."
 
 
 def _shortened(text: str) -> str:

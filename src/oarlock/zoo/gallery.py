@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from oarlock.zoo.hunting import hunt
+from oarlock.zoo.hunting import Verdict, hunt
 from oarlock.zoo.mutant import SOURCE, Mutant
 from oarlock.zoo.specimen import Specimen, SpecimenFailed, Wanted, fetch
 from oarlock.zoo.worker import Catch
@@ -16,8 +16,11 @@ _LESSEN_SHARE: Final = 1 / 3
 """Of the time for the search, for making a run smaller."""
 _PATIENCE_S: Final = 120.0
 """Beside that, for a process on a busy machine."""
-_CORE_ROOMS: Final = ("raft", "check", "trace", "zoo")
-_ROOMS: Final = (*_CORE_ROOMS, "node", "storage", "transport", "machine", "mvcc", "etcd", "sim")
+_CORE_SOURCE: Final = ("raft", "check", "trace", "zoo/core", "zoo/specimen.py", "zoo/trials.py")
+_SOURCE: Final = (
+    *_CORE_SOURCE,
+    *("node", "storage", "transport", "machine", "mvcc", "etcd", "sim", "zoo/storage", "zoo/drill.py"),
+)
 """What runs of cores depend on, and runs of whole servers."""
 
 
@@ -29,6 +32,10 @@ class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
     """Of the source that it was made from; see `fingerprint`."""
     property: str = ""
     """The property that it breaks; empty if no run was found."""
+    verdict: Verdict | None = None
+    """What the hunt came to."""
+    length: int = 0
+    """How many faults and requests are in the schedule of the smallest run."""
     claim: str = ""
     """What the check said."""
     how: str = ""
@@ -46,8 +53,9 @@ class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
 def fingerprint(mutant: Mutant) -> str:
     """Of the mutant and of all source that its runs depend on: another one means that they must be made anew."""
     digest = blake2b(msgspec.json.encode(mutant), digest_size=12)
-    for room in _CORE_ROOMS if mutant.stage == "core" else _ROOMS:
-        for path in sorted((SOURCE / room).rglob("*.py")):
+    for name in _CORE_SOURCE if mutant.stage == "core" else _SOURCE:
+        place = SOURCE / name
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -73,17 +81,21 @@ def collect(mutant: Mutant, directory: Path, seconds: float) -> Exhibit:
     code = fingerprint(mutant)
     name = file_name(mutant.id)
     broken, repaired = directory / f"{name}.broken.jsonl", directory / f"{name}.repaired.jsonl"
-    caught = hunt(mutant, repeats=1, seconds=seconds).caught
+    verdict = hunt(mutant, repeats=1, seconds=seconds)
+    caught = verdict.caught
     if caught is None:
-        return Exhibit(id=mutant.id, code=code, problem="no run was found in which it does harm", seconds=_since(began))
+        problem = "no run was found in which it does harm"
+        return Exhibit(id=mutant.id, code=code, verdict=verdict, problem=problem, seconds=_since(began))
     try:
         specimen = _pair(mutant, caught, broken, repaired, _LESSEN_SHARE * seconds)
     except SpecimenFailed as error:
-        return Exhibit(id=mutant.id, code=code, problem=str(error), seconds=_since(began))
+        return Exhibit(id=mutant.id, code=code, verdict=verdict, problem=str(error), seconds=_since(began))
     return Exhibit(
         id=mutant.id,
         code=code,
         property=str(specimen.property),
+        verdict=verdict,
+        length=specimen.length,
         claim=specimen.sentence,
         how=specimen.how,
         broken=broken.name,

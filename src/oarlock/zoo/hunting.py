@@ -18,6 +18,7 @@ NODE_SEEDS: Final = 100
 CORE_SECONDS: Final = 20.0
 NODE_SECONDS: Final = 60.0
 _GRACE_S: Final = 1800.0
+_UNPLAYED: Final = Outcome(None, 0, 0.0)
 
 
 class WorkerFailed(Exception):
@@ -30,6 +31,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     mutant: str
     scene: Catch | None
     """The directed schedule that catches it, where one was needed."""
+    scene_seconds: float = 0.0
+    """Processor time of playing scenes."""
     chance: list[Outcome]
     """Hunts by seeds of cores, or of whole servers; none where a scene was enough."""
 
@@ -48,8 +51,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def seconds(self) -> float:
-        """Processor time of all hunts by chance."""
-        return sum(outcome.seconds for outcome in self.chance)
+        """Processor time of all hunts."""
+        return self.scene_seconds + sum(outcome.seconds for outcome in self.chance)
 
 
 def ask(request: Request) -> Answer:
@@ -82,15 +85,15 @@ def hunt(mutant: Mutant, *, repeats: int = REPEATS, seeds: int | None = None, se
     count = seeds or (CORE_SEEDS if is_core else NODE_SEEDS)
     limit = seconds or (CORE_SECONDS if is_core else NODE_SECONDS)
     starts = [1 + repeat * SEEDS_APART for repeat in range(repeats)]
-    scene = _by_scene(mutant) if is_core and mutant.harm != "safety" else None
+    played = _by_scene(mutant) if is_core and mutant.harm != "safety" else _UNPLAYED
     chance: list[Outcome] = []
-    if scene is None:
+    if played.caught is None:
         chance = _by_chance(mutant, [Hunt("core" if is_core else "drill", first, count) for first in starts], limit)
         if not is_core and all(outcome.caught is None for outcome in chance):
             chance = _by_chance(mutant, [Hunt("node", first, count) for first in starts], limit)
         if is_core and mutant.harm == "safety" and any(outcome.caught is None for outcome in chance):
-            scene = _by_scene(mutant)
-    return Verdict(mutant=mutant.id, scene=scene, chance=chance)
+            played = _by_scene(mutant)
+    return Verdict(mutant=mutant.id, scene=played.caught, scene_seconds=played.seconds, chance=chance)
 
 
 def _by_chance(mutant: Mutant, hunts: list[Hunt], seconds: float) -> list[Outcome]:
@@ -98,8 +101,8 @@ def _by_chance(mutant: Mutant, hunts: list[Hunt], seconds: float) -> list[Outcom
     return [_confirmed(mutant, *each, seconds) for each in zip(hunts, answer.outcomes, strict=True)]
 
 
-def _by_scene(mutant: Mutant) -> Catch | None:
-    return ask(Request(mutant.id, [Hunt("scenes", 1, 1)])).outcomes[0].caught
+def _by_scene(mutant: Mutant) -> Outcome:
+    return ask(Request(mutant.id, [Hunt("scenes", 1, 1)])).outcomes[0]
 
 
 def _confirmed(mutant: Mutant, hunt_: Hunt, outcome: Outcome, seconds: float) -> Outcome:

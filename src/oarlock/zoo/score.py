@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median_low
 from typing import Final
 
 import msgspec
@@ -11,6 +12,11 @@ from oarlock.zoo.hunting import CORE_SEEDS, NODE_SEEDS, Verdict
 from oarlock.zoo.mutant import Mutant
 
 PAGE: Final = "docs/reference/zoo.md"
+RECORD: Final = "docs/reference/zoo.json"
+"""The rows that the page is made from."""
+
+_SHORT: Final = 20
+"""What is asked of the smallest runs: this many faults and operations, or fewer."""
 
 _INTRODUCTION: Final = f"""# The zoo
 
@@ -26,6 +32,9 @@ run of the production code does not.
 - **Seeds** are random runs: of cores alone (at most {CORE_SEEDS}), or, where the bug is outside the core, of whole
   servers in the simulator (at most {NODE_SEEDS}; short drills of crashes and snapshots first, then what it draws of
   itself), within a limit of time. The number is how many it took, in the median where there are several hunts.
+- **Time** is processor time of the hunts, until they caught it.
+- **Length** is how many faults, requests and other acts are in the smallest run that `oarlock zoo gallery` found to
+  break the same property; of a scene, how many of its own its cluster saw. 0: an undisturbed cluster is enough.
 
 `oarlock zoo run ID` hunts one, `oarlock zoo list` names all.
 """
@@ -49,11 +58,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seeds: list[int | None]
     """For each hunt by chance, the seeds it took; None where it found nothing."""
     seconds: float
-    """Processor time of the hunts by chance."""
+    """Processor time of the hunts."""
+    length: int | None = None
+    """How much is in the schedule of the smallest run; None if it was never made small."""
 
 
-def row_of(mutant: Mutant, verdict: Verdict) -> Row:
-    """Bring a mutant and its verdict together."""
+def row_of(mutant: Mutant, verdict: Verdict, length: int | None = None) -> Row:
+    """Bring a mutant, its verdict and the length of its smallest run together."""
     caught = verdict.caught
     return Row(
         id=mutant.id,
@@ -69,6 +80,7 @@ def row_of(mutant: Mutant, verdict: Verdict) -> Row:
         median_seeds=verdict.median_seeds,
         seeds=[outcome.runs if outcome.caught else None for outcome in verdict.chance],
         seconds=round(verdict.seconds, 2),
+        length=length,
     )
 
 
@@ -79,18 +91,19 @@ def rows_of(verdicts: Sequence[Verdict]) -> list[Row]:
 
 def cells(row: Row) -> list[str]:
     """A row for people."""
-    seeds = str(row.median_seeds) if row.median_seeds is not None else "-"
-    return [row.id, " ".join(row.breaks), row.harm, row.property or "SURVIVES", row.scene or "-", seeds]
+    seeds, length = ("-" if number is None else str(number) for number in (row.median_seeds, row.length))
+    time = f"{row.seconds:.1f} s"
+    return [row.id, " ".join(row.breaks), row.harm, row.property or "SURVIVES", row.scene or "-", seeds, time, length]
 
 
-HEADER: Final = ["mutant", "breaks", "harm", "caught by", "scene", "seeds"]
+HEADER: Final = ["mutant", "breaks", "harm", "caught by", "scene", "seeds", "time", "length"]
 
 
 def page(rows: Sequence[Row]) -> str:
     """The page of the documentation."""
     parts = [_INTRODUCTION]
     caught = sum(row.caught for row in rows)
-    parts.append(f"{caught} of {len(rows)} mutants are caught.\n")
+    parts.append(f"{caught} of {len(rows)} mutants are caught.{_medians(rows)}\n")
     parts.append("## Score\n")
     parts.append(_markdown([HEADER, *map(cells, rows)]))
     parts.append("## The mutants\n")
@@ -105,6 +118,18 @@ def page(rows: Sequence[Row]) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _medians(rows: Sequence[Row]) -> str:
+    """What it takes as a rule, in a sentence for each number that is known."""
+    seeds = [row.median_seeds for row in rows if row.median_seeds is not None]
+    lengths = [row.length for row in rows if row.length is not None]
+    told = f" Where seeds find them, the median is {median_low(seeds)} and the most {max(seeds)}." if seeds else ""
+    if lengths:
+        short = sum(length <= _SHORT for length in lengths)
+        told += f" The smallest runs have a median length of {median_low(lengths)}; {short} of {len(lengths)} have "
+        told += f"{_SHORT} at most."
+    return told
+
+
 def _shortened(sentence: str) -> str:
     return sentence if len(sentence) <= 200 else f"{sentence[:197]}..."
 
@@ -116,8 +141,25 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def recorded(root: Path) -> list[Row]:
+    """The rows that were written under a checkout's root; none if there are none.
+
+    Raises:
+        msgspec.DecodeError: The file is no record of rows.
+    """
+    path = root / RECORD
+    return msgspec.json.decode(path.read_bytes(), type=list[Row]) if path.exists() else []
+
+
 def write(rows: Sequence[Row], root: Path) -> Path:
-    """Write the page under a checkout's root."""
+    """Write rows over those that there are, and the page, under a checkout's root; a length that was known stays."""
+    known = {row.id: row for row in recorded(root)}
+    for row in rows:
+        before = known.get(row.id)
+        is_same = row.length is None and before is not None and before.property == row.property
+        known[row.id] = msgspec.structs.replace(row, length=before.length) if before is not None and is_same else row
+    merged = [known[id_] for id_ in MUTANTS if id_ in known]
+    (root / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(merged), indent=1) + b"\n")
     path = root / PAGE
-    path.write_text(page(rows))
+    path.write_text(page(merged))
     return path

@@ -8,6 +8,7 @@ import importlib
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from oarlock.zoo.catalogue import MUTANTS
 from oarlock.zoo.fresh import ask_fresh
 from oarlock.zoo.mutant import Mutant
 from oarlock.zoo.patching import install
-from oarlock.zoo.trials import Stage, attempt, run_of
+from oarlock.zoo.trials import RAISES, Stage, attempt, run_of
 
 _RUN_S: Final = 20.0
 """Processor time of one run."""
@@ -57,6 +58,8 @@ class Specimen(msgspec.Struct, frozen=True, kw_only=True):
     how: str
     """The run in words."""
     events: int
+    length: int = 0
+    """How many faults and requests the schedule holds; of a scene, those that its cluster saw."""
     cluster: int = 0
     """Which of a scene's clusters it was."""
 
@@ -93,19 +96,39 @@ def _of_cores(wanted: Wanted) -> Specimen:
     nodes = {f"n{server_id:x}": f"server {server_id}" for server_id in trail.recorders}
     _write(wanted, f"cores-{wanted.stage}-{wanted.where}", seed, nodes, trail.events)
     broken, sentence = found or (None, "")
-    return Specimen(property=broken, sentence=sentence, run=plain, how=how, events=len(trail.events), cluster=number)
+    length = _scene_length(trail.events) if plain is None else len(plain["acts"])
+    return Specimen(
+        property=broken,
+        sentence=sentence,
+        run=plain,
+        how=how,
+        events=len(trail.events),
+        length=length,
+        cluster=number,
+    )
+
+
+def _scene_length(events: list[Any]) -> int:
+    """How much is done to a cluster from outside: requests, cuts, healings, crashes, and lives after the first."""
+    kinds = Counter(str(event.k) for event in events)
+    lives = kinds["restart"] - len({event.id.partition(".")[0] for event in events if event.k == "restart"})
+    return sum(kinds[kind] for kind in ("client", "part", "heal", "crash")) + lives
 
 
 def _play(wanted: Wanted, seed: int) -> tuple[Any, dict[str, Any] | None, str]:
     """A run of cores by its play, smaller if asked; by its seed where the play does not show the same."""
-    runs, plays, lessening = (
-        importlib.import_module(f"oarlock.zoo.core.{name}") for name in ("run", "play", "lessen")
-    )  # fmt: skip
+    runs, plays, lessening, trails = (
+        importlib.import_module(f"oarlock.zoo.core.{name}") for name in ("run", "play", "lessen", "trail")
+    )
     play = runs.play_of(seed) if wanted.run is None else msgspec.convert(wanted.run, plays.Play)
 
     def breaks(tried: Any) -> str | None:  # noqa: ANN401 - a play, whose class is imported late
         found = attempt(lambda: runs.run_play(tried) and None, _RUN_S)
-        return None if found is None else found[0]
+        if found is None or found[0] != RAISES:
+            return None if found is None else found[0]
+        with trails.recorded() as made:  # settings that no cluster takes raise, too: that is another matter
+            attempt(lambda: runs.run_play(tried) and None, _RUN_S)
+        return RAISES if made else None
 
     if wanted.run is None and breaks(play) is None:
         return run_of("core", seed), None, f"cores, seed {seed}"
@@ -146,7 +169,14 @@ def _of_servers(wanted: Wanted) -> Specimen:
     _write(wanted, header.run, seed, header.nodes, events, header.schedule)
     broken, sentence = found or (None, "")
     how = f"{len(schedule.faults)} faults and {len(schedule.operations)} operations in a simulated cluster"
-    return Specimen(property=broken, sentence=sentence, run=msgspec.to_builtins(schedule), how=how, events=len(events))
+    return Specimen(
+        property=broken,
+        sentence=sentence,
+        run=msgspec.to_builtins(schedule),
+        how=how,
+        events=len(events),
+        length=len(schedule.faults) + len(schedule.operations),
+    )
 
 
 def _write(

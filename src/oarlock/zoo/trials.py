@@ -76,9 +76,11 @@ def attempt(run: Run, limit_s: float) -> Found | None:
         name = getattr(error, "name", None)
         if type(error).__name__ == "Broken" and isinstance(name, str):
             return name, str(getattr(error, "sentence", error))
-        return "no call raises", f"{type(error).__name__}: {error}"
+        return RAISES, f"{type(error).__name__}: {error}"
 
 
+RAISES = "no call raises"
+"""The property that an exception breaks which is no finding."""
 HANGS = "no busy loop"
 """The property that a run without end breaks."""
 

@@ -1,19 +1,21 @@
 /** Where a run left the rules: each step is judged anew, as `diagram/audit.py` judges it; a test compares the two. */
 
 import { Disks } from "oarlock/disks.js";
+import { actsOf, Guards } from "oarlock/guards.js";
 import { laneOf } from "oarlock/ids.js";
 import { WORLD } from "oarlock/run.js";
 import { lastIndex, termAt } from "oarlock/state.js";
-import { inWords, Steps, TERMLESS } from "oarlock/steps.js";
+import { inWords, TERMLESS } from "oarlock/steps.js";
 
 const DURABLE = "nothing promised before it is durable";
+const ANSWERED_US = 100_000;
 
 /** @param {import("oarlock/run.js").Run} run @param {Extras} extras @returns {import("oarlock/steps.js").Deviation[]} */
 export function audit(run, extras, most = 50) {
   return new Audit(run, extras).judge(most);
 }
 
-class Audit extends Steps {
+class Audit extends Guards {
   /** @param {import("oarlock/run.js").Run} run @param {Extras} extras */
   constructor(run, extras) {
     super(run);
@@ -31,8 +33,14 @@ class Audit extends Steps {
     this.committed = new Map();
     /** The highest index that any server applied, and the event. @type {[number, string]} */
     this.applied = [0, ""];
-    /** By server and read: what had been applied when it was asked, by which event, and the asking. @type {Map<string, [number, string, string]>} */
+    /** By server and read: what had been applied when it was asked, by which event, the asking, and, of a leader, what was committed.
+     * @type {Map<string, [number, string, string, number]>} */
     this.asked = new Map();
+    /** Servers that began anew with an empty disk, and are to forget: another disk is a fault, but nobody's step. @type {Set<string>} */
+    this.emptied = new Set();
+    /** By server: the requests of leaders that wait for its answer, with the event, and how many came since.
+     * @type {Map<string, Map<string, [string, number]>>} */
+    this.unanswered = new Map();
   }
 
   /** @param {number} most */
@@ -59,15 +67,20 @@ class Audit extends Steps {
     const fields = event.x ?? {};
     if (event.k === "restart") {
       this.#checkMemory(state);
+      this.unanswered.delete(lane);
     } else if (event.k === "crash") {
       this.crashed.set(lane, event.id);
+    } else if (event.k === "recv") {
+      this.#expectAnswer(event, state);
     } else if (event.k === "ready") {
       this.#checkReads(fields.reads ?? []);
     } else if (event.k === "send") {
       this.#checkPromise(event, state);
+      this.unanswered.get(lane)?.delete(`${event.to} ${Number(fields.request_id ?? 0)}`);
     } else if (event.k === "client" && fields.op === "read") {
-      this.asked.set(`${lane} ${fields.context}`, [...this.applied, event.id]);
+      this.asked.set(`${lane} ${fields.context}`, [...this.applied, event.id, state.role === "leader" ? state.commit : 0]);
     }
+    this.#checkHanded(event);
     this.disks.follow(lane, event, state);
     if (delta?.log) this.#noteEntries(delta.log.app ?? [], state);
     if (event.s || delta?.vote || delta?.term) this.#noteVote(state);
@@ -78,10 +91,52 @@ class Audit extends Steps {
   #noteChanges(state, delta) {
     if (delta.role?.[1] === "leader") this.#checkLeader(state);
     if (delta.commit) this.#checkCommit(delta.commit[0], delta.commit[1], state);
+    if (delta.durable) this.#checkDurable(delta.durable[1] ?? 0, state);
     if (delta.match && state.role === "leader") {
       for (const [peer, [, now]] of Object.entries(delta.match)) this.#checkMatch(peer, now ?? 0, state);
     }
     if (delta.applied && delta.applied[1] > this.applied[0]) this.applied = [delta.applied[1], this.event.id];
+  }
+
+  /** What the state machine is given is on disk. @param {TraceEvent} event */
+  #checkHanded(event) {
+    const disk = this.disks.of(this.lane);
+    for (const [rule, operands] of actsOf(event)) {
+      if (rule !== "ALL-1" || !disk || Number(operands[1]) <= disk.last) continue;
+      this.add("handed-before-disk", "applied only what is on disk",
+        `${this.lane} handed entries up to ${operands[1]} to its state machine with its log up to ${disk.last} on its disk`);
+    }
+  }
+
+  /** A leader's request is answered before two later ones are taken, the disk being idle, and time going by.
+   * @param {TraceEvent} event @param {ServerState} state */
+  #expectAnswer(event, state) {
+    const message = this.message() ?? {};
+    if (message.type !== "AppendEntries" || !(event.r ?? []).includes("F-1") || "error" in (event.x ?? {})) return;
+    if (!this.unanswered.has(this.lane)) this.unanswered.set(this.lane, new Map());
+    const waiting = /** @type {Map<string, [string, number]>} */ (this.unanswered.get(this.lane));
+    const disk = this.disks.of(this.lane);
+    for (const [place, [id, later]] of [...waiting]) {
+      const asked = this.run.find(id);
+      if (!asked || !place.startsWith(`${event.src} `) || !disk || disk.writes.length) continue;
+      waiting.set(place, [id, later + 1]);
+      if (later < 2 || event.t - asked.t <= ANSWERED_US) continue;
+      waiting.delete(place);
+      this.add("left-unanswered", "laggards catch up", `${this.lane} never answered what ${event.src} sent it in term ${state.term}`, id);
+    }
+    waiting.set(`${event.src} ${Number(message.request_id ?? 0)}`, [event.id, 0]);
+  }
+
+  /** @param {number} durable @param {ServerState} state */
+  #checkDurable(durable, state) {
+    const disk = this.disks.of(this.lane);
+    if (!disk || this.event.k !== "advance" || durable <= Math.max(disk.last, state.base[0])) return;
+    this.add("believed-durable", DURABLE, `${this.lane} took its log up to ${durable} for durable, of which its disk has only ${disk.last}`);
+  }
+
+  /** @override */
+  isReady() {
+    return !this.disks.of(this.lane)?.writes.length;
   }
 
   /** A server that begins a life remembers what was on its disk. @param {ServerState} state */
@@ -89,6 +144,10 @@ class Audit extends Steps {
     const { lane } = this;
     const disk = this.disks.of(lane);
     if (!disk) return;
+    if (!state.term && state.vote === null && !lastIndex(state)) {
+      this.emptied.add(lane);
+      return;
+    }
     const crash = this.crashed.get(lane) ?? "";
     if (state.term < disk.term || (state.term === disk.term && disk.vote !== null && state.vote !== disk.vote)) {
       this.add("forgot-term", "durability",
@@ -110,8 +169,9 @@ class Audit extends Steps {
     if (whom === state.vote || !event.w?.vote) return;
     const told = `${lane} voted for ${whom} in term ${state.term}, and for ${state.vote} in the same term`;
     const crash = this.crashed.get(lane) ?? "";
+    if (this.emptied.has(lane)) return;
     if (crash && run.position(crash) > run.position(id)) {
-      this.add("second-vote", "one vote a term", `${told}: a crash between had it forget`, id, crash);
+      this.add("vote-forgotten", "one vote a term", `${told}: a crash between had it forget`, id, crash);
     } else if (event.w.term || event.w.vote[0] === null) {
       this.add("second-vote", "one vote a term", told, id);
     }
@@ -168,7 +228,15 @@ class Audit extends Steps {
     const holding = voters.filter((voter) => this.#holds(voter, commit, term)).sort();
     if (!areMajorities(state.conf, holding)) {
       this.add("no-majority-committed", "committed on a durable quorum",
-        `${lane} committed index ${commit} when ${holding.length ? `only ${holding.join(", ")}` : "nobody"} had it on disk`);
+        `${lane} committed index ${commit} when ${only(holding)} had it on disk`);
+      return;
+    }
+    const conf = event.w?.conf?.[0] ?? state.conf;
+    const counted = [...new Set([...(conf.voters ?? []), ...(conf.outgoing ?? [])])];
+    const known = counted.filter((voter) => (voter === lane ? state.durable : state.match?.[voter] ?? 0) >= commit).sort();
+    if (!areMajorities(conf, known)) {
+      this.add("counted-no-majority", "committed on a durable quorum",
+        `${lane} committed index ${commit} when it knew of ${only(known)} among the voters to hold it`);
     }
   }
 
@@ -255,10 +323,15 @@ class Audit extends Steps {
       const asked = this.asked.get(key);
       this.asked.delete(key);
       if (!asked || index === null || Number(index) >= asked[0]) continue;
-      this.add("stale-read", "reads are linearizable",
+      this.add(Number(index) < asked[3] ? "read-behind-commit" : "stale-read", "reads are linearizable",
         `${this.lane} answered a read as of index ${index}; when it was asked, ${asked[0]} was applied already`, asked[2], asked[1]);
     }
   }
+}
+
+/** @param {string[]} servers */
+function only(servers) {
+  return servers.length ? `only ${servers.join(", ")}` : "nobody";
 }
 
 /** Whether servers are a majority; while joint, of both halves. @param {ConfigurationView} conf @param {string[]} servers */

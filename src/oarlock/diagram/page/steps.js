@@ -5,7 +5,7 @@ import { lastIndex, termAt } from "oarlock/state.js";
 const REFUSALS = new Set(["NotLeader", "Overloaded", "MembershipRefused"]);
 const DEAF = new Set(["CQ-2", "RS-1", "NS-1", "MC-8"]);
 export const TERMLESS = new Set(["PreVote", "PreVoteReply"]);
-const FORGIVEN = new Set(["DL-1", "MC-9", "NS-3"]);
+const FORGIVEN = new Set(["DL-1", "MC-9", "NS-1", "NS-3"]);
 
 /** @typedef {{kind: string, property: string, id: string, sentence: string, witnesses: string[]}} Deviation A step that the rules do not allow. */
 
@@ -49,9 +49,13 @@ export class Steps {
       this.#checkFalls(state, delta);
       if (delta.log?.trunc) this.#checkCut(delta.log.trunc, message ?? {}, state, delta);
     }
+    this.checkGuards(event, state, message ?? {});
     const error = event.k === "crash" ? "" : String(event.x?.error ?? "").split(":")[0];
     if (error && !REFUSALS.has(error)) this.add("raised", "no call raises", `${this.lane} found itself where no server can be: ${event.x?.error}`);
   }
+
+  /** What rules that acted rest on; see `guards.js`. @param {TraceEvent} _event @param {ServerState} _state @param {Record<string, any>} _message */
+  checkGuards(_event, _state, _message) {}
 
   /** @param {Record<string, any>} message @param {ServerState} state @param {Delta | undefined} delta */
   #checkMessage(message, state, delta) {
@@ -61,7 +65,7 @@ export class Steps {
       this.#checkVote(message, term, state, delta);
     } else if (kind === "AppendEntries" || kind === "InstallSnapshot") {
       if (term < state.term && delta?.timer) {
-        this.add("timer-for-old-leader", "leader in time",
+        this.add(kind === "AppendEntries" ? "timer-for-old-leader" : "timer-for-old-snapshot", "leader in time",
           `${this.lane}, in term ${state.term}, let ${this.event.src}, which leads the old term ${term}, set its election timer anew`);
       }
       if (kind === "AppendEntries" && delta) this.#checkAppend(message, term, state, delta);
@@ -120,11 +124,14 @@ export class Steps {
     } else if (!delta.term && delta.vote && delta.vote[0] !== null) {
       const what = delta.vote[1] === null ? "forgot that" : `changed its vote to ${delta.vote[1]}`;
       const [, id] = this.votes.get(`${lane} ${state.term}`) ?? ["", ""];
-      this.add("changed-vote", "one vote a term", `${lane} had voted for ${delta.vote[0]} in term ${state.term}, and ${what} within the term`, id);
+      this.add(delta.vote[1] === null ? "forgot-vote" : "changed-vote", "one vote a term", `${lane} had voted for ${delta.vote[0]} in term ${state.term}, and ${what} within the term`, id);
     }
     if (delta.commit && delta.commit[1] < state.commit) {
       this.add("commit-fell", "monotone commit_index",
         `${lane} took everything up to ${state.commit} for committed, and then only up to ${delta.commit[1]}`);
+    }
+    if (delta.applied && delta.applied[1] < state.applied) {
+      this.add("applied-fell", "monotone applied_index", `${lane} had applied up to ${state.applied}, and then stood at ${delta.applied[1]}`);
     }
     if (state.role !== "leader" || delta.role || (this.event.r ?? []).some((rule) => FORGIVEN.has(rule))) return;
     for (const [peer, [old, now]] of Object.entries(delta.match ?? {})) {

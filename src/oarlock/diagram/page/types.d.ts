@@ -116,6 +116,8 @@ interface Compared {
   names: [string, string];
   question: string;
   trace: string;
+  /** Whether the second is the same run without the bug: then the first began to go wrong where they part. */
+  is_repaired: boolean;
   comparison: { first: { sentence: string; one: string; other: string; told_one: string; told_other: string } | null; parts: ComparedPart[] };
 }
 
@@ -153,7 +155,7 @@ interface Extras {
   claimless: string[];
   perServer: string[];
   properties: Record<string, PropertyText>;
-  /** Words for causes of drops. */
+  /** Words for causes of drops; and by kind of wrong step, the rule that it goes against. */
   words: Record<string, Record<string, string>>;
   compared?: Compared;
   /** The address of a page that leads to this one. */

@@ -1,6 +1,7 @@
 /** A property that fell, explained in the words of `diagram/violation.py`; a test compares the two. */
 
 import { audit } from "oarlock/audit.js";
+import { laneOf } from "oarlock/ids.js";
 import { why } from "oarlock/provenance.js";
 import { whyNot } from "oarlock/whynot.js";
 import { sentence } from "oarlock/words.js";
@@ -9,42 +10,53 @@ import { sentence } from "oarlock/words.js";
 /** @typedef {{id: string, sentence: string}} Witness An event that shows it. */
 /** @typedef {{id: string, property: string, figure3: string, means: string, lesson: string, claim: string, sentence: string,
  * witnesses: Witness[], firstDivergence: Witness | null, asked: string, tree: import("oarlock/provenance.js").Explanation | null,
- * missing: import("oarlock/whynot.js").Answer | null}} Violated */
+ * missing: import("oarlock/whynot.js").Answer | null, rule: string, parted: Parted | null}} Violated */
+/** @typedef {{one: string, other: string, told_one: string, told_other: string}} Parted Where a run parts from the one without its bug. */
 
 const MOST_WITNESSES = 6;
 const MOST_CHARACTERS = 400;
 const ASKED = /** @type {Record<string, string>} */ ({
   "second-leader": "role", "no-majority-elected": "role", "leader-lacks": "role",
-  "second-vote": "vote", "changed-vote": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
+  "second-vote": "vote", "changed-vote": "vote", "forgot-vote": "vote", "vote-forgotten": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
   "committed-otherwise": "commit", "counted-older-term": "commit", "no-majority-committed": "commit",
   "committed-unverified": "commit", "commit-fell": "commit", "term-fell": "term",
 });
 const LAGGING = ["laggards catch up", "followers apply promptly", "one snapshot is enough"];
+const WRONG = "The first step that the rules do not allow:";
+const SIGN = "The first sign that something had gone wrong:";
+const UNTOLD = "Each step by itself is one that the rules allow: what is wrong is what no server did, and the run alone does not tell which one had to.";
+const ALLOWED = "Each step by itself is one that the rules allow; beside the run without the bug it shows where it begins:";
+const PARTED = "Before that the two runs had parted already:";
+const NOTHING_NEW = "Nothing that servers did differs from the run without the bug: it is in what the trace does not record.";
 const LEADERLESS = ["leader in time", "leader after healing", "leadership settles", "the successor leads soon"];
 
 /** Every violation of a run. @param {import("oarlock/run.js").Run} run @param {Extras} extras @returns {Violated[]} */
 export function violations(run, extras) {
   if (!run.violations.length) return [];
   const deviations = audit(run, extras);
-  return [...run.violations.data.subarray(0, run.violations.length)].map((position) => explain(run, extras, run.events[position], deviations));
+  const parted = extras.compared?.is_repaired ? extras.compared.comparison.first : null;
+  return [...run.violations.data.subarray(0, run.violations.length)].map((position) => explain(run, extras, run.events[position], deviations, parted));
 }
 
-/** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation[]} deviations @returns {Violated} */
-function explain(run, extras, event, deviations) {
+/** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation[]} deviations
+ * @param {Parted | null} parted @returns {Violated} */
+function explain(run, extras, event, deviations, parted) {
   const property = String(event.x?.property ?? "");
   const known = propertyOf(extras, property);
   const said = String(event.x?.sentence ?? "").replace(/\.+$/, "");
   const claim = said.length <= MOST_CHARACTERS ? said : `${said.slice(0, MOST_CHARACTERS)}...`;
   const fall = fallOf(extras, property, known.figure3, deviations);
   const first = deviations[0];
+  const rule = first ? extras.words.fault[first.kind] ?? "" : "";
   const missing = first ? null : missingAt(run, extras, property);
   const witnesses = witnessesOf(run, extras, event, fall ?? first);
-  const asked = questionOf(run, fall ?? first, witnesses);
+  const asked = questionOf(run, fall ?? first, witnesses, parted);
   const [id, variable = ""] = asked.split(":");
   return {
     id: event.id, property, figure3: known.figure3, means: known.means, lesson: known.lesson, claim,
-    sentence: told(property, claim, fall, deviations, missing), witnesses,
+    sentence: told(claim, fall, deviations, missing, originOf(run, first, parted), parted !== null, rule !== ""), witnesses,
     firstDivergence: first ? { id: first.id, sentence: first.sentence } : null,
+    rule, parted,
     asked, tree: asked ? why(run, extras, id, variable) : null, missing,
   };
 }
@@ -97,24 +109,45 @@ function witnessesOf(run, extras, event, step) {
   return found.slice(0, MOST_WITNESSES).map((each) => ({ id: each.id, sentence: sentence(extras, each, run.header.nodes ?? {}) }));
 }
 
-/** @param {import("oarlock/run.js").Run} run @param {Deviation | undefined} step @param {Witness[]} witnesses */
-function questionOf(run, step, witnesses) {
+/** Where the run parts from the repaired one, unless the first wrong step is that very step or comes before.
+ * @param {import("oarlock/run.js").Run} run @param {Deviation | undefined} first @param {Parted | null} parted */
+function originOf(run, first, parted) {
+  const event = parted ? run.find(parted.one) : undefined;
+  if (!first || !event) return parted;
+  const step = run.events[run.position(first.id)];
+  const isSame = step.t === event.t && laneOf(step.id) === laneOf(event.id);
+  return isSame || run.position(step.id) < run.position(event.id) ? null : parted;
+}
+
+/** @param {import("oarlock/run.js").Run} run @param {Deviation | undefined} step @param {Witness[]} witnesses @param {Parted | null} parted */
+function questionOf(run, step, witnesses, parted) {
+  if (!step && parted?.one) return parted.one;
   if (!step) return witnesses[0]?.id ?? "";
   const variable = ASKED[step.kind] ?? "";
   const delta = /** @type {Record<string, any>} */ (run.find(step.id)?.w ?? {});
   return variable && delta[variable] ? `${step.id}:${variable}` : step.id;
 }
 
-/** @param {string} name @param {string} claim @param {Deviation | undefined} fall @param {Deviation[]} deviations
- * @param {import("oarlock/whynot.js").Answer | null} missing */
-function told(name, claim, fall, deviations, missing) {
+/** @param {string} claim @param {Deviation | undefined} fall @param {Deviation[]} deviations
+ * @param {import("oarlock/whynot.js").Answer | null} missing @param {Parted | null} origin @param {boolean} isRepaired
+ * @param {boolean} hasRule Whether the first wrong step is known to go against one. */
+function told(claim, fall, deviations, missing, origin, isRepaired, hasRule) {
   const first = deviations[0];
-  if (!first) return `${capital(name)}: ${claim}.${missing ? ` ${missing.sentence}` : ""}`;
-  if (!fall) return `${capital(claim)}. The first step that the rules do not allow: ${first.sentence} (${first.id}).`;
+  if (!first) {
+    const begun = `${capital(claim)}.${missing ? ` ${missing.sentence}` : ""}`;
+    return origin ? `${begun} ${ALLOWED} ${apart(origin)}` : `${begun} ${isRepaired ? NOTHING_NEW : UNTOLD}`;
+  }
+  const before = origin ? ` ${PARTED} ${apart(origin)}` : "";
+  if (!fall) return `${capital(claim)}. ${hasRule ? WRONG : SIGN} ${first.sentence} (${first.id}).${before}`;
   const text = `${capital(fall.sentence)} (${fall.id}).`;
-  if (fall.id !== first.id) return `${text} It began earlier: ${first.sentence} (${first.id}).`;
+  if (fall.id !== first.id) return `${text} It began earlier: ${first.sentence} (${first.id}).${before}`;
   const besides = deviations.find((each) => each.id === fall.id && each.kind !== fall.kind);
-  return besides ? `${text} What is wrong with that step: ${besides.sentence}.` : text;
+  return `${text}${besides ? ` What is wrong with that step: ${besides.sentence}.` : ""}${before}`;
+}
+
+/** Where two runs part, in words. @param {Parted} parted */
+function apart({ one, told_one: ours, told_other: theirs }) {
+  return `with the bug, ${ours.replace(/\.$/, "")}${one ? ` (${one})` : ""}; repaired, ${theirs.replace(/\.$/, "")}.`;
 }
 
 /** As a sentence begins; names of servers stay as they are. @param {string} text */

@@ -9,6 +9,8 @@ from oarlock.raft.rules import RULES
 from oarlock.zoo.catalogue import ALL, MUTANTS, WITHOUT_PITFALL, WITHOUT_RULE
 from oarlock.zoo.catalogue.bugs import REAL_BUGS
 from oarlock.zoo.mutant import Edit, Mutant, StalePatch, edits_by_module, patch
+from oarlock.zoo.score import page as page_of
+from oarlock.zoo.score import recorded
 
 CLIENT_RULES = {"CL-4", "CL-6"}
 """Of the dissertation's figure 6.1: carried out above the core, and not in the core's catalogue."""
@@ -74,3 +76,12 @@ def test_the_page_names_every_mutant() -> None:
     """The generated page has a section for each mutant there is, and for no other."""
     page = (ROOT / "docs" / "reference" / "zoo.md").read_text()
     assert re.findall(r"^### (.+)$", page, re.MULTILINE) == list(MUTANTS), "run: oarlock zoo score --write"
+
+
+def test_the_page_says_what_was_recorded() -> None:
+    """The table has each mutant's rules, harm, catch, seeds, time and length as the record beside it has them."""
+    rows = recorded(ROOT)
+    assert (ROOT / "docs" / "reference" / "zoo.md").read_text() == page_of(rows)
+    for row in rows:
+        assert (row.breaks, row.harm, row.bug) == (MUTANTS[row.id].breaks, MUTANTS[row.id].harm, MUTANTS[row.id].bug)
+        assert row.caught, row.id

@@ -18,6 +18,8 @@ from oarlock.zoo.core.play import Act, Play
 from oarlock.zoo.core.run import play_of, run_play, run_seed
 from oarlock.zoo.core.trail import recorded
 from oarlock.zoo.gallery import Exhibit, file_name, fingerprint
+from oarlock.zoo.score import cells
+from oarlock.zoo.score import recorded as recorded_rows
 
 SHOWN = ("votes-twice", "no-no-op", "log-is-not-synced")
 """One found by seeds of cores, one by a scene, one by drills of whole servers."""
@@ -67,6 +69,32 @@ def test_what_is_there_is_kept(directory: Path, capsys: pytest.CaptureFixture[st
     noted.write_bytes(msgspec.json.encode(msgspec.structs.replace(exhibit, code="older")))
     assert main(["zoo", "gallery", "-o", str(directory), "--seconds", "3", "--only", "votes-twice"]) == 0
     assert page.stat().st_mtime_ns != before
+
+
+def test_pages_are_drawn_anew_from_the_same_runs(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where only the diagram has changed nothing is hunted; what was found goes into the zoo's table, with its length."""
+    page, runs = directory / "votes-twice.html", directory / "runs" / "votes-twice.broken.jsonl"
+    noted = directory / "runs" / "votes-twice.drawn.json"
+    noted.write_text(noted.read_text().replace('"code": "', '"code": "older'))
+    drawn, recorded_at = page.stat().st_mtime_ns, runs.stat().st_mtime_ns
+    (tmp_path / "docs" / "reference").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["zoo", "gallery", "-o", str(directory), "--write", "--only", "votes-twice"]) == 0
+    assert "(kept)" not in capsys.readouterr().err
+    assert page.stat().st_mtime_ns != drawn
+    assert runs.stat().st_mtime_ns == recorded_at
+    (row,) = recorded_rows(tmp_path)
+    assert row.length is not None
+    assert cells(row)[-1] == str(row.length)
+    assert f"| {' | '.join(cells(row))} |" in (tmp_path / "docs" / "reference" / "zoo.md").read_text()
+
+
+def test_without_a_hunt_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--as-recorded` hunts nothing: a bug without a recorded run has no page."""
+    assert main(["zoo", "gallery", "-o", str(tmp_path), "--as-recorded", "--only", "votes-twice"]) == 1
+    assert "no run is recorded" in capsys.readouterr().err
 
 
 def test_pages_open_with_the_explanation(directory: Path, open_page: OpenPage) -> None:  # noqa: F811

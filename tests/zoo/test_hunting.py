@@ -37,7 +37,7 @@ def test_quick_ones_are_caught() -> None:
     ("id_", "scene"),
     [
         ("refused-vote-resets-timer", "a_stale_log_campaigns"),
-        ("stale-heartbeat-resets-timer", "the_deposed_leader_hears_nobody"),
+        ("stale-heartbeat-resets-timer", "a_candidate_of_an_old_term"),
         ("one-timeout-for-all", "all_start_together"),
         ("old-votes-count", "votes_come_late"),
         ("leads-on-a-stalled-disk", "the_leaders_disk_stalls"),

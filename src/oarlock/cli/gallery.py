@@ -121,18 +121,20 @@ class _Gallery:
     def _made(self, mutant: Mutant) -> tuple[Picture, str]:
         """A picture, and what it took: nothing where run and page are of this source, drawing where only the run is."""
         exhibit, noted = self._recorded(mutant), self._note(mutant, "drawn")
-        is_current = exhibit is not None and (self._wanted.as_recorded or exhibit.code == fingerprint(mutant))
+        is_kept = self._wanted.as_recorded or (
+            exhibit is not None and exhibit.broken and exhibit.code == fingerprint(mutant) and not self._wanted.again
+        )
         if exhibit is None and self._wanted.as_recorded:
             exhibit = Exhibit(id=mutant.id, code="", problem="no run is recorded")
-        elif exhibit is None or not is_current or not exhibit.broken or self._wanted.again:
+        elif exhibit is None or not is_kept:
             exhibit = collect(mutant, self._runs, self._wanted.seconds)
-            self._note(mutant, "exhibit").write_bytes(msgspec.json.format(msgspec.json.encode(exhibit)))
+            _put(self._note(mutant, "exhibit"), exhibit)
         elif noted.exists():
             drawn = msgspec.json.decode(noted.read_bytes(), type=_Drawn)
             if drawn.code == self._drawing and drawn.picture.file and (self._directory / drawn.picture.file).exists():
                 return drawn.picture, "kept"
         picture = self._draw(mutant, exhibit)
-        noted.write_bytes(msgspec.json.format(msgspec.json.encode(_Drawn(self._drawing, picture))))
+        _put(noted, _Drawn(self._drawing, picture))
         return picture, f"{exhibit.seconds:.0f} s"
 
     def _note(self, mutant: Mutant, kind: str) -> Path:
@@ -200,6 +202,13 @@ class _Drawn(msgspec.Struct, frozen=True):
     code: str
     """Of the source that drew it."""
     picture: Picture
+
+
+def _put(path: Path, noted: msgspec.Struct) -> None:
+    """Write a note, whole or not at all."""
+    beside = path.with_suffix(".tmp")
+    beside.write_bytes(msgspec.json.format(msgspec.json.encode(noted)))
+    beside.replace(path)
 
 
 def _drawing() -> str:

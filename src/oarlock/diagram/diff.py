@@ -60,7 +60,7 @@ def _first_of_lane(one: Trace, other: Trace, lane: str, end: int) -> tuple[int, 
         told_one, told_other = _contrast(_tell(one, here), _tell(other, there))
         if here is not None and there is not None and told_one == told_other:
             told_one, told_other = (
-                f"{told.removesuffix('.')}; {extra}."
+                f"{told.removesuffix('.').partition('; ')[0]}; {extra}."
                 for told, extra in zip((told_one, told_other), _extras(here, there), strict=True)
             )
         return at, Difference(told, here.id if here else "", there.id if there else "", told_one, told_other)

@@ -117,7 +117,12 @@ def _pair(mutant: Mutant, caught: Catch, broken: Path, repaired: Path, lessen_s:
     wanted = Wanted(mutant=mutant.id, stage=caught.stage, where=caught.where, out=str(broken))
     limit_s = lessen_s + _PATIENCE_S
     for budget_s in (lessen_s, 0.0) if lessen_s else (0.0,):
-        specimen = fetch(msgspec.structs.replace(wanted, lessen_s=budget_s), mutant, limit_s)
+        try:
+            specimen = fetch(msgspec.structs.replace(wanted, lessen_s=budget_s), mutant, limit_s)
+        except SpecimenFailed:
+            if not budget_s:
+                raise
+            continue  # runs that never end cannot be made smaller
         if specimen.property is None:
             continue
         same = msgspec.structs.replace(

@@ -92,7 +92,7 @@ def rows_of(verdicts: Sequence[Verdict]) -> list[Row]:
 def cells(row: Row) -> list[str]:
     """A row for people."""
     seeds, length = ("-" if number is None else str(number) for number in (row.median_seeds, row.length))
-    time = f"{row.seconds:.1f} s"
+    time = f"{row.seconds:.1f} s" if row.seconds else "-"
     return [row.id, " ".join(row.breaks), row.harm, row.property or "SURVIVES", row.scene or "-", seeds, time, length]
 
 

@@ -134,7 +134,8 @@ def _play(wanted: Wanted, seed: int) -> tuple[Any, dict[str, Any] | None, str]:
         return run_of("core", seed), None, f"cores, seed {seed}"
     if wanted.lessen_s:
         play = lessening.lessen(play, breaks, wanted.lessen_s)
-    how = f"{len(play.acts)} acts upon cores, {'faults by chance' if play.faults else 'no faults by chance'}"
+    acts = f"{len(play.acts)} act{'' if len(play.acts) == 1 else 's'}"
+    how = f"{acts} upon cores, {'faults by chance' if play.faults else 'no faults by chance'}"
     return lambda: runs.run_play(play) and None, msgspec.to_builtins(play), how
 
 
@@ -168,7 +169,9 @@ def _of_servers(wanted: Wanted) -> Specimen:
     header = recording.header_of(schedule)
     _write(wanted, header.run, seed, header.nodes, events, header.schedule)
     broken, sentence = found or (None, "")
-    how = f"{len(schedule.faults)} faults and {len(schedule.operations)} operations in a simulated cluster"
+    counts = ((len(schedule.faults), "fault"), (len(schedule.operations), "operation"))
+    told = " and ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
+    how = f"{told} in a simulated cluster"
     return Specimen(
         property=broken,
         sentence=sentence,

@@ -20,19 +20,20 @@ export class ViolationBanner {
   #banner(found) {
     const first = found.firstDivergence;
     const parted = found.parted;
+    const isWhereTheyPart = Boolean(first && parted?.one === first.id);
     const rule = this.extras.rules[found.rule];
     return make("details", { class: "violated", open: true },
       make("summary", {}, make("strong", {}, found.figure3 || found.property), " does not hold",
         found.figure3 && found.figure3.toLowerCase() !== found.property ? make("span", { class: "by" }, ` · seen by “${found.property}”`) : undefined),
       make("p", { class: "what" }, ...this.#linked(found.sentence)),
       make("p", { class: "places" },
-        ...(first ? [make("span", {}, rule ? "First wrong step " : "First sign "), this.#event(first.id, first.sentence)] : []),
-        ...(parted?.one ? [make("span", {}, " Parts from the repaired run "), this.#event(parted.one, parted.told_one)] : []),
+        ...(first ? [make("span", {}, `${rule ? "First wrong step" : "First sign"}${isWhereTheyPart ? ", where the repaired run parts" : ""} `), this.#event(first.id, first.sentence)] : []),
+        ...(parted?.one && !isWhereTheyPart ? [make("span", {}, " Parts from the repaired run "), this.#event(parted.one, parted.told_one)] : []),
         ...(found.witnesses.length ? [make("span", {}, " Witnesses "), ...found.witnesses.map((each) => this.#event(each.id, each.sentence))] : []),
         found.asked ? make("button", { class: "ask", onclick: () => this.#ask(found.asked) }, "Why? Show the chain") : undefined),
       ...(found.missing?.missing.length ? [make("ul", {}, ...found.missing.missing.map((each) =>
         make("li", {}, each.sentence, each.id ? " · since " : "", each.id ? this.#event(each.id, each.sentence) : "")))] : []),
-      rule ? make("p", { class: "rule" }, make("code", {}, found.rule), " ", rule.sentence, rule.reason ? make("span", { class: "hint" }, ` ${rule.reason}`) : undefined) : undefined,
+      rule ? make("p", { class: "what" }, make("code", {}, found.rule), " ", rule.sentence, rule.reason ? make("span", { class: "hint" }, ` ${rule.reason}`) : undefined) : undefined,
       make("p", { class: "lesson" }, found.means ? make("em", {}, `${found.means} `) : undefined, found.lesson));
   }
 

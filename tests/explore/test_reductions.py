@@ -1,5 +1,6 @@
 """What makes an exploration small takes nothing away from it."""
 
+import msgspec
 import pytest
 from tests.support.plain_exploration import all_states, classes, plain_states
 
@@ -15,9 +16,11 @@ SMALL = {
 }
 
 
+@pytest.mark.parametrize("eager", [True, False], ids=["eager", "all steps"])
 @pytest.mark.parametrize("bounds", SMALL.values(), ids=SMALL)
-def test_servers_come_to_the_same_as_without_reductions(bounds: Bounds) -> None:
-    """Tables, tidying of the network and symmetry change nothing: the same servers stand together, and no others."""
+def test_servers_come_to_the_same_as_without_reductions(bounds: Bounds, *, eager: bool) -> None:
+    """Tables, tidying, symmetry and eager sending change nothing: the same servers stand together, and no others."""
+    bounds = msgspec.structs.replace(bounds, eager=eager)
     space = Space(bounds)
     count = bounds.servers
     found = {

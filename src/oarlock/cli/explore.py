@@ -31,6 +31,7 @@ _SWITCHES = {
     "late": "leaders may take what they sent for lost at any time",
     "one-entry-messages": "each command travels alone",
     "symmetry": "count states that differ only in names as one",
+    "eager": "take steps that only send at once, for whoever has more under way can do more",
 }
 
 
@@ -132,7 +133,9 @@ def _words(bounds: "Bounds") -> str:
     parts = [f"{bounds.servers} servers", f"{bounds.terms} terms", f"{bounds.entries} entries"]
     counted = ("voters", "crashes", "changes", "snapshots", "writes")
     parts += [f"{getattr(bounds, name)} {name}" for name in counted if getattr(bounds, name)]
-    parts += [name for name in _SWITCHES if getattr(bounds, name.replace("-", "_")) and name != "symmetry"]
+    parts += [
+        name for name in _SWITCHES if getattr(bounds, name.replace("-", "_")) and name not in ("symmetry", "eager")
+    ]
     if bounds.candidates:
         parts.append(f"candidates {' '.join(map(str, bounds.candidates))}")
     return ", ".join(parts)

@@ -51,6 +51,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Properties that are not checked."""
     symmetry: bool = True
     """Whether states that differ only in the servers' names count as one."""
+    eager: bool = True
+    """Whether steps that only send are taken at once, for whoever has more under way can do more."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be explored."""

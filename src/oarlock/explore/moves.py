@@ -1,9 +1,10 @@
 """The steps of single servers, as numbers: a core is given each event once in each state, and never again."""
 
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from oarlock.explore.bounds import Bounds
+from oarlock.explore.effects import Effect, Mask, mask_of, members
 from oarlock.explore.events import (
     Change,
     Compact,
@@ -19,9 +20,7 @@ from oarlock.explore.events import (
     TimeOut,
 )
 from oarlock.explore.history import CHANGE, CRASH, PROPOSAL, SNAPSHOT, Fact, fact_of
-from oarlock.explore.network import Change as PartChange
-from oarlock.explore.network import Network
-from oarlock.explore.numbers import Table
+from oarlock.explore.network import Network, Renumbering
 from oarlock.explore.packets import Packet
 from oarlock.explore.properties import check_step
 from oarlock.explore.server import Outcome, Stepper
@@ -30,21 +29,20 @@ from oarlock.explore.violation import Broken, Require
 from oarlock.raft.messages import PreVote, RequestVote
 from oarlock.raft.types import ServerId
 
-_MOST: Final = 300_000
-"""Pairs of a server and a part of the network whose moves are kept; what is lost is worked out anew."""
-
 
 class Move(NamedTuple):
     """A step of one server."""
 
     server: int
     """What the server becomes."""
-    changes: tuple[tuple[int, Table], ...]
-    """Places in a state, and what becomes of the part of the network there."""
+    changes: tuple[tuple[int, Effect | None, Mask], ...]
+    """Owners of parts of the network, from 0, what becomes of the packets there, if anything, and what is added."""
     fact: Fact | None
     spent: int
     """Which bound it counts against; -1 for none."""
     event: Event | Fatal
+    idle: Mask | None = None
+    """What it sends, if that is all it does: the server stays as it is, and so does everything else."""
 
 
 class Moves:
@@ -64,12 +62,13 @@ class Moves:
         self._servers = servers
         self._network = network
         self._require = require
-        self._changes: dict[PartChange, Table] = {}
+        self._renumberings: dict[Renumbering, Effect] = {}
         self._facts: dict[Fact, Fact] = {}
         self._local: dict[int, list[Move]] = {}
+        self._idle: dict[int, Mask] = {}
         self._proposals: dict[tuple[int, int], list[Move]] = {}
         self._deliveries: dict[tuple[int, int], list[Move]] = {}
-        self._arrivals: dict[int, list[Move]] = {}
+        self._arrivals: dict[int, Arrivals] = {}
         self.core_steps = 0
         """How many times a core was given an event."""
 
@@ -82,9 +81,27 @@ class Moves:
         found = self._local.get(server)
         if found is None:
             events = self._local_events(server)
-            found = [move for event, spent in events for move in self._outcomes(server, event, spent)]
-            self._local[server] = found
+            moves = [move for event, spent in events for move in self._outcomes(server, event, spent)]
+            found = self._local[server] = [move for move in moves if move.idle is None or not self._bounds.eager]
+            self._idle[server] = _union(moves)
         return found
+
+    def idle(self, server: int) -> Mask:
+        """The packets that a server may send by itself, and stay as it is.
+
+        Raises:
+            Broken: A step breaks a property.
+        """
+        self.local(server)
+        return self._idle[server]
+
+    def answers(self, server: int, packet: int) -> Mask:
+        """The packets that a server may send when it takes one, and stay as it is.
+
+        Raises:
+            Broken: A step breaks a property.
+        """
+        return _union(self._delivered(server, packet))
 
     def _local_events(self, server: int) -> list[tuple[Event, int]]:
         bounds = self._bounds
@@ -113,30 +130,36 @@ class Moves:
             found = self._proposals[server, number] = self._outcomes(server, event, PROPOSAL)
         return found
 
-    def arrivals(self, server: int, part: int) -> list[Move]:
-        """What a server may make of the messages in a part of the network; those that change nothing are left out.
+    def arrivals(self, server: int, mask: Mask) -> list[Move]:
+        """What a server may make of the packets under way, but for what closures take at once.
 
         Raises:
             Broken: A step breaks a property.
         """
-        pair = server << 32 | part
-        kept = self._arrivals.get(pair)
-        if kept is not None:
-            return kept
-        if len(self._arrivals) >= _MOST:
-            self._arrivals.clear()
-        own_id = self._servers.states[server].id
-        found: dict[tuple[object, ...], Move] = {}
-        for number in self._network.parts[part]:
-            packet = self._network.packets[number]
-            if packet.to != own_id or packet.held:
-                continue
-            for move in self._delivered(server, number):
-                is_idle = move.server == server and move.fact is None and move.spent < 0
-                if not is_idle or any(table[part] != part for _, table in move.changes):
-                    found.setdefault((move.server, move.changes, move.fact, move.spent), move)
-        kept = self._arrivals[pair] = list(found.values())
+        arrivals = self._arrivals.get(server)
+        if arrivals is None:
+            arrivals = self._arrivals[server] = Arrivals()
+        if mask & ~arrivals.known:
+            self._learn(server, arrivals, mask & ~arrivals.known)
+        relevant = mask & arrivals.support
+        kept = arrivals.moves.get(relevant)
+        if kept is None:
+            found: dict[tuple[object, ...], Move] = {}
+            for number in members(relevant):
+                for move in self._delivered(server, number):
+                    if move.idle is None or not self._bounds.eager:
+                        found.setdefault((move.server, move.changes, move.fact, move.spent), move)
+            kept = arrivals.moves[relevant] = list(found.values())
         return kept
+
+    def _learn(self, server: int, arrivals: "Arrivals", unknown: Mask) -> None:
+        own_id, eager = self._servers.states[server].id, self._bounds.eager
+        for number in members(unknown):
+            packet = self._network.packets[number]
+            if packet.to == own_id and not packet.held:
+                does = [move.idle is None or (not eager and move.idle) for move in self._delivered(server, number)]
+                arrivals.support |= any(does) << number
+        arrivals.known |= unknown
 
     def _delivered(self, server: int, number: int) -> list[Move]:
         moves = self._deliveries.get((server, number))
@@ -193,30 +216,57 @@ class Moves:
         fact = fact_of(before, after, spent if spent >= 0 else None)
         if fact is not None:
             fact = self._facts.setdefault(fact, fact)
-        return Move(server, self._changes_of(before.id, outcome), fact, spent, event)
+        changes = self._changes_of(before.id, outcome)
+        does_more = outcome.frame is not None or outcome.ended_writes or outcome.crashed or fact is not None
+        idle = None
+        if server == number and spent < 0 and not does_more:
+            idle = mask_of([self._network.number_of(Packet(*send)) for send in outcome.sends])
+        return Move(server, changes, fact, spent, event, idle)
 
-    def _changes_of(self, stepped: ServerId, outcome: Outcome) -> tuple[tuple[int, Table], ...]:
-        added: dict[ServerId, list[int]] = {}
+    def _changes_of(self, stepped: ServerId, outcome: Outcome) -> tuple[tuple[int, Effect | None, Mask], ...]:
+        added: dict[ServerId, Mask] = {}
         for send in outcome.sends:
             packet = Packet(*send)
-            added.setdefault(packet.owner, []).append(self._network.number_of(packet))
+            added[packet.owner] = added.get(packet.owner, 0) | 1 << self._network.number_of(packet)
         moves_held = self._bounds.writes > 0 and (outcome.ended_writes > 0 or outcome.crashed)
         changes = []
         for server_id in self._bounds.ids:
             frame = outcome.frame if server_id == stepped else None
-            if server_id in added or moves_held or frame is not None:
-                change = PartChange(
-                    stepped,
-                    tuple(sorted(added.get(server_id, ()))),
-                    frame,
-                    outcome.ended_writes if moves_held else 0,
-                    outcome.crashed and moves_held,
-                )
-                changes.append((self._bounds.servers + server_id - 1, self._change_table(change)))
+            effect = None
+            if moves_held or frame is not None:
+                ended = outcome.ended_writes if moves_held else 0
+                effect = self._renumbering(Renumbering(stepped, frame, ended, outcome.crashed and moves_held))
+            if effect is not None or server_id in added:
+                changes.append((server_id - 1, effect, added.get(server_id, 0)))
         return tuple(changes)
 
-    def _change_table(self, change: PartChange) -> Table:
-        table = self._changes.get(change)
-        if table is None:
-            table = self._changes[change] = Table(lambda part: self._network.after(part, change))
-        return table
+    def _renumbering(self, change: Renumbering) -> Effect:
+        effect = self._renumberings.get(change)
+        if effect is None:
+            network = self._network
+            effect = self._renumberings[change] = Effect(
+                lambda number: network.renumbered(number, change) != number, lambda mask: network.after(mask, change)
+            )
+        return effect
+
+
+class Arrivals:
+    """What a server may make of what arrives."""
+
+    __slots__ = ("known", "moves", "support")
+
+    def __init__(self) -> None:
+        self.known: Mask = 0
+        """Packets that were looked at."""
+        self.support: Mask = 0
+        """Those of them that may do something."""
+        self.moves: dict[Mask, list[Move]] = {}
+        """What may be made of some of those."""
+
+
+def _union(moves: list[Move]) -> Mask:
+    """All that moves send which do nothing else."""
+    mask = 0
+    for move in moves:
+        mask |= move.idle or 0
+    return mask

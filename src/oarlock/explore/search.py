@@ -3,7 +3,6 @@
 import resource
 import sys
 import time
-from array import array
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +12,7 @@ from oarlock.explore.bounds import Bounds
 from oarlock.explore.space import Key, Space
 from oarlock.explore.trace import Step, retrace
 from oarlock.explore.violation import Broken
+from oarlock.explore.visited import Visited
 
 _REPORT_EVERY: Final = 20_000
 """States, between two looks at the limits."""
@@ -101,9 +101,7 @@ class _Search:
         self._progress = progress
         self._began = time.process_time()
         self._space = Space(bounds)
-        self._seen: dict[Key, None] = {}
-        self._parents = array("I", [0])
-        """Of each state, in the order found, the number of the one it was found from."""
+        self._visited = Visited(self._space.key_bytes)
         self._steps = 0
         self._depth = 0
         self._is_complete = False
@@ -113,15 +111,15 @@ class _Search:
         """Explore."""
         found = None
         first = self._space.first()
-        self._seen[first] = None
+        self._visited.add(first, self._visited.slot(first), 0)
         try:
-            self._levels(first)
+            self._levels()
         except _Breaks as breaks:
             steps = self._way_to(breaks)
             found = Found(breaks.broken.name, breaks.broken.sentence, steps)
         return Result(
             bounds=self._space.bounds,
-            states=len(self._seen),
+            states=len(self._visited),
             steps=self._steps,
             depth=self._depth,
             is_complete=self._is_complete,
@@ -133,36 +131,34 @@ class _Search:
             peak_bytes=_peak_bytes(),
         )
 
-    def _levels(self, first: Key) -> None:
-        level, number = [first], 0
-        while level:
+    def _levels(self) -> None:
+        visited, number = self._visited, 0
+        while number < len(visited):
             if self._limits.depth is not None and self._depth >= self._limits.depth:
                 self._stopped_by = "depth"
                 return
-            after: list[Key] = []
-            for key in level:
-                if number % _REPORT_EVERY == 0 and self._is_over(len(level) + len(after)):
+            end = len(visited)
+            for number in range(number, end):  # noqa: B020 - goes on where the last level ended
+                if number % _REPORT_EVERY == 0 and self._is_over(len(visited) - number):
                     return
-                self._expand(key, number, after)
-                number += 1
-            level = after
-            if level:
+                self._expand(visited.key(number), number)
+            number = end
+            if len(visited) > end:
                 self._depth += 1
         self._is_complete = True
 
-    def _expand(self, key: Key, number: int, after: list[Key]) -> None:
-        space, seen, parents = self._space, self._seen, self._parents
+    def _expand(self, key: Key, number: int) -> None:
+        space, visited = self._space, self._visited
         canonical, check = space.canonical, space.check
         move = None
         try:
             for parts, move in space.steps(space.unpack(key)):  # noqa: B007 - needed where it breaks
                 self._steps += 1
                 new = canonical(parts)
-                if new not in seen:
+                slot = visited.slot(new)
+                if slot >= 0:
                     check(space.unpack(new))
-                    seen[new] = None
-                    parents.append(number)
-                    after.append(new)
+                    visited.add(new, slot, number)
         except Broken as broken:
             if broken.event is None and move is not None:
                 broken.at(space.servers.states[move.server].id, move.event)
@@ -172,8 +168,8 @@ class _Search:
         limits = self._limits
         seconds = time.process_time() - self._began
         if self._progress is not None:
-            self._progress(Progress(self._depth, len(self._seen), waiting, self._steps, seconds))
-        if limits.states is not None and len(self._seen) >= limits.states:
+            self._progress(Progress(self._depth, len(self._visited), waiting, self._steps, seconds))
+        if limits.states is not None and len(self._visited) >= limits.states:
             self._stopped_by = "states"
         elif limits.memory_bytes is not None and _peak_bytes() >= limits.memory_bytes:
             self._stopped_by = "memory"
@@ -184,9 +180,8 @@ class _Search:
     def _way_to(self, breaks: "_Breaks") -> list[Step]:
         numbers = [breaks.number]
         while numbers[-1]:
-            numbers.append(self._parents[numbers[-1]])
-        wanted = set(numbers)
-        keys = [key for number, key in enumerate(self._seen) if number in wanted]
+            numbers.append(self._visited.parent(numbers[-1]))
+        keys = [self._visited.key(number) for number in reversed(numbers)]
         return retrace(self._space, keys, breaks.broken)
 
 

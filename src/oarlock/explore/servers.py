@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from oarlock.explore.bounds import Bounds, Renaming
 from oarlock.explore.frozen import server_places
-from oarlock.explore.network import Network
-from oarlock.explore.numbers import Table
 from oarlock.explore.properties import check_server
 from oarlock.explore.renaming import rename, rename_core
 from oarlock.explore.server import ServerState, Stepper
@@ -20,14 +18,12 @@ class Servers:
     Args:
         bounds: Of the cluster.
         stepper: Knows how they are made.
-        network: Whose parts are tidied for them.
         require: Judges each state once.
     """
 
-    def __init__(self, bounds: Bounds, stepper: Stepper, network: Network, require: Require) -> None:
+    def __init__(self, bounds: Bounds, stepper: Stepper, require: Require) -> None:
         self._bounds = bounds
         self._stepper = stepper
-        self._network = network
         self._require = require
         self._renamings: Sequence[Renaming] = bounds.renamings()
         self._numbers: dict[ServerState, int] = {}
@@ -37,8 +33,8 @@ class Servers:
         """Of each, what it is but for names."""
         self.images: list[list[int]] = [[] for _ in self._renamings]
         """Of each renaming, what each becomes."""
-        self.tidiers: tuple[list[Table], list[Table]] = ([], [])
-        """Of each, what becomes of a part of the network: where no crash is to come, and where one may."""
+        self.tidiers: tuple[list[Tidier], list[Tidier]] = ([], [])
+        """Of each, what tidies parts of the network: where no crash is to come, and where one may."""
 
     def number_of(self, server: ServerState) -> int:
         """A server state's number.
@@ -66,15 +62,11 @@ class Servers:
             view = view_of(server, self._stepper.thaw(server).state)
             self.views.append(view)
             for may_crash, tidiers in enumerate(self.tidiers):
-                tidiers.append(self._tidier(view, may_crash=bool(may_crash)))
+                tidiers.append(Tidier(view, self._bounds, may_crash=bool(may_crash)))
             self.kinds.append(0)
             for images in self.images:
                 images.append(0)
         return number
-
-    def _tidier(self, view: View, *, may_crash: bool) -> Table:
-        tidier = Tidier(view, self._bounds, may_crash=may_crash)
-        return Table(lambda part: self._network.tidied(part, tidier))
 
 
 def renamed_server(server: ServerState, renaming: Renaming) -> ServerState:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from struct import Struct
 
 from oarlock.explore.bounds import Bounds, Renaming
+from oarlock.explore.closure import Closures
+from oarlock.explore.effects import Mask
 from oarlock.explore.history import (
     CRASH,
     PROPOSAL,
@@ -44,14 +46,19 @@ class Space:
         self.network = Network()
         self._require = requirement(bounds.ignored)
         self._stepper = Stepper(bounds)
-        self.servers = Servers(bounds, self._stepper, self.network, self._require)
+        self.servers = Servers(bounds, self._stepper, self._require)
         self.moves = Moves(bounds, self._stepper, self.servers, self.network, self._require)
+        self._closures = [
+            Closures(self.servers, self.network, self.moves, may_crash=may_crash, eager=bounds.eager)
+            for may_crash in (False, True)
+        ]
         self.histories: list[History] = []
         self._history_numbers: dict[History, int] = {}
         self._later: dict[Fact, Table] = {}
         self._limits = (bounds.entries, bounds.crashes, bounds.changes, bounds.snapshots)
         self._count = bounds.servers
         self._struct = Struct(f"<{2 * self._count + 1}I")
+        self.key_bytes = self._struct.size
         self.pack, self.unpack = self._struct.pack, self._struct.unpack
         self._orders = Orders(self.renamings)
         self._part_images = [self._part_image(renaming) for renaming in self.renamings]
@@ -114,72 +121,67 @@ class Space:
         Raises:
             Broken: A step breaks a property.
         """
-        parts = list(parts)
-        spent, limits = self.histories[parts[-1]].spent, self._limits
+        count, numbers, number_of_part = self._count, self.network.masks, self.network.number_of_part
+        history = parts[-1]
+        servers = list(parts[:count])
+        masks = [numbers[part] for part in parts[count:-1]]
+        spent, limits = self.histories[history].spent, self._limits
         crashes_left = limits[CRASH] - spent[CRASH]
-        tidiers = self.servers.tidiers[crashes_left > 0]
-        for place in range(self._count):
-            for move in self._moves_of(parts, place, spent):
-                server, changes, fact, cost, _event = move
+        for place in range(count):
+            for move in self._moves_of(servers[place], masks, spent):
+                cost = move.spent
                 if cost >= 0 and spent[cost] >= limits[cost]:
                     continue
-                new = parts.copy()
-                new[place] = server
-                for at, table in changes:
-                    new[at] = table[new[at]]
-                if fact is not None:
-                    new[-1] = self._later_history(parts[-1], move, new)
+                new, under_way = servers.copy(), masks.copy()
+                new[place] = move.server
+                for owner, effect, added in move.changes:
+                    mask = under_way[owner]
+                    under_way[owner] = (effect(mask) if effect is not None else mask) | added
+                later = history if move.fact is None else self._later_history(history, move, new)
                 if cost == CRASH and crashes_left == 1:
-                    self._tidy_all(new)
+                    self._settle(new, under_way, self._closures[False])
                 else:
-                    self._tidy(parts, new, place, tidiers)
-                if new != parts:
-                    yield new, move
+                    self._settle(new, under_way, self._closures[crashes_left > (cost == CRASH)], masks, place)
+                if later != history or new != servers or under_way != masks:
+                    yield [*new, *map(number_of_part, under_way), later], move
 
-    def _moves_of(self, parts: list[int], place: int, spent: tuple[int, ...]) -> list[Move]:
-        server, moves = parts[place], self.moves
-        found = moves.local(server).copy()
+    def _moves_of(self, server: int, masks: list[Mask], spent: tuple[int, ...]) -> list[Move]:
+        moves = self.moves
+        found = moves.local(server)
         if spent[PROPOSAL] < self._limits[PROPOSAL] and self.servers.views[server].is_leader:
-            found += moves.proposals(server, spent[PROPOSAL])
-        for part in parts[self._count : -1]:
-            if part:
-                found += moves.arrivals(server, part)
-        return found
+            found = found + moves.proposals(server, spent[PROPOSAL])
+        under_way = 0
+        for mask in masks:
+            under_way |= mask
+        return found + moves.arrivals(server, under_way)
 
-    def _tidy(self, old: list[int], new: list[int], place: int, tidiers: list[Table]) -> None:
-        """Tidy what a server's step led to; what it came from is tidy."""
-        count = self._count
-        stepped = tidiers[new[place]]
-        is_idle = new[place] == old[place]
-        for owner in range(count):
-            at = count + owner
-            part = new[at]
-            if part == old[at]:
-                if is_idle:
+    def _settle(
+        self, servers: list[int], masks: list[Mask], closures: Closures, old: Sequence[Mask] = (), place: int = 0
+    ) -> None:
+        """Tidy what is under way, and add to it what servers send though they stay as they are.
+
+        Args:
+            servers: The servers.
+            masks: What is under way from and for each; changed here.
+            closures: What becomes of it.
+            old: What was under way before a step, and settled, if so.
+            place: Who stepped.
+        """
+        others = [closures[2 * server] for server in servers]
+        for owner, given in enumerate(masks):
+            own, mask = closures[2 * servers[owner] + 1], given
+            if old and mask == old[owner]:
+                mask = own(mask) if owner == place else others[place](mask)
+                if mask == given:
                     continue
-                part = stepped[part]
-                if part != old[at]:
-                    part = tidiers[new[owner]][part]
-            elif owner != place:
-                own = tidiers[new[owner]]
-                part = own[stepped[own[part]]]
-            else:
-                part = stepped[part]
-                for server in new[:count]:
-                    part = tidiers[server][part]
-                part = stepped[part]
-            new[at] = part
-
-    def _tidy_all(self, new: list[int]) -> None:
-        """Tidy all after the last crash there can be: more is tidied away from now on."""
-        count = self._count
-        tidiers = self.servers.tidiers[False]
-        for owner in range(count):
-            own = tidiers[new[owner]]
-            part = own[new[count + owner]]
-            for server in new[:count]:
-                part = tidiers[server][part]
-            new[count + owner] = own[part]
+            before = -1
+            while mask != before:
+                before = mask
+                mask = own(mask)
+                for at, closure in enumerate(others):
+                    if at != owner:
+                        mask = closure(mask)
+            masks[owner] = mask
 
     # -- history ---------------------------------------------------------------------------------------------------
 
@@ -193,7 +195,7 @@ class Space:
         try:
             later = table[history]
             if len(self.histories[later].committed) > len(self.histories[history].committed):
-                views = [self.servers.views[server] for server in new[: self._count]]
+                views = [self.servers.views[server] for server in new]
                 check_quorum(self.histories[later], fact, views, self._require)
         except Broken as broken:
             broken.at(self.servers.states[move.server].id, move.event)

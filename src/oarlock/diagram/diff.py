@@ -12,6 +12,7 @@ from oarlock.trace.schema import WORLD, Event, Kind, parse_id
 _NUMBERS: Final = ("request_id", "number", "context")
 """Fields that only count."""
 _MOST_EXTRAS: Final = 4
+_MOST_PARTS: Final = 5
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -63,7 +64,8 @@ def _first_of_lane(one: Trace, other: Trace, lane: str, end: int) -> tuple[int, 
                 f"{told.removesuffix('.').partition('; ')[0]}; {extra}."
                 for told, extra in zip((told_one, told_other), _extras(here, there), strict=True)
             )
-        return at, Difference(told, here.id if here else "", there.id if there else "", told_one, told_other)
+        ids = (here.id if here else "", there.id if there else "")
+        return at, Difference(told, *ids, _shortened(told_one), _shortened(told_other))
 
 
 def _tell(trace: Trace, event: Event | None) -> str:
@@ -81,10 +83,18 @@ def _contrast(one: str, other: str) -> tuple[str, str]:
     return f"{'; '.join([ours[0], *(here or ['no more'])])}.", f"{'; '.join([theirs[0], *(there or ['no more'])])}."
 
 
+def _shortened(told: str) -> str:
+    """A sentence of many parts with its first ones."""
+    parts = told.split("; ")
+    return told if len(parts) <= _MOST_PARTS else f"{'; '.join(parts[:_MOST_PARTS])}; and so on."
+
+
 def _extras(one: Event, other: Event) -> tuple[str, str]:
     """What two events have that are told alike: fields, operands of rules, and changes, where they differ."""
     ours, theirs = _particulars(one), _particulars(other)
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    if not names:
+        return "with contents of its own", "with other contents"
     here, there = (
         ", ".join(f"{name} {side.get(name, 'as it was')}" for name in names[:_MOST_EXTRAS]) for side in (ours, theirs)
     )

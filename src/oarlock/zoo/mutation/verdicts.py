@@ -13,6 +13,18 @@ EQUIVALENT: Final[dict[str, str]] = {
     "raft.membership leave_if_removed: best is not None -> True": (
         "a configuration without this server commits by voters whose word counts, so one of them is there to succeed"
     ),
+    "raft.reads renew_lease: not leader.lease_rounds -> False": "a short cut: without rounds there is nothing to renew",
+    "raft.reads confirm_reads: not leader.reads -> False": "a short cut: without reads there is nothing to confirm",
+    "raft.raft Raft.step: isinstance(message, InstallSnapshotReply) -> True": (
+        "no other message comes there: every other kind has a handler, or is looked at before"
+    ),
+    "raft.raft Raft.advance: state.log.durable_index > state.commit_index -> state.log.durable_index >=": (
+        "a short cut: what is durable and committed already commits nothing more"
+    ),
+    "storage.wal WriteAheadLog._write_in_place: end < self._dirty_end -> end <= self._dirty_end": (
+        "where both ends are one, no bytes are added"
+    ),
+    "storage.segments : 8 -> ": "how much of a segment's start is read at once; what is longer is read on its own",
 }
 """Reasons by place."""
 

@@ -1,4 +1,7 @@
-"""The identity of a data directory under faults: it is nobody's, or this server's, and never another's."""
+"""The identity of a data directory under faults: it is nobody's, or this server's, and never another's.
+
+And the note of how it came to that.
+"""
 
 import random
 from pathlib import Path
@@ -10,12 +13,14 @@ from oarlock.sim.rot import rot
 from oarlock.sim.strikes import Strikes
 from oarlock.storage.errors import CorruptIdentity, DiskFull, NewerFormat, ReadFailed, WriteFailed, WrongIdentity
 from oarlock.storage.identity import Identity, load_identity, load_or_create_identity
+from oarlock.storage.origin import GivenUp, Recovered, Restored, load_origin, write_origin
 from oarlock.zoo.core.broken import Broken, require
 from oarlock.zoo.storage.troubles import calm, disturb
 
 DIRECTORY: Final = Path("/data")
 _OWN: Final = Identity(0xABCDEF0123456789, 0xFEDCBA9876543210)
 _TRIES: Final = 12
+_NOTE: Final = "a note is what was noted"
 
 
 def run_identity(rng: random.Random) -> None:
@@ -49,6 +54,69 @@ def run_identity(rng: random.Random) -> None:
             _refuse_others(disk)
     if load_identity(disk, DIRECTORY) is not None:
         _rot(disk)
+
+
+def run_origin(rng: random.Random) -> None:
+    """Notes of how the directory came to its cluster, some of which cannot be written; then one is damaged.
+
+    Raises:
+        Broken: A note is not what was written, or damage to it passes for one.
+    """
+    disk = SimDisk(rng, Strikes())
+    disk.mkdir(DIRECTORY)
+    disk.fsync_directory(DIRECTORY.parent)
+    held: Recovered | Restored | None = None
+    for _ in range(_TRIES // 2):
+        origin = _origin(rng)
+        _trouble(rng, disk)
+        allowed = (held, origin)
+        try:
+            write_origin(disk, DIRECTORY, origin)
+        except PowerLoss:
+            disk.lose_power()
+        except (DiskFull, WriteFailed):
+            _end(rng, disk)
+        else:
+            allowed = (origin,)
+            _end(rng, disk)
+        _clear(disk)
+        held = load_origin(disk, DIRECTORY, _OWN.cluster_id)
+        require(held in allowed, _NOTE, f"it is {held}, not {' or '.join(map(str, allowed))}")
+        require(load_origin(disk, DIRECTORY, _OWN.cluster_id + 1) is None, _NOTE, "it is of another cluster, too")
+    if held is not None:
+        _damage_origin(rng, disk, held)
+
+
+def _origin(rng: random.Random) -> Recovered | Restored:
+    index = rng.randrange(1 << 20)
+    if rng.random() < 0.5:
+        return Restored(
+            cluster_id=_OWN.cluster_id, server_id=_OWN.server_id, at="now", source="a", sha256="00", revision=index
+        )
+    return Recovered(
+        cluster_id=_OWN.cluster_id,
+        previous_cluster_id=1,
+        server_id=_OWN.server_id,
+        at="now",
+        index=index,
+        term=2,
+        committed_index=index // 2,
+        given_up=(GivenUp(3, True, ("a:1", "b:2")),),
+    )
+
+
+def _damage_origin(rng: random.Random, disk: SimDisk, held: Recovered | Restored) -> None:
+    """A bit of the note turns."""
+    path = DIRECTORY / f"origin-{_OWN.cluster_id:016x}"
+    file = disk.open(path)
+    at = rng.randrange(file.size())
+    file.pwrite(bytes([file.pread(1, at)[0] ^ (1 << rng.randrange(8))]), at)
+    file.close()
+    try:
+        found = load_origin(disk, DIRECTORY, _OWN.cluster_id)
+    except CorruptIdentity:
+        return
+    require(found == held, "damage is noticed", f"the note is {found}")
 
 
 def _trouble(rng: random.Random, disk: SimDisk) -> None:

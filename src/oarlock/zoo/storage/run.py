@@ -1,11 +1,11 @@
-"""A run of the storage from a seed: a log, two stores of snapshots and an identity, each through its own troubles."""
+"""A run of the storage from a seed: a log, two stores of snapshots, an identity and its note, each in its troubles."""
 
 import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from oarlock.zoo.storage.identity import run_identity
+from oarlock.zoo.storage.identity import run_identity, run_origin
 from oarlock.zoo.storage.log import LogRun
 from oarlock.zoo.storage.snapshots import SnapshotRun
 
@@ -18,6 +18,7 @@ def run_seed(seed: int) -> None:
     """
     with _quiet():
         run_identity(random.Random(f"zoo/identity/{seed}"))  # noqa: S311
+        run_origin(random.Random(f"zoo/origin/{seed}"))  # noqa: S311
         LogRun(random.Random(f"zoo/log/{seed}")).run()  # noqa: S311
         SnapshotRun(random.Random(f"zoo/snapshots/{seed}")).run()  # noqa: S311
 

@@ -18,7 +18,14 @@ from tests.support.raft_server import (
 
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.log import Log
-from oarlock.raft.messages import AppendEntries, InstallSnapshot, InstallSnapshotReply, RequestVote, TimeoutNow
+from oarlock.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    RequestVote,
+    TimeoutNow,
+)
 from oarlock.raft.progress import Mode
 from oarlock.raft.raft import Raft
 from oarlock.raft.ready import Ready
@@ -328,8 +335,10 @@ def test_an_answer_without_news_brings_no_work() -> None:
     for answer in (accepted(one, 2, 1), append_entries(0, source=3), accepted(one, 9, 1)):
         one.raft.step(answer, one.state.now)
     one.raft.ready()
-    one.raft.step(accepted(one, 2, 1), one.state.now)
-    assert not one.raft.has_ready()
+    late = AppendEntriesReply(2, 1, 1, success=True, match_index=1)
+    for answer in (accepted(one, 2, 1), late):
+        one.raft.step(answer, one.state.now)
+        assert not one.raft.has_ready()
     one.raft.propose([b"x"])
     one.settle()
     one.raft.step(accepted(one, 2, 2), one.state.now)

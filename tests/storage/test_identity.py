@@ -166,6 +166,15 @@ def test_a_new_directory_gets_its_disk_id() -> None:
     assert disk.open_files == 0
 
 
+def test_a_directory_without_a_disk_id_says_none() -> None:
+    """NS-1: its file is the one that the first format had, with that one's checksum."""
+    disk = new_disk()
+    write_identity(disk, DIRECTORY, Identity(0xAB, 7, 1))
+    content = json.loads(bytes(disk.content(FILE)))
+    assert content["disk_id"] == ""
+    assert content["crc32c"] == f"{google_crc32c.value(b'1 00000000000000ab 0000000000000007'):08x}"
+
+
 def test_a_refused_directory_is_not_touched() -> None:
     """Another's identity is not even given a disk id."""
     disk = new_disk()

@@ -24,6 +24,9 @@ EQUIVALENT: Final[dict[str, str]] = {
     "storage.wal WriteAheadLog._write_in_place: end < self._dirty_end -> end <= self._dirty_end": (
         "where both ends are one, no bytes are added"
     ),
+    "storage.disk PosixFile.allocate: length == len(_ZEROS) -> False": (
+        "a short cut: zeros that are kept and zeros that are made anew are the same bytes"
+    ),
     "storage.segments : 8 -> ": "how much of a segment's start is read at once; what is longer is read on its own",
 }
 """Reasons by place."""

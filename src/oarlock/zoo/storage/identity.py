@@ -69,7 +69,7 @@ def run_origin(rng: random.Random) -> None:
     for _ in range(_TRIES // 2):
         origin = _origin(rng)
         _trouble(rng, disk)
-        allowed = (held, origin)
+        allowed: tuple[Recovered | Restored | None, ...] = (held, origin)
         try:
             write_origin(disk, DIRECTORY, origin)
         except PowerLoss:

@@ -121,6 +121,7 @@ class Node:
         self._core: Core | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
+        self._stop_has_begun = False
         for one in self.objects:
             one.attach(self, self)
 
@@ -234,10 +235,20 @@ class Node:
 
     async def stop(self) -> None:
         """Hand over leadership, and end; whoever waits gets `Stopped`. The server stays a member. May be repeated."""
-        if self._core is not None:
-            await asyncio.shield(self._begin_stop())
+        if self._core is None:
+            return
+        stopping = self._begin_stop()
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:
+            if stopping.cancelling() and not self._stop_has_begun:  # as `asyncio.run` cancels all tasks there are
+                if self._stopping is stopping:
+                    self._stopping = None
+                await asyncio.shield(self._begin_stop())
+            raise
 
     async def _stop(self) -> None:
+        self._stop_has_begun = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,18 +3,17 @@
 import asyncio
 from pathlib import Path
 
+from tests.support.ports import free_ports
+
 from oarlock.replica.node import Node
 from oarlock.replica.objects.counter import ReplicatedCounter
 from oarlock.replica.settings import Settings
-from tests.support.ports import free_ports
 
 
 def _node(port: int, directory: Path) -> Node:
     address = f"127.0.0.1:{port}"
     settings = Settings(disk_reserve_bytes=0, own_thread=False)
-    return Node(
-        address, data_dir=directory, peers=[address], objects=[ReplicatedCounter("visits")], settings=settings
-    )
+    return Node(address, data_dir=directory, peers=[address], objects=[ReplicatedCounter("visits")], settings=settings)
 
 
 async def test_a_stop_that_is_cancelled_before_it_begins_still_frees_the_directory(tmp_path: Path) -> None:

@@ -89,6 +89,17 @@ async def test_an_older_program_does_not_start_once_a_newer_version_is_in_force(
         assert "version 2 of basket is in force; this program knows 1" in str(ends[0])
 
 
+async def test_an_older_program_is_not_let_in_once_a_newer_version_is_in_force() -> None:
+    """It is refused at the door, with what it lacks, and the cluster has no learner of it; a newer one joins."""
+    async with cluster(1, objects=lambda: [Basket2()]) as servers:
+        await eventually(lambda: servers.nodes[0].version_in_force("basket") == 2, "version 2 is in force")
+        with pytest.raises(oarlock.JoinRefused, match="too old: version 2 of basket is in force; this program knows 1"):
+            await servers.add(objects=[Basket1()])
+        assert len(servers.nodes[0].members) == 1
+        joined = await servers.add()
+        await joined.ready(10.0)
+
+
 async def test_an_object_that_a_server_lacks_is_not_used(tmp_path: Path) -> None:
     """A command of an object that is new is refused while a server runs a program without it."""
     async with cluster(2, objects=lambda: [Register("a")], directory=tmp_path) as servers:

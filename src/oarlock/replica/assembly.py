@@ -100,7 +100,7 @@ class Assembly:
         on_removed: Callable[[], None],
     ) -> CoreNode:
         environment, place = self.environment, self.place
-        doorkeeper = Doorkeeper(self.token, self.name, place.cluster_id, lambda: core)
+        doorkeeper = Doorkeeper(self.token, self.name, place.cluster_id, lambda: core, machine.versions.too_new)
 
         def open_transport(on_message: OnMessage, on_unreachable: OnUnreachable) -> TcpTransport:
             transport = environment.transport(

@@ -1,15 +1,24 @@
 """How the machine sees what a node was given: objects with methods, or one whole state machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.object import ReplicatedObject, commands_of, version_of
+from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 
 MACHINE: Final = "machine"
 """The name of a whole state machine, among objects."""
 APPLY: Final = "apply"
+
+
+def known_versions(
+    objects: Sequence[ReplicatedObject], machine: StateMachine | DiskStateMachine | None
+) -> dict[str, int]:
+    """Which versions a program knows of what its node is given, before there is a machine to ask."""
+    known = {one.name: version_of(one) for one in objects}
+    return known if machine is None else {**known, MACHINE: machine.version}
 
 
 class HostedObject:

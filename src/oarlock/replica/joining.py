@@ -43,6 +43,8 @@ class _Request(msgspec.Struct, frozen=True, array_like=True):
     address: str
     nonce: bytes
     proof: bytes
+    known: dict[str, int] | None = None
+    """Which versions its program knows; not said by servers of before, which are refused later."""
 
 
 class _Answer(msgspec.Struct, frozen=True, array_like=True):
@@ -69,6 +71,7 @@ async def join(
     token: str,
     tls: PeerTls | None,
     rng: random.Random,
+    known: dict[str, int] | None = None,
 ) -> Place:
     """Have this server taken in.
 
@@ -80,6 +83,7 @@ async def join(
         token: The cluster's.
         tls: This server's files.
         rng: For its id.
+        known: Which versions of each object its program knows.
 
     Raises:
         JoinRefused: It was not; the text says why.
@@ -87,7 +91,7 @@ async def join(
     server_id = rng.getrandbits(_ID_BITS) | 1
     nonce = rng.getrandbits(_NONCE_BITS).to_bytes(_NONCE_BITS // 8)
     proof = _prove(token, "join", name, nonce, server_id, address)
-    question = msgspec.msgpack.encode(_Request(1, server_id, address, nonce, proof))
+    question = msgspec.msgpack.encode(_Request(1, server_id, address, nonce, proof, known))
     give_up_at = loop.time() + _JOIN_FOR_S
     while True:
         why, retry = "", True
@@ -124,13 +128,22 @@ class Doorkeeper:
         name: The cluster's.
         cluster_id: The cluster's.
         core: The node, once there is one.
+        too_new: Why a program that knows certain versions cannot take part, as far as this server has applied the log.
     """
 
-    def __init__(self, token: str | None, name: str, cluster_id: int, core: Callable[[], CoreNode]) -> None:
+    def __init__(
+        self,
+        token: str | None,
+        name: str,
+        cluster_id: int,
+        core: Callable[[], CoreNode],
+        too_new: Callable[[dict[str, int]], str | None],
+    ) -> None:
         self._token = token
         self._name = name
         self._cluster_id = cluster_id
         self._core = core
+        self._too_new = too_new
 
     async def consider(self, question: bytes) -> bytes:
         """Answer one question."""
@@ -146,6 +159,10 @@ class Doorkeeper:
         if not hmac.compare_digest(proof, request.proof):
             logger.warning("refused a server that calls itself %s: wrong token, or of another cluster", address)
             return self._refusal("wrong token, or another cluster's name")
+        too_new = self._too_new(request.known) if request.known is not None else None
+        if too_new is not None:
+            logger.warning("refused server %s, whose program is too old: %s", address, too_new)
+            return self._refusal(f"its program is too old: {too_new}")
         core = self._core()
         try:
             configuration = await core.change_membership(_admission(core, request.server_id, address), _CHANGE_S)

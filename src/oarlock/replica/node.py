@@ -16,7 +16,7 @@ from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core
 from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped
-from oarlock.replica.hosting import APPLY, MACHINE
+from oarlock.replica.hosting import APPLY, MACHINE, known_versions
 from oarlock.replica.joining import join
 from oarlock.replica.members import address_of, addresses_of, leader_of, leave, remove, transfer_leadership
 from oarlock.replica.metrics import Metrics
@@ -193,8 +193,8 @@ class Node:
         if self._peers is not None:
             return self._peers
         assert self._join is not None and self._token is not None  # noqa: S101, PT018 - see __init__
-        rng = self._environment.rng
-        return await join(self._loop, self._join, self.address, self.name, self._token, self._tls, rng)
+        rng, known = environment.rng, known_versions(self.objects, self._user_machine)
+        return await join(self._loop, self._join, self.address, self.name, self._token, self._tls, rng, known)
 
     async def _open_trace(self, place: Place) -> None:
         if self._trace_path is not None:

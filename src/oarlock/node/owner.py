@@ -372,16 +372,17 @@ class Owner:
         before, self._leader = self._leader, leader
         leader_id, term = leader
         self._proposals.leader_is(leader_id, term)
+        fields = {"server_id": state.server_id, "term": term, "role": state.role.value, "leader_id": leader_id}
         if leader_id is None:
             if before[0] is not None:
-                logger.info("lost leader %x in term %d; now %s", before[0], term, state.role.value)
+                logger.info("lost leader %x in term %d; now %s", before[0], term, state.role.value, extra=fields)
             return
         if leader_id != before[0] or term != before[1]:
             self._counters.leader_changes += 1
             if leader_id == state.server_id:
-                logger.info("became leader in term %d", term)
+                logger.info("became leader in term %d", term, extra=fields)
             else:
-                logger.info("following leader %x in term %d", leader_id, term)
+                logger.info("following leader %x in term %d", leader_id, term, extra=fields)
         self._reads.leader_changed()
         if self._proposals.has_unsent:
             self.wake()

@@ -157,11 +157,20 @@ class Doorkeeper:
             return self._refusal("this cluster has no token: it takes nobody in")
         proof = _prove(token, "join", self._name, request.nonce, request.server_id, request.address)
         if not hmac.compare_digest(proof, request.proof):
-            logger.warning("refused a server that calls itself %s: wrong token, or of another cluster", address)
+            logger.warning(
+                "refused a server that calls itself %s: wrong token, or of another cluster",
+                address,
+                extra={"address": address, "reason": "token"},
+            )
             return self._refusal("wrong token, or another cluster's name")
         too_new = self._too_new(request.known) if request.known is not None else None
         if too_new is not None:
-            logger.warning("refused server %s, whose program is too old: %s", address, too_new)
+            logger.warning(
+                "refused server %s, whose program is too old: %s",
+                address,
+                too_new,
+                extra={"address": address, "reason": too_new},
+            )
             return self._refusal(f"its program is too old: {too_new}")
         core = self._core()
         try:
@@ -170,7 +179,12 @@ class Doorkeeper:
             return self._refusal(str(error), retry=error.refusal is Refusal.UNHEALTHY)
         except OarlockError as error:
             return self._refusal(f"{type(error).__name__}: {error}", retry=True)
-        logger.info("server %s (%x) joins", address, request.server_id)
+        logger.info(
+            "server %s (%x) joins",
+            address,
+            request.server_id,
+            extra={"address": address, "server_id": request.server_id},
+        )
         members = _addresses(configuration)
         proof = _prove(token, "welcome", self._name, request.nonce, self._cluster_id, sorted(members.items()))
         return msgspec.msgpack.encode(_Answer("", False, self._cluster_id, members, proof))

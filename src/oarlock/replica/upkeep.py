@@ -53,7 +53,12 @@ class Upkeep:
     def applied_slowly(self, what: str, seconds: float) -> None:
         """See `Events.applied_slowly`."""
         self.slow_commands += 1
-        logger.warning("the command %s took %.0f ms; nothing else was applied meanwhile", what, seconds * 1000)
+        logger.warning(
+            "the command %s took %.0f ms; nothing else was applied meanwhile",
+            what,
+            seconds * 1000,
+            extra={"server_id": self._server_id, "command": what, "duration_ms": seconds * 1000},
+        )
 
     def versions_changed(self) -> None:
         """See `Events.versions_changed`."""
@@ -130,4 +135,4 @@ class Upkeep:
         if core is None or not self._votes or self._server_id not in core.configuration.learners:
             return
         await core.change_membership([Change(ChangeKind.PROMOTE, self._server_id)])
-        logger.info("this server has caught up, and has a vote")
+        logger.info("this server has caught up, and has a vote", extra={"server_id": self._server_id})

@@ -180,7 +180,9 @@ class Snapshots:
         """The disk part of every `Ready` up to `number` is durable: the machine may follow."""
         if self._durable:
             for due in [held for held in self._durable if held <= number]:
-                self._durable.pop(due).set_result(None)
+                durable = self._durable.pop(due)
+                if not durable.done():  # the applier that waits may have been cancelled
+                    durable.set_result(None)
 
     async def _restore(self, metadata: SnapshotMetadata) -> Index:
         index = metadata.last_included_index

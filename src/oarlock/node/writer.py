@@ -195,7 +195,8 @@ class Writer:
     def _tell_idle(self) -> None:
         if not self._busy:
             for waiter in self._idle:
-                waiter.set_result(None)
+                if not waiter.done():  # a stop can be cancelled while it waits
+                    waiter.set_result(None)
             self._idle.clear()
 
     def _finish(self, batch: list[Ready]) -> None:

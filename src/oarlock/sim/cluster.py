@@ -291,7 +291,7 @@ class Simulation(Watcher):
             self.strikes.hit("process.ended_for_want_of_memory" if is_of_memory else "process.ended_cancelled")
             self.restart_after(server.server_id, _RESTART_S)
             return
-        if why == "stopped":
+        if why == "stopped" or (why == "killed" and self.is_healed):  # by what was on its way when all was healed
             self.restart_after(server.server_id, _RESTART_S)
         if why == "could not stop" and isinstance(error, StorageFailedError):
             self.strikes.hit("process.stopped_on_failed_disk")

@@ -286,6 +286,7 @@ class Process:
 
     async def _main(self) -> None:
         server = self.server
+        has_started = False
         try:
             if self.version is not Version.CURRENT:
                 await self.loop.run_in_executor(self.threads[0], take_over, self.version, server.config, server.disk)
@@ -293,11 +294,12 @@ class Process:
                 place = await find_place(server.config, server.disk, server.contacts, self.loop, self.threads[0])
                 self.node = self._make_node(place)
             await self.node.start()
+            has_started = True
             if self.version is not Version.CURRENT:
                 await self.loop.run_in_executor(self.threads[0], leave_behind, self.version, server.config, server.disk)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, the process ends with it
             server.refusal = error
-            if isinstance(error, asyncio.CancelledError) and server.disk.is_locked:
+            if isinstance(error, asyncio.CancelledError) and server.disk.is_locked and not has_started:
                 self.is_hurt = False
                 server.refusal = RuntimeError("its start was cancelled, and has left its directory locked")
             self._scheduler.after(0, server.gone, self, "refused")

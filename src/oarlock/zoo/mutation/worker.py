@@ -6,6 +6,7 @@ Takes an `Assignment` as JSON from standard input, gives a `Judged` for each mut
 import contextlib
 import importlib
 import os
+import re
 import resource
 import select
 import signal
@@ -30,6 +31,8 @@ _TEST_S: Final = 60
 _WALL_S: Final = 600.0
 """For what does not even use the processor."""
 _MEMORY_BYTES: Final = 3 << 30
+_OF_THIS_MACHINE: Final = re.compile(r"\S*/pytest-of-[^/\s]+/pytest-\d+/")
+"""Where tests keep their files."""
 
 _T = TypeVar("_T")
 
@@ -208,7 +211,7 @@ def _test(mutant: General, tests: Sequence[str]) -> Judged:
         mutant=mutant,
         by="suite" if where else "nobody",
         where=where,
-        sentence=text,
+        sentence=_OF_THIS_MACHINE.sub("", text),
         hangs="Timeout" in text,
         seconds=round(time.process_time() - began, 3),
     )

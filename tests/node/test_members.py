@@ -492,6 +492,24 @@ async def test_a_learner_that_lags_is_not_promoted(tmp_path: Path) -> None:
         await leader.change_membership([Change(REMOVE, 4)], strict=True)
 
 
+async def test_a_learner_that_is_gone_is_not_promoted(tmp_path: Path) -> None:
+    """A learner that holds the whole log and no longer answers is refused a vote: of two voters it would be missed."""
+    async with NodeCluster(tmp_path, size=1) as cluster:
+        leader = await cluster.leader()
+        await leader.propose(b"word")
+        learner = await cluster.add(2, ADD_LEARNER)
+        await eventually(lambda: len(cluster.machine(2).words) == 1, "the learner has caught up")
+        await cluster.crash(learner.config.server_id)
+        raft = leader._owner.raft
+        silent_s = 2 * leader.config.election_timeout_ms / 1000
+        loop = asyncio.get_running_loop()
+        await eventually(lambda: loop.time() - raft.state.leader.peers[2].last_heard > silent_s, "it is missed")
+        with pytest.raises(ChangeRefused, match="2 does not answer") as refused:
+            await leader.change_membership([Change(PROMOTE, 2)])
+        assert refused.value.refusal is Refusal.LEARNER_NOT_READY
+        await leader.propose(b"another")
+
+
 # -- leadership --------------------------------------------------------------------------------------------------
 
 

@@ -238,7 +238,7 @@ class Changes:
                 check_health(state, leader, request.changes, now, self.is_connected)
             if isinstance(wanted, ChangeRefused):
                 raise wanted
-            check_ready(state, leader, request.changes)
+            check_ready(state, leader, request.changes, now)
             index, term = raft.change_membership(wanted)
         except ChangeRefused as error:
             refused = ChangeOutcome.REFUSED

@@ -208,8 +208,11 @@ def _is_active(leader: LeaderState, server_id: ServerId, since: float) -> bool:
     )
 
 
-def check_ready(state: RaftState, leader: LeaderState, changes: Sequence[Change]) -> None:
-    """Refuse to promote a learner that lags: it would vote, and commits could have to wait for it.
+def check_ready(state: RaftState, leader: LeaderState, changes: Sequence[Change], now: float) -> None:
+    """Refuse to promote a learner that lags or does not answer: it would vote, and commits could have to wait for it.
+
+    etcd looks at the log alone. But of one voter and a learner that is gone, the promotion makes two who can never
+    again commit anything.
 
     Raises:
         ChangeRefused: LEARNER_NOT_READY.
@@ -218,6 +221,8 @@ def check_ready(state: RaftState, leader: LeaderState, changes: Sequence[Change]
         if change.kind is ChangeKind.PROMOTE and change.server_id in state.configuration.learners:
             progress = leader.peers.get(change.server_id)
             match_index = progress.match_index if progress is not None else 0
+            if progress is None or now - progress.last_heard > state.config.election_timeout:
+                raise _refused(Refusal.LEARNER_NOT_READY, f"learner {change.server_id:x} does not answer")
             if match_index * 100 < state.log.last_index * _READY_PERCENT:
                 raise _refused(
                     Refusal.LEARNER_NOT_READY,

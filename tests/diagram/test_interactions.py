@@ -139,7 +139,7 @@ def test_queries(open_page: OpenPage, run: Trace) -> None:
     start = run.events[0].t
     server = run.header.nodes["n2"]
     expected = {
-        "rule:AE.2": lambda event: "AE-2" in event.r,
+        "rule:RV.2": lambda event: "RV-2" in event.r,
         "-kind:send kind:recv": lambda event: event.k == "recv",
         f'node:"{server}"': lambda event: "n2" in _names(event),
         "lane:n2 role:leader": lambda event: (

@@ -102,7 +102,7 @@ def test_a_violation_is_explained_first(trace: Trace, tmp_path: Path) -> None:
     (shown,) = runs.show("a test", tmp_path)
     first = shown.text.splitlines()[0]
     assert first.startswith("linearizability does not hold: ")
-    assert "a read was stale" in first
+    assert "A read was stale" in first
 
 
 def test_a_file_is_a_run_too(trace: Trace, tmp_path: Path) -> None:

@@ -30,10 +30,6 @@ _FORWARD_BYTES: Final = 1 << 20
 """Command bytes in one `Forward`; a single larger command travels alone."""
 
 
-REQUEST_ID_BITS: Final = 31
-"""Of a request's number within its server's boot, below the boot's own."""
-
-
 class Waiter(Protocol):
     """Who waits for a proposal: a future, or what costs less."""
 
@@ -110,7 +106,7 @@ class Proposals:
         self._is_over = False
         self._forwards: dict[int, tuple[Attempt, list[Proposal]]] = {}
         """Forwarded batches by request id, until their reply or their end."""
-        self._request_id = (epoch & 0xFFFF_FFFF) << REQUEST_ID_BITS
+        self._request_id = (epoch & 0xFFFF_FFFF) << 31
         """Rising, and not from where an earlier boot began, whose answers may still be under way."""
         self._leader: tuple[ServerId | None, Term] = (None, 0)
         self.on_later_boot: Callable[[int], None] | None = None

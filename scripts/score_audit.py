@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from oarlock.diagram.audit import audit
-from oarlock.diagram.diff import first_difference
+from oarlock.diagram.diff import are_one_step, first_difference
 from oarlock.diagram.steps import Deviation
 from oarlock.trace.loaded import Trace, load
 from oarlock.zoo.catalogue import MUTANTS
@@ -32,13 +32,9 @@ def judged(broken: Trace, repaired: Trace, mutant: Mutant) -> tuple[str, Deviati
     first = found[0]
     trace = broken if parted is not None and parted.one else repaired
     at, named = trace.find(where), broken.find(first.event_id)
-    is_step = at is not None and named is not None and named.t == at.t and _lane(first.event_id) == _lane(where)
+    is_step = at is not None and named is not None and are_one_step(named, at)
     verdict = "step" if is_step else "sign" if not first.rule else "rule" if first.rule in mutant.breaks else "wrong"
     return verdict, first, where
-
-
-def _lane(event_id: str) -> str:
-    return event_id.partition(".")[0]
 
 
 def main() -> int:

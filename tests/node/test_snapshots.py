@@ -20,6 +20,16 @@ async def fill(node: Node, first: int, last: int) -> None:
         await node.propose(b"word %d " % number + bytes(50))
 
 
+async def left_behind(cluster: NodeCluster) -> tuple[Node, int]:
+    """A leader, and a follower that is down and lacks what the leader has compacted."""
+    leader = await cluster.leader()
+    follower = (await cluster.follower()).config.server_id
+    await cluster.crash(follower)
+    await fill(leader, 0, 50)
+    await eventually(lambda: leader.status().first_index > 20, "compaction")
+    return leader, follower
+
+
 @pytest.mark.parametrize("durable", [True, False])
 async def test_log_is_compacted(tmp_path: Path, durable: bool) -> None:
     """After snapshot_count entries the log is cut on every server, a tail stays, and a restart finds everything."""
@@ -43,11 +53,7 @@ async def test_log_is_compacted(tmp_path: Path, durable: bool) -> None:
 async def test_follower_catches_up_by_snapshot(tmp_path: Path, durable: bool) -> None:
     """A follower whose next entry is compacted gets a snapshot in chunks, then the log that follows it."""
     async with NodeCluster(tmp_path, durable=durable, **SMALL) as cluster:
-        leader = await cluster.leader()
-        follower = (await cluster.follower()).config.server_id
-        await cluster.crash(follower)
-        await fill(leader, 0, 50)
-        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        leader, follower = await left_behind(cluster)
         node = await cluster.start(follower)
         await fill(leader, 50, 70)
         await cluster.all_applied()
@@ -104,11 +110,7 @@ async def test_applies_go_on_while_a_snapshot_is_written(tmp_path: Path) -> None
 async def test_damaged_snapshot_is_sent_again(tmp_path: Path) -> None:
     """A received snapshot that does not verify is dropped and asked for anew; it never reaches the machine."""
     async with NodeCluster(tmp_path, **SMALL) as cluster:
-        leader = await cluster.leader()
-        follower = (await cluster.follower()).config.server_id
-        await cluster.crash(follower)
-        await fill(leader, 0, 50)
-        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        _, follower = await left_behind(cluster)
         damaged: list[int] = []
         for node in cluster.nodes.values():
 
@@ -128,11 +130,7 @@ async def test_damaged_snapshot_is_sent_again(tmp_path: Path) -> None:
 async def test_snapshot_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
     """Where the file of the snapshot to be sent is gone, another one is made and sent."""
     async with NodeCluster(tmp_path, **SMALL) as cluster:
-        leader = await cluster.leader()
-        follower = (await cluster.follower()).config.server_id
-        await cluster.crash(follower)
-        await fill(leader, 0, 50)
-        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        _, follower = await left_behind(cluster)
         for node in cluster.nodes.values():
             node._snapshots.take()
             await eventually(lambda node=node: node.counters.snapshots_taken == 1, "a snapshot")
@@ -147,11 +145,7 @@ async def test_machine_follows_the_log(tmp_path: Path) -> None:
     """A received snapshot reaches the machine only when the log's move to it is durable (G22)."""
     disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
     async with NodeCluster(tmp_path, disks=disks, election_timeout_ms=2000, **SMALL) as cluster:
-        leader = await cluster.leader()
-        follower = (await cluster.follower()).config.server_id
-        await cluster.crash(follower)
-        await fill(leader, 0, 50)
-        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        _, follower = await left_behind(cluster)
         node = await cluster.start(follower)
         install = node._snapshots.install
 
@@ -172,11 +166,7 @@ async def test_machine_follows_the_log(tmp_path: Path) -> None:
 async def test_node_ends_with_its_work_on_snapshots(tmp_path: Path, work: str) -> None:
     """Work on a snapshot that somebody cancels takes the node with it: no laggard waits for it for ever."""
     async with NodeCluster(tmp_path, **SMALL) as cluster:
-        leader = await cluster.leader()
-        follower = (await cluster.follower()).config.server_id
-        await cluster.crash(follower)
-        await fill(leader, 0, 50)
-        await eventually(lambda: leader.status().first_index > 20, "compaction")
+        leader, follower = await left_behind(cluster)
         await cluster.start(follower)
         task = await begun(f"oarlock-{work}")
         cluster.failures.clear()  # of the crash

@@ -72,6 +72,11 @@ def _tell(trace: Trace, event: Event | None) -> str:
     return "nothing more" if event is None else sentence(event, trace.header.nodes)
 
 
+def are_one_step(event: Event, other: Event) -> bool:
+    """Whether two events happened in one step of one server."""
+    return event.t == other.t and parse_id(event.id).lane == parse_id(other.id).lane
+
+
 def _contrast(one: str, other: str) -> tuple[str, str]:
     """Two sentences that begin alike, each with its beginning and what the other has not."""
     ours, theirs = (told.removesuffix(".").split("; ") for told in (one, other))

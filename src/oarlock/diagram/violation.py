@@ -9,14 +9,14 @@ from typing import Final
 import msgspec
 
 from oarlock.diagram.audit import audit
-from oarlock.diagram.diff import Difference
+from oarlock.diagram.diff import Difference, are_one_step
 from oarlock.diagram.properties import property_of
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.steps import Deviation
 from oarlock.diagram.whynot import Missing, WhyNot, why_not
 from oarlock.trace.loaded import Trace
 from oarlock.trace.provenance import Explanation, why
-from oarlock.trace.schema import Event, Kind, parse_id
+from oarlock.trace.schema import Event, Kind
 from oarlock.trace.state import states_at
 
 MOST_WITNESSES: Final = 6
@@ -184,8 +184,7 @@ def _origin(trace: Trace, first: Deviation | None, parted: Difference | None) ->
     if first is None or event is None:
         return parted
     step = trace.events[trace.position(first.event_id)]
-    is_same = step.t == event.t and parse_id(step.id).lane == parse_id(event.id).lane
-    return None if is_same or trace.position(step.id) < trace.position(event.id) else parted
+    return None if are_one_step(step, event) or trace.position(step.id) < trace.position(event.id) else parted
 
 
 def _question(trace: Trace, step: Deviation | None, shown: list[Witness], parted: Difference | None) -> str:

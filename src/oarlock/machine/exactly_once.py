@@ -21,7 +21,6 @@ from oarlock.raft.types import Index, ServerId
 
 ENVELOPE_VERSION: Final = 1
 _HEADER: Final = struct.Struct(">BQQQQ")
-_unpack_header: Final = _HEADER.unpack_from
 HEADER_BYTES: Final = _HEADER.size
 """How much longer than its command an envelope is."""
 
@@ -136,9 +135,7 @@ class ExactlyOnce:
         Raises:
             EnvelopeError: The data is not an envelope.
         """
-        if len(data) < HEADER_BYTES or data[0] != ENVELOPE_VERSION:
-            _unpack(data)  # raises
-        _, origin, epoch, sequence, floor = _unpack_header(data)
+        _, origin, epoch, sequence, floor = _unpack(data)
         session = self._sessions.get(origin)
         if session is None or epoch > session.epoch:
             session = self._open(origin, epoch, floor)

@@ -4,8 +4,9 @@ Whether a failed proposal may still take effect is said by `NodeError.outcome_un
 write that certainly did not happen from one that perhaps did.
 """
 
+import asyncio
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class NodeError(Exception):
@@ -35,6 +36,13 @@ class Stopped(NodeError):
 
 class ActivityCancelled(NodeError):
     """One of the node's own tasks was cancelled by somebody else; without it the node cannot go on."""
+
+
+def error_of(task: "asyncio.Task[Any]", *, is_stopping: bool) -> BaseException | None:
+    """Why a node cannot go on without a task of its own that has ended; None if it was to end."""
+    if not task.cancelled():
+        return task.exception()
+    return None if is_stopping else ActivityCancelled(f"{task.get_name()} was cancelled, and not by the node")
 
 
 class BootOutdated(NodeError):

@@ -60,7 +60,7 @@ class SingleThread(Executor):
                 except BaseException as raised:  # noqa: BLE001 - it is the future's
                     error = raised
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+                    future.get_loop().call_soon_threadsafe(settle, future, result, error)
                 del result, error
             del work, future, fn, args  # while waiting, keep nothing alive
 
@@ -74,9 +74,10 @@ class SingleThread(Executor):
             self._thread.join()
 
 
-def _settle(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+def settle(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+    """Give a future its result or its error, on its loop, unless whoever waited for it is gone."""
     if future.done():
-        return  # cancelled
+        return
     if error is None:
         future.set_result(result)
     else:

@@ -220,11 +220,10 @@ def check_ready(state: RaftState, leader: LeaderState, changes: Sequence[Change]
     for change in changes:
         if change.kind is ChangeKind.PROMOTE and change.server_id in state.configuration.learners:
             progress = leader.peers.get(change.server_id)
-            match_index = progress.match_index if progress is not None else 0
             if progress is None or now - progress.last_heard > state.config.election_timeout:
                 raise _refused(Refusal.LEARNER_NOT_READY, f"learner {change.server_id:x} does not answer")
-            if match_index * 100 < state.log.last_index * _READY_PERCENT:
+            if progress.match_index * 100 < state.log.last_index * _READY_PERCENT:
                 raise _refused(
                     Refusal.LEARNER_NOT_READY,
-                    f"learner {change.server_id:x} has {match_index} of {state.log.last_index} entries",
+                    f"learner {change.server_id:x} has {progress.match_index} of {state.log.last_index} entries",
                 )

@@ -12,7 +12,7 @@ from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
 from oarlock.node.changes import Changes
 from oarlock.node.config import NodeConfig
-from oarlock.node.errors import ActivityCancelled, BootOutdated, NodeError, Stopped
+from oarlock.node.errors import BootOutdated, NodeError, Stopped, error_of
 from oarlock.node.executors import Executors
 from oarlock.node.handover import Handover
 from oarlock.node.keeper import Keeper
@@ -279,12 +279,7 @@ class Node:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """An activity never ends by itself: where one does, the node cannot go on."""
-        if not task.cancelled():
-            error = task.exception()
-        elif self._stopping is None:
-            error = ActivityCancelled(f"{task.get_name()} was cancelled, and not by the node")
-        else:
-            error = None
+        error = error_of(task, is_stopping=self._stopping is not None)
         if error is not None:
             self._fail(error)
 

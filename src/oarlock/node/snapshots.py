@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from oarlock.machine.interface import MachineApart, StateMachine
 from oarlock.node.applier import Applier
 from oarlock.node.config import NodeConfig
-from oarlock.node.errors import ActivityCancelled
+from oarlock.node.errors import error_of
 from oarlock.node.owner import Owner
 from oarlock.node.recovery import restore_machine
 from oarlock.node.sender import SnapshotSender
@@ -88,10 +88,8 @@ class Snapshots:
 
     def _ended(self, task: "asyncio.Task[_Result]") -> None:
         """Work that somebody else cancels, perhaps before it began, would count as under way for ever."""
-        if task.cancelled():
-            if not self._is_stopping:
-                self._on_failure(ActivityCancelled(f"{task.get_name()} was cancelled, and not by the node"))
-        elif (error := task.exception()) is not None:
+        error = error_of(task, is_stopping=self._is_stopping)
+        if error is not None:
             self._on_failure(error)
 
     # -- sending -------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from oarlock.replica.codec import Value
 _KEPT: Final = 8
 """Indexes whose votes are kept."""
 _STATE_BYTES_PER_CHECK: Final = 64 << 10
-_NOTHING: Final = codec.canonical(None, "result")
 """Of state, that are hashed for one interval: a larger state is hashed at proportionally fewer of them."""
+_NOTHING: Final = codec.canonical(None, "result")
+"""What most commands return."""
 
 
 class Vote(msgspec.Struct, frozen=True, array_like=True):
@@ -49,7 +50,7 @@ class Agreement:
     def add(self, result: Value, error: BaseException | None) -> bool:
         """Take in what a command gave; whether a vote is due after it."""
         if result is None and error is None:
-            data = _NOTHING  # as it mostly is
+            data = _NOTHING
         elif error is not None:
             data = f"raised {type(error).__qualname__}".encode()
         else:

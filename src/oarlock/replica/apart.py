@@ -19,6 +19,7 @@ import uvloop
 from oarlock.machine.exactly_once import AlreadyApplied
 from oarlock.machine.interface import Job, SnapshotView, StateMachine
 from oarlock.node.errors import Stopped
+from oarlock.node.executors import settle
 from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.proposals import Waiter
@@ -248,9 +249,9 @@ class MachineBridge:
             try:
                 result = function()
             except BaseException as error:  # noqa: BLE001 - the node's, which ends with it
-                self._back.put(partial(_fail, answer, error))
+                self._back.put(partial(settle, answer, None, error))
             else:
-                self._back.put(partial(_settle, answer, result, then))
+                self._back.put(partial(_go_on, answer, result, then))
 
         self._there.put(call)
         return await answer
@@ -309,16 +310,10 @@ class MachineBridge:
         raise NotImplementedError
 
 
-def _settle(answer: "asyncio.Future[T]", result: T, then: Callable[[T], None] | None) -> None:
+def _go_on(answer: "asyncio.Future[T]", result: T, then: Callable[[T], None] | None) -> None:
     if then is not None:
         then(result)
-    if not answer.done():
-        answer.set_result(result)
-
-
-def _fail(answer: "asyncio.Future[T]", error: BaseException) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+    settle(answer, result, None)
 
 
 class JobBridge:

@@ -15,13 +15,13 @@ from oarlock.replica.errors import NotEncodable
 Value: TypeAlias = Any
 """None, a boolean, a number, text, bytes, or lists and mappings of these."""
 
-SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types of what is plain and has no parts."""
-NOT_MSGPACK: Final = (OverflowError, UnicodeError, TypeError, ValueError)
+_NOT_MSGPACK: Final = (OverflowError, UnicodeError, TypeError, ValueError)
 """What the encoder raises at plain data that msgpack cannot hold, such as a number beyond 64 bits."""
 _MAX_DEPTH: Final = 200
 
-encoder: Final = msgspec.msgpack.Encoder()
+_encoder: Final = msgspec.msgpack.Encoder()
 _canonical: Final = msgspec.msgpack.Encoder(order="deterministic")
 _decoder: Final = msgspec.msgpack.Decoder()
 
@@ -40,16 +40,21 @@ def encode(value: Value, what: str) -> bytes:
     return encode_checked(value, what)
 
 
-def encode_checked(value: Value, what: str) -> bytes:
+def encode_checked(value: Value, what: str, *parts: object) -> bytes:
     """As `encode`, of a value whose types are known to be plain.
+
+    Args:
+        value: What to encode.
+        what: Names it, for the error; with `%` for each of the parts.
+        parts: Of the name.
 
     Raises:
         NotEncodable: A number is beyond 64 bits, or a text is not Unicode.
     """
     try:
-        return encoder.encode(value)
-    except NOT_MSGPACK as error:
-        raise NotEncodable(f"{what} cannot be encoded: {error}") from None
+        return _encoder.encode(value)
+    except _NOT_MSGPACK as error:
+        raise NotEncodable(f"{what % parts if parts else what} cannot be encoded: {error}") from None
 
 
 decode: Final[Callable[[bytes], Value]] = _decoder.decode
@@ -65,18 +70,18 @@ def canonical(value: Value, what: str) -> bytes:
     check(value, what)
     try:
         return _canonical.encode(value)
-    except NOT_MSGPACK:
+    except _NOT_MSGPACK:
         return encode_checked(value, what)
 
 
 def copied(value: Value) -> Value:
     """A value as it may be handed out: apart from whoever else holds it, where it is plain data; else the value."""
-    if type(value) in SCALARS:
+    if type(value) in _SCALARS:
         return value
     try:
         check(value, "value")
-        return _decoder.decode(encoder.encode(value))
-    except (NotEncodable, *NOT_MSGPACK):
+        return _decoder.decode(_encoder.encode(value))
+    except (NotEncodable, *_NOT_MSGPACK):
         return value
 
 
@@ -91,7 +96,7 @@ def check(value: Value, what: str, *parts: object) -> None:
     Raises:
         NotEncodable: It is not; the text says what, and where.
     """
-    if type(value) not in SCALARS:
+    if type(value) not in _SCALARS:
         _check_parts(value, what % parts if parts else what, 0)
 
 
@@ -101,13 +106,13 @@ def _check_parts(value: Value, where: str, depth: int) -> None:
         raise NotEncodable(f"{where} is nested more than {_MAX_DEPTH} deep")
     if kind is list or kind is tuple:
         for position, part in enumerate(value):
-            if type(part) not in SCALARS:
+            if type(part) not in _SCALARS:
                 _check_parts(part, f"{where}[{position}]", depth + 1)
     elif kind is dict:
         for key, part in value.items():
-            if type(key) not in SCALARS:
+            if type(key) not in _SCALARS:
                 _check_key(key, where, depth)
-            if type(part) not in SCALARS:
+            if type(part) not in _SCALARS:
                 _check_parts(part, f"{where}[{key!r}]", depth + 1)
     else:
         raise NotEncodable(
@@ -120,7 +125,7 @@ def _check_key(key: Value, where: str, depth: int) -> None:
     if type(key) is not tuple:
         raise NotEncodable(f"a key of {where} is of type {_name(type(key))}: only plain data can be replicated")
     for part in key:
-        if type(part) not in SCALARS:
+        if type(part) not in _SCALARS:
             if depth > _MAX_DEPTH:
                 raise NotEncodable(f"a key of {where} is nested more than {_MAX_DEPTH} deep")
             _check_key(part, where, depth + 1)

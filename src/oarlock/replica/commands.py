@@ -6,8 +6,7 @@ from typing import Any
 
 from oarlock.raft.types import Index, ServerId
 from oarlock.replica.agreement import Vote
-from oarlock.replica.codec import NOT_MSGPACK, SCALARS, Value, check, encode_checked, encoder
-from oarlock.replica.errors import NotEncodable
+from oarlock.replica.codec import Value, check, encode_checked
 
 
 class Kind(IntEnum):
@@ -38,10 +37,8 @@ def call(
         NotEncodable: An argument is not plain data; names it.
     """
     _check_arguments(target, method, args, kwargs)
-    try:
-        return encoder.encode((0, stamp_ms, target, method, version, args, kwargs))
-    except NOT_MSGPACK as error:
-        raise NotEncodable(f"the arguments of {target}.{method} cannot be encoded: {error}") from None
+    command = (0, stamp_ms, target, method, version, args, kwargs)
+    return encode_checked(command, "the arguments of %s.%s", target, method)
 
 
 def in_session(
@@ -68,19 +65,11 @@ def in_session(
         NotEncodable: An argument is not plain data; names it.
     """
     _check_arguments(target, method, args, kwargs)
-    return encode_checked(
-        [int(Kind.IN_SESSION), stamp_ms, target, method, version, args, kwargs, *session],
-        f"the arguments of {target}.{method}",
-    )
+    command = (int(Kind.IN_SESSION), stamp_ms, target, method, version, args, kwargs, *session)
+    return encode_checked(command, "the arguments of %s.%s", target, method)
 
 
 def _check_arguments(target: str, method: str, args: tuple[Value, ...], kwargs: Mapping[str, Value]) -> None:
-    for value in args:
-        if type(value) not in SCALARS:
-            break
-    else:
-        if not kwargs:
-            return  # as it mostly is
     for position, value in enumerate(args, 1):
         check(value, "argument %d of %s.%s", position, target, method)
     for name, value in kwargs.items():

@@ -156,9 +156,7 @@ class ReplicaMachine:
             self._took_effect(None, result.error)
             return result
         self._took_effect(result, None)
-        if result is None or not wanted:
-            return None
-        return codec.copied(result)
+        return codec.copied(result) if wanted else None
 
     def _run(self, target: str, method: str, version: int, args: list[Value], kwargs: dict[str, Value]) -> object:
         runner = self._runners.get((target, method, version)) or self._find_runner(target, method, version)
@@ -166,7 +164,7 @@ class ReplicaMachine:
         began = clock()
         self.context = Context(self._index, self.now_ms, version, target)
         try:
-            return runner(*args, **kwargs) if kwargs else runner(*args)
+            return runner(*args, **kwargs)
         except MemoryError:
             raise  # of this server alone: it must not go on with a state of its own
         except Exception as error:  # noqa: BLE001 - the caller's

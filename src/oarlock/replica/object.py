@@ -52,9 +52,7 @@ class Command:
         self.bodies: dict[int, Callable[..., Any]] = {}
         self._arities: dict[int, tuple[int, int]] = {}
         self._fitting: dict[int, tuple[int, int]] = {}
-        """The arities by version of the object in force, as far as they were asked for."""
-        self.first_version = version
-        """The first version of the object in which there is this method."""
+        """The arities by version of the object in force, as far as they were asked for: each call asks."""
         self.add_version(body, version)
         self.__doc__ = body.__doc__
 
@@ -76,7 +74,6 @@ class Command:
         self.bodies[version] = body
         self._arities[version] = _arity(body)
         self._fitting.clear()
-        self.first_version = min(self.bodies)
 
     def version(self, number: int) -> "Callable[[Callable[..., Any]], Command]":
         """Decorate a newer version of this method; the older ones stay for what the log holds."""
@@ -87,10 +84,18 @@ class Command:
 
         return add
 
+    @property
+    def first_version(self) -> int:
+        """The first version of the object in which there is this method."""
+        return min(self.bodies)
+
+    def _version(self, in_force: int) -> int:
+        """The method's version when one of the object is in force; 0 if there was no such method then."""
+        return max((version for version in self.bodies if version <= in_force), default=0)
+
     def body(self, in_force: int) -> Callable[..., Any] | None:
         """The method's code when a version of the object is in force; None if there was no such method then."""
-        version = max((version for version in self.bodies if version <= in_force), default=None)
-        return None if version is None else self.bodies[version]
+        return self.bodies.get(self._version(in_force))
 
     def check_call(
         self, target: "ReplicatedObject", in_force: int, args: tuple[Value, ...], kwargs: Mapping[str, Value]
@@ -102,12 +107,10 @@ class Command:
         """
         arity = self._fitting.get(in_force)
         if arity is None:
-            version = max(version for version in self.bodies if version <= in_force)
-            arity = self._fitting[in_force] = self._arities[version]
+            arity = self._fitting[in_force] = self._arities[self._version(in_force)]
         if kwargs or not arity[0] <= len(args) <= arity[1]:
-            version = max(version for version in self.bodies if version <= in_force)
             try:
-                inspect.signature(self.bodies[version]).bind(target, *args, **kwargs)
+                inspect.signature(self.bodies[self._version(in_force)]).bind(target, *args, **kwargs)
             except TypeError as error:
                 raise TypeError(f"{target.name}.{self.name}: {error}") from None
 

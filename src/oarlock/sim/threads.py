@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
+from oarlock.node.executors import settle
 from oarlock.sim.loop import SimLoop
 
 
@@ -22,9 +23,9 @@ class SimThread(Executor):
         try:
             result = function(*args)
         except Exception as error:  # noqa: BLE001 - as an executor does
-            loop.call_soon(_settle, future, None, error)
+            loop.call_soon(settle, future, None, error)
         else:
-            loop.call_soon(_settle, future, result, None)
+            loop.call_soon(settle, future, result, None)
         self.jobs.popleft()
 
 
@@ -40,12 +41,3 @@ def hand_over(
         raise TypeError("blocking work must name the executor it was handed")
     executor.jobs.append((future, function, args))
     return executor if len(executor.jobs) == 1 else None
-
-
-def _settle(future: "asyncio.Future[Any]", result: object, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)

@@ -13,6 +13,7 @@ from oarlock.zoo.core.scenes.stage import (
     campaign_up_to,
     converge,
     elect,
+    in_agreement,
     lead,
     make,
     propose,
@@ -53,9 +54,7 @@ def a_stale_log_campaigns(seed: int) -> None:
 
 def a_long_log_of_an_old_term(seed: int) -> None:
     """A log with many entries of an old term is no match for one that ends in a newer."""
-    cluster = make(3, seed, pre_vote=False, check_quorum=False)
-    elect(cluster, 1)
-    converge(cluster)
+    cluster = in_agreement(seed)
     cluster.isolate(1)
     propose(cluster, 5)
     cluster.run_for(0.01)
@@ -366,9 +365,7 @@ def a_lease_saves_the_round(seed: int) -> None:
 
 def an_election_is_lost(seed: int) -> None:
     """Who is refused by a majority campaigns no more, and waits as all others do."""
-    cluster = make(3, seed, pre_vote=False, check_quorum=False)
-    elect(cluster, 1)
-    converge(cluster)
+    cluster = in_agreement(seed)
     cluster.isolate(3)
     propose(cluster, 2)
     cluster.run_for(AT_ONCE_S)

@@ -11,6 +11,7 @@ from oarlock.zoo.core.scenes.stage import (
     TIMEOUT_S,
     converge,
     elect,
+    in_agreement,
     lead,
     make,
     propose,
@@ -40,9 +41,7 @@ def _count_refusals(cluster: Cluster, *, of: ServerId) -> None:
 
 def a_term_that_the_leader_has(seed: int) -> None:
     """A follower with many entries of a term in which the leader has few is brought back in a few steps."""
-    cluster = make(3, seed, pre_vote=False, check_quorum=False)
-    elect(cluster, 1)
-    converge(cluster)
+    cluster = in_agreement(seed)
     cluster.isolate(1)
     propose(cluster, 40)
     elect(cluster, 2)
@@ -54,9 +53,7 @@ def a_term_that_the_leader_has(seed: int) -> None:
 
 def a_term_that_the_leader_lacks(seed: int) -> None:
     """So is a follower with many entries of a term of which the leader knows nothing."""
-    cluster = make(3, seed, pre_vote=False, check_quorum=False)
-    elect(cluster, 1)
-    converge(cluster)
+    cluster = in_agreement(seed)
     cluster.drop = lambda source, to, message: source == 3 and isinstance(message, AppendEntries)  # noqa: ARG005
     for server in cluster.live:
         server.state.last_leader_contact = float("-inf")

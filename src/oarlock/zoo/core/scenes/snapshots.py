@@ -144,15 +144,21 @@ def a_follower_of_another_history(seed: int) -> None:
 
 def one_snapshot_is_enough(seed: int) -> None:
     """A follower that needs a snapshot is sent one, not many."""
-    cluster = make(3, seed)
+    cluster, _ = _left_behind(seed)
+    cluster.restart(3)
+    _count_snapshots(cluster, 3)
+
+
+def _left_behind(seed: int, **settings: object) -> tuple[Cluster, Server]:
+    """Three servers, of whom the third is down and lacks what the leader, the first, has compacted."""
+    cluster = make(3, seed, **settings)
     leader = elect(cluster, 1)
     cluster.crash(3)
     propose(cluster, 40)
     cluster.run_for(0.05)
     leader.compact()
     cluster.carry_out(leader)
-    cluster.restart(3)
-    _count_snapshots(cluster, 3)
+    return cluster, leader
 
 
 def _count_snapshots(cluster: Cluster, receiver: ServerId) -> None:
@@ -171,13 +177,7 @@ def _count_snapshots(cluster: Cluster, receiver: ServerId) -> None:
 
 def a_chunk_gets_lost(seed: int) -> None:
     """A snapshot arrives although chunks of it are lost."""
-    cluster = make(3, seed, snapshot_retry_ms=200)
-    leader = elect(cluster, 1)
-    cluster.crash(3)
-    propose(cluster, 40)
-    cluster.run_for(0.05)
-    leader.compact()
-    cluster.carry_out(leader)
+    cluster, _ = _left_behind(seed, snapshot_retry_ms=200)
     seen = 0
 
     def lose(_source: ServerId, _to: ServerId, message: RaftMessage) -> bool:
@@ -192,13 +192,7 @@ def a_chunk_gets_lost(seed: int) -> None:
 
 def a_link_breaks_in_a_snapshot(seed: int) -> None:
     """A chunk that was lost with its link is sent again soon, though a slow disk would be given much longer."""
-    cluster = make(3, seed, snapshot_retry_ms=60_000)
-    leader = elect(cluster, 1)
-    cluster.crash(3)
-    propose(cluster, 40)
-    cluster.run_for(0.05)
-    leader.compact()
-    cluster.carry_out(leader)
+    cluster, leader = _left_behind(seed, snapshot_retry_ms=60_000)
     lost: list[InstallSnapshot] = []
 
     def lose(_source: ServerId, _to: ServerId, message: RaftMessage) -> bool:

@@ -91,3 +91,11 @@ def converge(cluster: Cluster, limit_s: float = SOON_S, name: str = CATCH_UP) ->
         return all(len(server.machine) == last for server in cluster.live if server.id in members)
 
     cluster.run_until(has_converged, limit_s, name)
+
+
+def in_agreement(seed: int) -> Cluster:
+    """Three servers without pre-vote and check-quorum, of which the first leads, and all have the same log."""
+    cluster = make(3, seed, pre_vote=False, check_quorum=False)
+    elect(cluster, 1)
+    converge(cluster)
+    return cluster

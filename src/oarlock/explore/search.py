@@ -132,18 +132,18 @@ class _Search:
         )
 
     def _levels(self) -> None:
-        visited, number = self._visited, 0
-        while number < len(visited):
+        visited, first = self._visited, 0
+        while first < len(visited):
             if self._limits.depth is not None and self._depth >= self._limits.depth:
                 self._stopped_by = "depth"
                 return
-            end = len(visited)
-            for number in range(number, end):  # noqa: B020 - goes on where the last level ended
+            level = range(first, len(visited))
+            for number in level:
                 if number % _REPORT_EVERY == 0 and self._is_over(len(visited) - number):
                     return
                 self._expand(visited.key(number), number)
-            number = end
-            if len(visited) > end:
+            first = level.stop
+            if len(visited) > first:
                 self._depth += 1
         self._is_complete = True
 

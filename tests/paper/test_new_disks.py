@@ -226,6 +226,18 @@ def test_what_the_old_disk_acknowledged_is_not_the_new_ones() -> None:
     assert one.state.leader.peers[3].counts
 
 
+def test_a_late_answer_from_another_disk_says_nothing_of_today() -> None:
+    """NS-1, RS-1: the follower has answered a later request from the known disk; an acknowledgement is not forgotten."""
+    one = leader_of()
+    late = accepted(one, 3, 1, disk_id=0)
+    one.propose(b"x")
+    one.step(accepted(one, 3, 3, disk_id=300))
+    one.step(late)
+    assert one.state.leader.peers[3].match_index == 3
+    assert one.state.leader.peers[3].counts
+    assert one.state.commit_index == 3
+
+
 def test_it_is_reported_once_in_a_while() -> None:
     """NS-1: two servers that share an identity take turns at answering; the log is not flooded with that."""
     one = leader_of()
@@ -272,8 +284,9 @@ def test_a_snapshot_on_another_disk_is_not_the_old_ones() -> None:
     one.step(accepted(one, 2, 7, disk_id=200))
     one.compact()
     one.settle()
-    one.step(refused(one, 3, 7, 0, 1, disk_id=300))
+    one.step(refused(one, 3, one.state.leader.peers[3].next_index - 1, 0, 1, disk_id=300))
     chunk = one.state.leader.peers[3].chunk_request_id
+    assert chunk
     one.step(InstallSnapshotReply(3, one.state.current_term, chunk, 7, 0, done=True, disk_id=301))
     assert one.state.leader.peers[3].match_index == 0
     assert not one.state.leader.peers[3].counts
@@ -392,7 +405,7 @@ def test_a_removed_leader_hands_over_to_who_can_lead() -> None:
 
 
 def test_confirmations_are_of_one_disk() -> None:
-    """NS-1: what another disk answered is forgotten when the admitted one is back."""
+    """NS-1: what another disk answered confirms nothing, nor does the admitted one's late answer, but its next does."""
     one = leader_of()
     before = accepted(one, 2, 2, disk_id=200)
     one.raft.read_index(1, one.state.now)
@@ -401,8 +414,10 @@ def test_confirmations_are_of_one_disk() -> None:
     one.step(before)
     one.raft.read_index(2, one.state.now)
     one.settle()
-    assert one.state.leader.peers[2].counts
     assert one.reads == []
+    one.step(accepted(one, 2, 2, disk_id=200))
+    assert one.state.leader.peers[2].counts
+    assert [read.context for read in one.reads] == [1, 2]
 
 
 def test_another_disk_is_looked_into_from_the_logs_end() -> None:

@@ -28,7 +28,7 @@ from oarlock.node.codec import (
 )
 from oarlock.node.errors import NodeError, Overloaded
 from oarlock.node.peers import Peers
-from oarlock.node.proposals import Proposals
+from oarlock.node.proposals import REQUEST_ID_BITS, Proposals
 from oarlock.node.reads import ReadBarriers
 from oarlock.node.sender import Sender
 from oarlock.node.status import Counters
@@ -100,6 +100,8 @@ class Owner:
         """Has the owner take a turn in the loop's next iteration; many calls are one turn."""
         self._messages: list[RaftMessage] = []
         self._forwards: list[Forward] = []
+        self._forwarded: dict[ServerId, int] = {}
+        """The last batch that each member forwarded, by its request id."""
         self._calls: list[Callable[[], None]] = []
         self._unreachable: set[ServerId] = set()
         self._persisted = 0
@@ -152,8 +154,9 @@ class Owner:
     def _receive_other(self, message: BetweenNodes) -> None:
         match message:
             case Forward():
-                self._forwards.append(message)
-                self.wake()
+                if not self._is_copy(message):
+                    self._forwards.append(message)
+                    self.wake()
             case ForwardReply():
                 self._proposals.on_forward_reply(message)
             case ChangeMembers():
@@ -167,6 +170,20 @@ class Owner:
                 self._peers.on_reach_me(message, self._raft.state)
             case AmIRemoved():
                 pass  # if it is, it was a stranger, and is being told
+
+    def _is_copy(self, forward: Forward) -> bool:
+        """Whether a batch came before, and is not to be answered twice.
+
+        The first might have been accepted, and the copy refused for want of room: its proposer would tell its callers
+        that nothing was proposed, and it was. What is overtaken is left out as well, and asked for again.
+        """
+        last = self._forwarded.get(forward.source, 0)
+        is_same_boot = forward.request_id >> REQUEST_ID_BITS == last >> REQUEST_ID_BITS
+        if is_same_boot and forward.request_id <= last:
+            return True
+        if forward.source in self._peers:  # of whom there are not many
+            self._forwarded[forward.source] = forward.request_id
+        return False
 
     def _is_no_news(self, message: AppendEntriesReply) -> bool:
         """Whether a reply makes no difference to what the leader does now: it can wait for the next turn.

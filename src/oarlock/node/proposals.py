@@ -30,6 +30,10 @@ _FORWARD_BYTES: Final = 1 << 20
 """Command bytes in one `Forward`; a single larger command travels alone."""
 
 
+REQUEST_ID_BITS: Final = 31
+"""Of a request's number within its server's boot, below the boot's own."""
+
+
 class Waiter(Protocol):
     """Who waits for a proposal: a future, or what costs less."""
 
@@ -106,7 +110,7 @@ class Proposals:
         self._is_over = False
         self._forwards: dict[int, tuple[Attempt, list[Proposal]]] = {}
         """Forwarded batches by request id, until their reply or their end."""
-        self._request_id = (epoch & 0xFFFF_FFFF) << 31
+        self._request_id = (epoch & 0xFFFF_FFFF) << REQUEST_ID_BITS
         """Rising, and not from where an earlier boot began, whose answers may still be under way."""
         self._leader: tuple[ServerId | None, Term] = (None, 0)
         self.on_later_boot: Callable[[int], None] | None = None
@@ -187,10 +191,11 @@ class Proposals:
             return
         self._leader = (leader_id, term)
         if leader_id is not None:
-            self._collect_overtaken(self._loop.time())
+            self.resend_unanswered(self._resend_s)
 
-    def _collect_overtaken(self, now: float) -> None:
-        """Put what its attempt will not bring home back into line."""
+    def resend_unanswered(self, patience_s: float) -> None:
+        """Put back into line what its attempt will not bring home: the leader is another, or has not answered it."""
+        now = self._loop.time()
         leader_id, term = self._leader
         unsent = self._unsent
         for proposal in self._pending.values():
@@ -198,10 +203,12 @@ class Proposals:
             if attempt is None:
                 continue
             overtaken = attempt.term < term or (attempt.term == term and attempt.leader_id != leader_id)
-            if overtaken or (not attempt.accepted and now - attempt.sent_at >= self._resend_s):
+            if overtaken or (not attempt.accepted and now - attempt.sent_at >= patience_s):
                 proposal.attempt = None
                 unsent.append(proposal)
                 self._counters.proposals_retried += 1
+        if unsent:
+            self._wake()
 
     def take_unsent(self) -> list[Proposal]:
         """What is to be sent now, sealed, in the order of its sequence as far as it is new."""
@@ -268,9 +275,11 @@ class Proposals:
             if proposal.attempt is not attempt or proposal.sequence not in self._pending:
                 continue  # already on another way, or over
             proposal.attempt = None
-            if proposal.attempts == 1 and reply.outcome is ForwardOutcome.OVERLOADED:
+            # In a later term that leader may be another process, which knows nothing of what this one's copy did.
+            was_never_taken = proposal.attempts == 1 and reply.term == attempt.term
+            if was_never_taken and reply.outcome is ForwardOutcome.OVERLOADED:
                 self._fail(proposal, Overloaded("the leader has too much uncommitted"))
-            elif proposal.attempts == 1 and reply.outcome is ForwardOutcome.DISK_FULL:
+            elif was_never_taken and reply.outcome is ForwardOutcome.DISK_FULL:
                 self._fail(proposal, DiskFull("the leader's disk is full"))
             else:
                 self._unsent.append(proposal)  # goes out with the next turn of the owner, at the latest a sweep away
@@ -329,14 +338,12 @@ class Proposals:
             self._unsent.clear()
             return
         self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)
-        self._collect_overtaken(now)
+        self.resend_unanswered(self._resend_s)
         self._forwards = {
             request_id: (attempt, batch)
             for request_id, (attempt, batch) in self._forwards.items()
             if any(proposal.attempt is attempt and proposal.sequence in self._pending for proposal in batch)
         }
-        if self._unsent:
-            self._wake()
 
     def fail_all(self, error: NodeError) -> None:
         """Settle every waiter with a copy of `error`, and refuse new ones with it: the node stops."""

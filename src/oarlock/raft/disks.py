@@ -14,6 +14,7 @@ why this is safe see docs/adr/0004-whose-word-counts.md; in short:
 
 from collections.abc import Mapping
 
+from oarlock.raft.messages import AppendEntriesReply, InstallSnapshotReply
 from oarlock.raft.progress import Progress
 from oarlock.raft.state import LeaderState, RaftState
 from oarlock.raft.types import NO_DISK, DiskId, ServerId
@@ -32,8 +33,16 @@ def admit(state: RaftState, disks: Mapping[ServerId, DiskId]) -> None:
         state.append_configuration(configuration.with_disks(unnamed))
 
 
-def note_disk(state: RaftState, peer: ServerId, progress: Progress, disk_id: DiskId) -> None:
-    """A follower answers from another disk than was known: what the one acknowledged, the other may not have (NS-1)."""
+def note_disk(state: RaftState, progress: Progress, message: AppendEntriesReply | InstallSnapshotReply) -> bool:
+    """A follower answers from another disk than was known: what the one acknowledged, the other may not have (NS-1).
+
+    Returns:
+        Whether it does so today: not if it has answered a later request from the known disk (RS-1).
+    """
+    peer, disk_id = message.source, message.disk_id
+    if message.request_id < progress.acknowledged_request_id:
+        state.fire("RS-1", type(message).__name__, message.request_id)
+        return False
     admitted = state.configuration.disk_of(peer)
     progress.counts = admitted in (None, disk_id)
     if not progress.counts:
@@ -48,6 +57,7 @@ def note_disk(state: RaftState, peer: ServerId, progress: Progress, disk_id: Dis
     progress.disk_since = state.now
     progress.disk_goal = state.log.last_index
     admit(state, {peer: disk_id})
+    return True
 
 
 def replace_disks(state: RaftState, leader: LeaderState) -> None:

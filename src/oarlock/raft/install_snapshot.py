@@ -130,8 +130,8 @@ def request_chunk(state: RaftState, peer: ServerId, progress: Progress, snapshot
 def on_install_snapshot_reply(state: RaftState, leader: LeaderState, message: InstallSnapshotReply) -> None:
     """The follower wants the next chunk, or has the whole snapshot."""
     progress = leader.peers[message.source]
-    if message.disk_id != progress.disk_id:
-        note_disk(state, message.source, progress, message.disk_id)
+    if message.disk_id != progress.disk_id and not note_disk(state, progress, message):
+        return
     if progress.snapshot is None or message.request_id != progress.chunk_request_id:
         state.fire("RS-1", "InstallSnapshotReply", message.request_id)
         return

@@ -153,8 +153,8 @@ def on_append_entries_reply(state: RaftState, leader: LeaderState, message: Appe
         return False
     commit_index = state.commit_index
     progress = leader.peers[message.source]
-    if message.disk_id != progress.disk_id:
-        note_disk(state, message.source, progress, message.disk_id)
+    if message.disk_id != progress.disk_id and not note_disk(state, progress, message):
+        return False
     progress.last_heard = state.now
     if message.request_id > progress.acknowledged_request_id:
         progress.acknowledged_request_id = message.request_id

@@ -14,11 +14,13 @@ from oarlock.sim.schedule import Fault
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
+    from oarlock.sim.process import Process
 
 _FORWARD: Final = 64
 """The tag of messages that carry proposals to the leader."""
 _PATH: Final = "/etcdserverpb.Maintenance/Alarm"
 _PAUSE_S: Final = 0.3
+_LEAST_PATIENCE_S: Final = 0.002
 
 
 def _alarm(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
@@ -46,9 +48,25 @@ def _raise_alarm(simulation: "Simulation", rng: random.Random, member: ServerId,
 
 
 def _repeat_proposals(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    """What servers forward to the leader comes twice, or once more much later."""
+    """What servers forward to the leader comes twice, or once more much later; and they forward it again unasked."""
     faults = FrameFaults(duplicate=fault.value, replay=fault.value / 2, kinds=(_FORWARD,))
     filter_frames(simulation, faults, links_between(simulation, servers), fault.seconds)
+    rng = random.Random(f"{simulation.schedule.seed}/{fault.kind}/{fault.at}")  # noqa: S311
+    ends_at = simulation.scheduler.now + fault.seconds
+
+    def again() -> None:
+        for server in simulation.servers.values():
+            process = server.process
+            if process is not None and process.is_started and rng.random() < fault.value:
+                process.loop.call_soon(_lose_patience, process)
+        if simulation.scheduler.now < ends_at:
+            simulation.scheduler.after(max(_LEAST_PATIENCE_S, simulation.schedule.settings.link_delay_s), again)
+
+    again()
+
+
+def _lose_patience(process: "Process") -> None:
+    process.node._proposals.resend_unanswered(0.0)  # noqa: SLF001 - nobody but this has a use for it
 
 
 KINDS: Final[dict[str, Kind]] = {

@@ -1,35 +1,26 @@
-"""Records a run as `raft-trace/1`: all servers, the network and the clients, in the order in which things happen.
-
-Recording only looks: it draws no chance, takes no simulated time and adds nothing to what travels, so a run is the same
-with it and without.
-"""
+"""Records a run as `raft-trace/1`: all servers, the network and the clients, in the order in which things happen."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from oarlock.check.verdict import Violation
 from oarlock.machine.exactly_once import read_envelope
-from oarlock.raft.types import Index, ServerId
+from oarlock.raft.types import Index
 from oarlock.sim.clients import Request
 from oarlock.sim.edits import Edits
 from oarlock.sim.machine import command_id
-from oarlock.sim.mail import LinkMail
-from oarlock.sim.schedule import Fault, Schedule
+from oarlock.sim.recorders import ServersRecording, SimRecorder
+from oarlock.sim.schedule import Schedule
 from oarlock.sim.scheduler import Scheduler
-from oarlock.sim.versions import outgoing
-from oarlock.trace.lane import World
-from oarlock.trace.recorder import Arrival, Recorder
-from oarlock.trace.schema import VERSION, Event, Header, Kind, Sink, server_name
-from oarlock.trace.stamps import Stamp
+from oarlock.trace.recorder import Recorder
+from oarlock.trace.schema import VERSION, Header, Kind, Sink, server_name
 
 if TYPE_CHECKING:
-    from oarlock.sim.network import Link, Network
+    from oarlock.sim.network import Network
     from oarlock.sim.process import Process, Server
-
-_BULK: Final = "InstallSnapshot"
 
 
 def header_of(schedule: Schedule) -> Header:
@@ -47,51 +38,8 @@ def header_of(schedule: Schedule) -> Header:
     )
 
 
-class SimRecorder(Recorder):
-    """A server's recorder whose messages are told apart by the simulated network."""
-
-    def __init__(self, recording: "Recording", server: "Server", process: "Process") -> None:
-        scheduler = recording.scheduler
-        super().__init__(
-            server.server_id,
-            server.incarnation,
-            recording.sink,
-            lambda: scheduler.now,
-            core_offset_us=int((scheduler.now - process.loop.time()) * 1e6),
-            repeat_fields=False,
-            predecessor=recording.recorders.get(server.server_id),
-        )
-        self._recording = recording
-        self._version = process.version
-
-    def sealed(self, to: int, message: Any, payload: bytes) -> tuple[bytes, Stamp]:  # noqa: ANN401 - any message
-        """See `Recorder.sealed`; the bytes stay as they are."""
-        stamp = self.sent(to, message)
-        mail = self._recording.mail(self._server_id, to)
-        written = outgoing(self._version, payload)
-        if written is not None:
-            mail.posted(stamp.message_id(self._server_id), stamp, written, is_bulk=type(message).__name__ == _BULK)
-        return payload, stamp
-
-    def dropped(self, to: int, stamp: Stamp, cause: str) -> None:
-        """See `Recorder.dropped`; the network knows more of the cause."""
-        mail = self._recording.mail(self._server_id, to)
-        if not mail.refused(stamp):
-            return
-        if mail.link is not None and mail.link.is_blocked:
-            cause = "partition"
-        elif to not in self._recording.living:
-            cause = "dst_down"
-        super().dropped(to, stamp, cause)
-
-    def arrival(self, message: Any, payload: bytes) -> Arrival:  # noqa: ANN401 - any message
-        """See `Recorder.arrival`."""
-        found = self._recording.mail(message.source, self._server_id).arrived(payload)
-        return Arrival(message, *(found or ("", 0)))
-
-
-class Recording:
-    """The recorders of a run.
+class Recording(ServersRecording):
+    """A run of etcd's servers, with their clients.
 
     Args:
         scheduler: Tells the time.
@@ -109,114 +57,24 @@ class Recording:
         sink: Sink,
         edits: Edits,
     ) -> None:
-        self.scheduler = scheduler
-        self._out: Sink | None = sink
-        self._edits = edits
-        self.world = World(self.sink, lambda: scheduler.now)
-        self.recorders: dict[ServerId, SimRecorder] = {}
-        """The newest of each server."""
-        self.living: dict[ServerId, SimRecorder] = {}
-        """Of the processes that run and have recovered."""
-        self._network = network
-        self._hosts: dict[str, ServerId] = {}
-        self._mail: dict[tuple[ServerId, ServerId], LinkMail] = {}
-        self._cut: list[tuple[ServerId, ServerId]] = []
+        super().__init__(scheduler, network, sink, edits)
         self._applied = applied
         self._scanned: Index = 0
         self._placed: dict[int, Index] = {}
         """By command, where it stands in the log."""
         self._told: dict[int, Index] = {}
         """By number of a request, the index that its return named."""
-        network.on_new_link = self._link_made
-
-    def sink(self, event: Event) -> bool:
-        """Takes the events of all; those of the cluster's burial are none of the run's."""
-        return self._out is not None and self._out(event)
 
     # -- servers -------------------------------------------------------------------------------------------------------
 
     def begin(self, server: "Server", process: "Process", _boot_epoch: int) -> Recorder:
         """A node has recovered and is about to take part. Lives are counted here: a disk may forget its epochs."""
-        recorder = SimRecorder(self, server, process)
-        self.recorders[server.server_id] = self.living[server.server_id] = recorder
-        return recorder
+        recorder = SimRecorder(self, server.server_id, server.incarnation, process.loop.time(), process.version)
+        return self.began(recorder, server.server_id)
 
     def ended(self, server: "Server", why: str, *, power: bool) -> None:
         """A process is about to be gone."""
-        recorder = self.living.pop(server.server_id, None)
-        particulars = {"why": why, "power": power}
-        if server.refusal is not None:
-            particulars["error"] = repr(server.refusal)
-        if recorder is not None:
-            recorder.crashed(**particulars)
-        else:
-            self.world.emit(Kind.CRASH, x={"server": server_name(server.server_id), "recovered": False, **particulars})
-        for (source, _), mail in self._mail.items():
-            if source == server.server_id:
-                mail.sender_ended()
-
-    # -- the network ---------------------------------------------------------------------------------------------------
-
-    def mail(self, source: ServerId, to: ServerId) -> LinkMail:
-        """The messages from one server to another."""
-        found = self._mail.get((source, to))
-        if found is None:
-            found = self._mail[source, to] = LinkMail(self.world, source, to, self._edits)
-        return found
-
-    def add_host(self, name: str, server_id: ServerId) -> None:
-        """Whose host it is from now on; others may have tried to reach it before."""
-        self._hosts[name] = server_id
-        for source, target, link in self._network.links_at(name):
-            self._link_made(source, target, link)
-
-    def _link_made(self, source: str, target: str, link: "Link") -> None:
-        if source in self._hosts and target in self._hosts:
-            mail = self.mail(self._hosts[source], self._hosts[target])
-            mail.link = link
-            link.mail = mail
-            link.filter.on_lost = mail.frame_lost
-            link.filter.on_doubled = mail.frame_doubled
-
-    def look_at_links(self) -> None:
-        """Say which links between servers were cut, or work again, since the last look."""
-        hosts = self._hosts
-        cut = sorted(
-            (hosts[source], hosts[target])
-            for source, target in self._network.blocked()
-            if source in hosts and target in hosts
-        )
-        new = [each for each in cut if each not in self._cut]
-        old = [each for each in self._cut if each not in cut]
-        self._cut = cut
-        if new:
-            self.world.cut(new)
-        if old:
-            self.world.healed(old)
-
-    # -- faults --------------------------------------------------------------------------------------------------------
-
-    def fault_begins(self, number: int, fault: Fault, servers: list[ServerId]) -> None:
-        """A fault of the schedule strikes."""
-        self.world.emit(
-            Kind.FAULT,
-            x={
-                "number": number,
-                "kind": fault.kind,
-                "servers": [server_name(server) for server in servers],
-                "seconds": fault.seconds,
-                "value": fault.value,
-            },
-        )
-
-    def fault_ended(self, number: int, kind: str) -> None:
-        """It is over."""
-        self.world.emit(Kind.FAULT, x={"number": number, "kind": kind, "ended": True})
-        self.look_at_links()
-
-    def healing(self) -> None:
-        """The part with faults is over: what has not ended yet ends now."""
-        self.world.emit(Kind.FAULT, x={"kind": "all", "ended": True})
+        self.process_ended(server.server_id, why, power=power, error=server.refusal)
 
     # -- clients -------------------------------------------------------------------------------------------------------
 
@@ -279,14 +137,4 @@ class Recording:
                         "index": index,
                     },
                 )
-
-        for violation in violations:
-            self._violated(violation)
-        self._out = None
-
-    def _violated(self, violation: Violation) -> None:
-        """A property does not hold; witnesses are the last events of those concerned."""
-        shown_by = self.recorders.get(violation.server_id or 0)
-        concerned = [shown_by] if shown_by is not None else list(self.recorders.values())
-        witnesses = [recorder.last_id for recorder in concerned]
-        self.world.violated(violation.name, violation.sentence, witnesses)
+        self.over(violations)

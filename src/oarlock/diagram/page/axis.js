@@ -2,6 +2,9 @@
 
 import { KIND, lowerBound } from "oarlock/run.js";
 
+/** What the length of the diagram can mean: see `Shared.axis`. */
+export const AXES = ["logical", "time", "gaps"];
+
 /** Steps of the logical axis: what nobody looks at takes little room. */
 const STEP = { full: 1, quiet: 0.3, folded: 0.06 };
 /** A silence longer than this many times the median step is drawn as long as that, on the axis "gaps". */

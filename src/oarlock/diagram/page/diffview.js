@@ -12,6 +12,8 @@ export class DiffView {
     this.element = element;
     this.store = store;
     this.extras = extras;
+    /** Whether the page was opened at an event: then it stays there. */
+    this.isSentTo = new URLSearchParams(location.hash.slice(1)).has("e");
     this.compared = /** @type {Compared} */ (extras.compared);
     /** Of the second run, once it is read. @type {Store | undefined} */
     this.other = undefined;
@@ -32,7 +34,7 @@ export class DiffView {
     this.other = new Store(run);
     this.view = new SpaceTime(this.scene, this.other, this.extras);
     const { first } = this.compared.comparison;
-    this.#go(first?.one ?? "", first?.other ?? "");
+    this.#go(this.isSentTo ? "" : (first?.one ?? ""), this.isSentTo ? "" : (first?.other ?? ""));
     this.#follow();
   }
 

@@ -1,12 +1,19 @@
 /** The state of the page in its address, so that a link shows what somebody saw. */
 
-/** What the address holds. @type {(keyof import("oarlock/store.js").Shared)[]} */
+import { make } from "oarlock/dom.js";
+import { AXES } from "oarlock/axis.js";
+import { readSubject } from "oarlock/subject.js";
+
+/** @typedef {import("oarlock/store.js").Shared} Shared */
+
+/** What the address holds. @type {(keyof Shared)[]} */
 const KEPT = ["cursor", "window", "view", "query", "why", "axis", "range", "folded", "marked", "showsHeartbeats"];
 
-/** Follow and keep the address. @param {import("oarlock/store.js").Store} store */
-export function keepLink(store) {
-  restore(store);
-  addEventListener("hashchange", () => restore(store));
+/** Follow and keep the address. @param {import("oarlock/store.js").Store} store @param {Extras} extras */
+export function keepLink(store, extras) {
+  const reader = new LinkReader(store, Boolean(extras.live));
+  reader.read();
+  addEventListener("hashchange", () => reader.read());
   // A frame that was given its text, as in a notebook, has no address of its own.
   if (location.protocol === "about:") return;
   let timer = 0;
@@ -37,39 +44,135 @@ export function linkOf(store) {
   return parts.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
-/** @param {import("oarlock/store.js").Store} store */
-function restore(store) {
-  const parts = new URLSearchParams(location.hash.slice(1));
-  /** @type {Partial<import("oarlock/store.js").Shared>} */
-  const changes = {};
-  const named = parts.get("e");
-  const position = named ? store.run.position(named) : -1;
-  if (position >= 0) {
-    changes.cursor = position;
-    changes.selected = position;
+/** Brings the page to what the address says: what a link leaves out is as the page begins, what does not fit stays as it is
+ * and is said. */
+class LinkReader {
+  /** @param {import("oarlock/store.js").Store} store @param {boolean} isLive */
+  constructor(store, isLive) {
+    this.store = store;
+    this.isLive = isLive;
+    this.home = { ...store.shared };
+    /** What the address said, while a running cluster may still bring its events. @type {URLSearchParams | undefined} */
+    this.awaited = undefined;
+    /** @type {string[]} */
+    this.wrong = [];
+    this.notice = make("p", { id: "linknotice", role: "status", hidden: true });
+    document.getElementById("notice")?.after(this.notice);
+    store.subscribe((_, changed) => {
+      if (this.awaited && changed.has("run")) this.#apply(this.awaited);
+    });
   }
-  const shown = /^(\d+)\.\.(\d+)$/.exec(parts.get("w") ?? "");
-  if (shown) changes.window = store.clampWindow(Number(shown[1]), Number(shown[2]));
-  else if (position >= 0) changes.window = store.clampWindow(position - 100, position + 100);
-  for (const [key, name] of /** @type {const} */ ([["view", "view"], ["axis", "axis"], ["q", "query"], ["why", "why"]])) {
+
+  read() {
+    const parts = new URLSearchParams(location.hash.slice(1));
+    // Before its first events a running cluster's page knows nothing that a link could name.
+    if (this.isLive && !this.store.run.length && parts.has("e")) this.awaited = parts;
+    else this.#apply(parts);
+  }
+
+  /** @param {URLSearchParams} parts */
+  #apply(parts) {
+    this.wrong = [];
+    this.awaited = undefined;
+    const { run } = this.store;
+    const named = parts.get("run");
+    if (named && run.header.run && named !== run.header.run) this.wrong.push(`It is of another run, ${named}; this one is ${run.header.run}.`);
+    const changes = { ...this.#places(parts), ...this.#choices(parts) };
+    if (this.isLive && parts.has("e") && run.position(parts.get("e") ?? "") < 0) this.awaited = parts;
+    this.store.set({ ...changes, isPlaying: false });
+    this.#tell();
+  }
+
+  /** Cursor, window, and what is marked. @param {URLSearchParams} parts @returns {Partial<Shared>} */
+  #places(parts) {
+    const { store, home } = this;
+    /** @type {Partial<Shared>} */
+    const changes = { selected: -1, range: null, marked: [] };
+    const position = this.#positions(parts, "e", undefined, "event")?.[0];
+    if (position !== undefined) Object.assign(changes, { cursor: position, selected: position, follows: false });
+    // In a running cluster the place at which the page began is long gone.
+    else if (!parts.has("e") && !this.isLive) changes.cursor = home.cursor;
+    const shown = parts.has("w") ? this.#window(parts.get("w") ?? "") : undefined;
+    if (shown) changes.window = shown;
+    else if (position !== undefined) changes.window = store.clampWindow(position - 100, position + 100);
+    else if (!parts.has("w") && !parts.has("e") && !this.isLive) changes.window = home.window;
+    if (parts.has("range")) {
+      const found = this.#positions(parts, "range", "..", "range", 2);
+      if (found) changes.range = found[0] <= found[1] ? [found[0], found[1]] : [found[1], found[0]];
+      else delete changes.range;
+    }
+    if (parts.has("marks")) changes.marked = this.#positions(parts, "marks", ",", "bookmark")?.sort((a, b) => a - b) ?? store.shared.marked;
+    return changes;
+  }
+
+  /** View, axis, filter, question, and how lanes are drawn. @param {URLSearchParams} parts @returns {Partial<Shared>} */
+  #choices(parts) {
+    const { shared, run } = this.store;
+    const { home } = this;
+    /** @type {Partial<Shared>} */
+    const changes = {
+      view: this.#oneOf(parts, "view", tabs(), shared.view, home.view), axis: this.#oneOf(parts, "axis", AXES, shared.axis, home.axis),
+      query: parts.get("q") ?? "", why: location.hash.length > 1 ? "" : home.why, folded: [],
+      showsHeartbeats: this.#oneOf(parts, "hb", ["0", "1"], shared.showsHeartbeats ? "1" : "0", "0") === "1",
+    };
+    if (parts.get("why")) {
+      const { asked, wrong } = readSubject(run, parts.get("why") ?? "");
+      if (wrong) this.wrong.push(wrong);
+      changes.why = asked ?? shared.why;
+    }
+    const folded = (parts.get("fold") ?? "").split(",").filter(Boolean);
+    changes.folded = folded.filter((name) => run.laneOf.has(name));
+    for (const name of folded) if (!run.laneOf.has(name)) this.wrong.push(`It folds a lane that this run does not have, ${name}.`);
+    return changes;
+  }
+
+  /** A value that has to be one of some. @param {URLSearchParams} parts @param {string} key @param {string[]} known
+   * @param {string} now What it stays if the link is wrong. @param {string} otherwise What it is without the key. */
+  #oneOf(parts, key, known, now, otherwise) {
     const value = parts.get(key);
-    if (value) changes[name] = value;
+    if (!value) return otherwise;
+    if (known.includes(value)) return value;
+    this.wrong.push(`Its ${key}=${value} is nothing that this page knows; it knows ${known.join(", ")}.`);
+    return now;
   }
-  const [from, to] = positionsOf(store.run, parts.get("range"), "..");
-  if (from !== undefined && to !== undefined) changes.range = [from, to];
-  if (parts.has("fold")) changes.folded = (parts.get("fold") ?? "").split(",").filter((name) => store.run.laneOf.has(name));
-  if (parts.has("marks")) changes.marked = positionsOf(store.run, parts.get("marks"), ",");
-  if (parts.has("hb")) changes.showsHeartbeats = parts.get("hb") === "1";
-  store.set(changes);
+
+  /** @param {string} text @returns {[number, number] | undefined} */
+  #window(text) {
+    const [from, to] = (/^(\d+)\.\.(\d+)$/.exec(text) ?? []).slice(1).map(Number);
+    if (from === undefined || from > to) this.wrong.push(`Its window, w=${text}, is not two numbers of events such as 120..480.`);
+    else if (from >= Math.max(1, this.store.run.length)) this.wrong.push(`Its window, w=${text}, begins after the ${this.store.run.length.toLocaleString("en")} events of this run.`);
+    else return this.store.clampWindow(from, to);
+    return undefined;
+  }
+
+  /** Where named events stand; those that the run does not hold are said.
+   * @param {URLSearchParams} parts @param {string} key @param {string | undefined} between @param {string} what @param {number} needed */
+  #positions(parts, key, between, what, needed = 1) {
+    const value = parts.get(key) ?? "";
+    const ids = (between ? value.split(between) : [value]).filter(Boolean);
+    const gone = ids.filter((id) => this.store.run.position(id) < 0);
+    for (const id of gone) this.wrong.push(`Its ${what} names ${id}, which this run does not hold${this.isLive ? " yet, or no more" : ""}.`);
+    const found = ids.filter((id) => !gone.includes(id)).map((id) => this.store.run.position(id));
+    if (found.length >= needed && (needed === 1 || ids.length === needed)) return found;
+    if (!gone.length && value) this.wrong.push(`Its ${what}, ${key}=${value}, is not two events such as n1.1.2..n1.1.9.`);
+    return undefined;
+  }
+
+  #tell() {
+    this.notice.hidden = !this.wrong.length;
+    this.notice.replaceChildren(...(this.wrong.length ? [
+      `Not all of this link fits this page. ${this.wrong.join(" ")}`,
+      make("button", { "aria-label": "Close", title: "Close", onclick: () => (this.notice.hidden = true) }, "×"),
+    ] : []));
+  }
+}
+
+/** The views that can be in front. */
+function tabs() {
+  return [...document.querySelectorAll("#tabs [role=tab]")].map((tab) => tab.id.replace("tab-", ""));
 }
 
 /** @param {import("oarlock/run.js").Run} run @param {number[]} positions */
 function idsOf(run, positions) {
   return positions.map((position) => run.events[position]?.id).filter((id) => id !== undefined);
-}
-
-/** Where named events stand, in the order of the run; those that it does not hold are left out.
- * @param {import("oarlock/run.js").Run} run @param {string | null} ids @param {string} between */
-function positionsOf(run, ids, between) {
-  return (ids ?? "").split(between).filter(Boolean).map((id) => run.position(id)).filter((position) => position >= 0).sort((a, b) => a - b);
 }

@@ -91,6 +91,6 @@ function setUp(store, extras) {
   setUpToolbar(store, extras);
   listenToKeys(store);
   store.set({ view: VIEWS.find((each) => each.where === "side" && each.id in views)?.id ?? "" });
-  keepLink(store);
+  keepLink(store, extras);
   return views;
 }

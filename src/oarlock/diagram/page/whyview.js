@@ -2,6 +2,7 @@
 
 import { follow, make } from "oarlock/dom.js";
 import { why } from "oarlock/provenance.js";
+import { violationAsked } from "oarlock/subject.js";
 import { whatIf } from "oarlock/whatif.js";
 import { ruleSentence, sentence } from "oarlock/words.js";
 
@@ -24,6 +25,8 @@ export class WhyView {
     const { run, shared } = this.store;
     const asked = shared.why || run.events[shared.cursor]?.id;
     if (!asked) return;
+    const fallen = violationAsked(run, this.extras, asked);
+    if (fallen) return this.element.replaceChildren(...this.violated(fallen));
     const [id, variable = ""] = asked.split(":");
     const event = run.find(id);
     if (!event) return this.element.replaceChildren(make("p", { class: "hint" }, `The trace does not hold ${id}.`));
@@ -38,6 +41,17 @@ export class WhyView {
       make("ol", { class: "steps" }, ...found.steps.map((step) => this.step(step))),
       ...this.notes(found),
     );
+  }
+
+  /** Why a property fell. @param {import("oarlock/violation.js").Violated} fallen */
+  violated(fallen) {
+    return [
+      make("div", { class: "whyhead" }, make("h3", {}, `Why does ${fallen.figure3 || fallen.property} not hold?`),
+        make("button", { onclick: () => this.store.set({ why: "" }) }, "Follow the cursor")),
+      make("p", { class: "verdict" }, fallen.sentence),
+      make("ol", { class: "steps" }, ...(fallen.tree?.steps ?? []).map((step) => this.step(step))),
+      ...(fallen.tree ? this.notes(fallen.tree) : (fallen.missing?.missing ?? []).map((each) => make("p", { class: "hint" }, each.sentence))),
+    ];
   }
 
   /** What else can be asked of the event. @param {TraceEvent} event @param {string} chosen */

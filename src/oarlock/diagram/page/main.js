@@ -6,6 +6,7 @@ import { make } from "oarlock/dom.js";
 import { readRun } from "oarlock/load.js";
 import { Live } from "oarlock/live.js";
 import { Store } from "oarlock/store.js";
+import { Tabs } from "oarlock/tabs.js";
 import { setUpToolbar } from "oarlock/toolbar.js";
 import { VIEWS } from "oarlock/views.js";
 import { ViolationBanner } from "oarlock/violationview.js";
@@ -53,39 +54,13 @@ function setUp(store, extras) {
   if (extras.back) facts.prepend(make("a", { href: extras.back }, "← all"), " · ");
   if (run.truncated) say(`Only the first ${run.length} events are shown; ${run.truncated} more are in the trace.`);
   // Before the views, so that they know whether they are seen.
-  store.subscribe((shared) => {
-    for (const { id, where } of VIEWS) {
-      if (where !== "side") continue;
-      const panel = document.getElementById(`panel-${id}`);
-      document.getElementById(`tab-${id}`)?.setAttribute("aria-selected", String(id === shared.view));
-      if (panel) panel.hidden = id !== shared.view;
-    }
-  });
-  const tabs = /** @type {HTMLElement} */ (document.getElementById("tabs"));
-  const panels = /** @type {HTMLElement} */ (document.getElementById("panels"));
+  const tabs = new Tabs(/** @type {HTMLElement} */ (document.getElementById("tabs")), /** @type {HTMLElement} */ (document.getElementById("panels")), store);
   /** @type {Record<string, unknown>} */
   const views = {};
   for (const { id, name, make, where, isWanted } of VIEWS) {
     if (isWanted && !isWanted(extras)) continue;
-    if (where !== "side") {
-      views[id] = make(/** @type {HTMLElement} */ (document.getElementById(where)), store, extras);
-      continue;
-    }
-    const panel = document.createElement("div");
-    panel.id = `panel-${id}`;
-    // Until one is in front, none has reason to draw.
-    panel.hidden = true;
-    panel.setAttribute("role", "tabpanel");
-    panel.setAttribute("aria-labelledby", `tab-${id}`);
-    panels.append(panel);
-    const tab = document.createElement("button");
-    tab.id = `tab-${id}`;
-    tab.textContent = name;
-    tab.setAttribute("role", "tab");
-    tab.setAttribute("aria-controls", panel.id);
-    tab.addEventListener("click", () => store.set({ view: id }));
-    tabs.append(tab);
-    views[id] = make(panel, store, extras);
+    const element = where === "side" ? tabs.add(id, name) : /** @type {HTMLElement} */ (document.getElementById(where));
+    views[id] = make(element, store, extras);
   }
   if (!extras.live) views.violations = new ViolationBanner(/** @type {HTMLElement} */ (document.getElementById("violations")), store, extras);
   setUpToolbar(store, extras);

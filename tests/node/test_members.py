@@ -24,7 +24,7 @@ from oarlock.node.node import Node
 from oarlock.raft.types import Configuration
 from oarlock.storage.errors import WrongIdentity
 
-ADD_VOTER, ADD_LEARNER, PROMOTE, REMOVE, UPDATE = ChangeKind
+ADD_VOTER, ADD_LEARNER, PROMOTE, REMOVE, UPDATE, DEMOTE = ChangeKind
 
 CURRENT = Configuration(
     voters=frozenset({1, 2}),
@@ -54,6 +54,9 @@ CALM = {"election_timeout_ms": 1000, "heartbeat_interval_ms": 50}
         (Change(ADD_LEARNER, 5, ("a:5",)), Refusal.TOO_MANY_LEARNERS),
         (Change(PROMOTE, 2), Refusal.NOT_A_LEARNER),
         (Change(PROMOTE, 9), Refusal.NOT_A_MEMBER),
+        (Change(DEMOTE, 3), Refusal.NOT_A_VOTER),
+        (Change(DEMOTE, 9), Refusal.NOT_A_MEMBER),
+        (Change(DEMOTE, 2), Refusal.TOO_MANY_LEARNERS),
         (Change(REMOVE, 9), Refusal.NOT_A_MEMBER),
         (Change(UPDATE, 9, ("a:5",)), Refusal.NOT_A_MEMBER),
         (Change(UPDATE, 1, ("a:2",)), Refusal.ADDRESS_IN_USE),
@@ -73,6 +76,10 @@ def test_possible_changes() -> None:
     assert after.addresses == ((1, ("a:1",)), (2, ("a:2",)), (3, ("a:3",)), (5, ("a:9",)), (9, ("a:9",)))
     after = target(CURRENT, [Change(PROMOTE, 3)], max_learners=1, retried=False)
     assert (after.voters, after.learners) == ({1, 2, 3}, set())
+    after = target(CURRENT, [Change(DEMOTE, 2)], max_learners=2, retried=False)
+    assert (after.voters, after.learners, after.addresses) == ({1}, {2, 3}, CURRENT.addresses)
+    after = target(CURRENT, [Change(PROMOTE, 3), Change(DEMOTE, 1)], max_learners=1, retried=False)
+    assert (after.voters, after.learners) == ({2, 3}, {1})
     after = target(CURRENT, [Change(REMOVE, 1)], max_learners=1, retried=False)
     assert (after.voters, removed_servers(after)) == ({2}, {9: ("a:9",), 1: ("a:1",)})
     after = target(CURRENT, [Change(UPDATE, 1, ("b:1", "b:2"))], max_learners=1, retried=False)
@@ -80,10 +87,20 @@ def test_possible_changes() -> None:
     with pytest.raises(ChangeRefused) as refused:
         target(CURRENT, [Change(REMOVE, 1), Change(REMOVE, 2)], max_learners=1, retried=False)
     assert refused.value.refusal is Refusal.LAST_VOTER
+    with pytest.raises(ChangeRefused) as refused:
+        target(CURRENT, [Change(DEMOTE, 1), Change(DEMOTE, 2)], max_learners=3, retried=False)
+    assert refused.value.refusal is Refusal.LAST_VOTER
 
 
 @pytest.mark.parametrize(
-    "change", [Change(ADD_VOTER, 2, ("a:2",)), Change(ADD_LEARNER, 3, ("a:3",)), Change(PROMOTE, 2), Change(REMOVE, 9)]
+    "change",
+    [
+        Change(ADD_VOTER, 2, ("a:2",)),
+        Change(ADD_LEARNER, 3, ("a:3",)),
+        Change(PROMOTE, 2),
+        Change(DEMOTE, 3),
+        Change(REMOVE, 9),
+    ],
 )
 def test_retried_changes(change: Change) -> None:
     """What a retried change finds done already is no error, and changes nothing."""
@@ -201,6 +218,53 @@ async def test_a_cluster_grows_and_shrinks(tmp_path: Path, tcp: bool) -> None:
         assert set(status.voters) == set(cluster.nodes)
         others = set(cluster.nodes) - {leader.config.server_id}
         await eventually(lambda: set(leader.peer_traffic()) == others, "links follow the members")
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_a_voter_becomes_a_learner_and_a_voter_again(tmp_path: Path, tcp: bool) -> None:
+    """A follower, then the leader, is demoted by any server's help, learns on, and gets its vote back; no write fails.
+
+    The leader hands over, as when it is removed, and stays.
+    """
+    async with NodeCluster(tmp_path, tcp=tcp, **CALM) as cluster:
+        writer = Writer(cluster)
+        for demoted in (await cluster.follower(), await cluster.leader()):
+            server_id = demoted.config.server_id
+            await (await cluster.follower()).change_membership([Change(DEMOTE, server_id)])
+            await eventually(lambda demoted=demoted: demoted.is_learner, "it has no vote")
+            leader = await cluster.leader()
+            assert leader is not demoted
+            assert server_id not in leader.configuration.voters
+            await writer.progress()
+            await promoted(demoted, server_id)
+            await eventually(lambda demoted=demoted: not demoted.is_learner, "it has its vote back")
+            await writer.progress()
+        await writer.verify()
+        assert cluster.removed == []
+
+
+async def test_a_follower_forgets_its_leader(tmp_path: Path) -> None:
+    """It knows of none, as if it had heard none, until it hears it again; term and leader stay, and writes go on."""
+    async with NodeCluster(tmp_path, **CALM) as cluster:
+        leader, follower = await cluster.leader(), await cluster.follower()
+        term = leader.term
+        forgotten = asyncio.Event()
+        note = follower._proposals.leader_is
+
+        def noting(leader_id: int | None, term: int) -> None:
+            if leader_id is None:
+                forgotten.set()
+            note(leader_id, term)
+
+        follower._proposals.leader_is = noting
+        follower.forget_leader()
+        leader.forget_leader()
+        async with asyncio.timeout(5):
+            await forgotten.wait()
+        await follower.propose(b"after")
+        assert follower.leader_id == leader.config.server_id
+        assert leader.is_leader
+        assert leader.term == term
 
 
 async def test_one_becomes_two(tmp_path: Path) -> None:
@@ -456,6 +520,7 @@ async def test_strict_changes(tmp_path: Path) -> None:
         await eventually(silent, "the leader misses it")
         assert await refused(cluster.change(ADD_VOTER, 4))
         assert await refused(Change(REMOVE, other))
+        assert await refused(Change(DEMOTE, other))
         await leader.change_membership([Change(REMOVE, away.config.server_id)], strict=True)
 
 

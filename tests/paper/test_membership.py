@@ -141,6 +141,48 @@ def test_a_server_whose_removal_is_not_committed_still_campaigns() -> None:
     assert "MC-8" not in removed.rules()
 
 
+def test_a_demoted_leader_hands_over_once_its_demotion_is_committed() -> None:
+    """MC-7, MC-5: it leads, without counting itself, until then; after that it learns, and does not campaign (MC-8)."""
+    sender = settled_leader()
+    sender.raft.change_membership(voters(2, 3, learners=(1,)))
+    sender.settle()
+    assert not sender.state.configuration.is_joint
+    sender.step(accepted(sender, 2, 2))
+    assert (sender.state.role, sender.state.commit_index) == (Role.LEADER, 1)
+    sent = sender.step(accepted(sender, 3, 2))
+    assert (sender.state.role, sender.state.commit_index) == (Role.FOLLOWER, 2)
+    assert [to for to, message in sent if isinstance(message, TimeoutNow)] == [2]
+    assert sender.time_out() == []
+    assert {"MC-5", "MC-7", "MC-8"} <= sender.rules()
+
+
+def test_a_demoted_follower_is_served_and_does_not_count() -> None:
+    """MC-1: from the moment its demotion is in the log its acknowledgements commit nothing; it gets all entries."""
+    sender = settled_leader()
+    sender.raft.change_membership(voters(1, 2, learners=(3,)))
+    sender.settle()
+    sender.step(accepted(sender, 3, 2))
+    assert sender.state.commit_index == 1
+    sender.step(accepted(sender, 2, 2))
+    assert sender.state.commit_index == 2
+    assert [to for to, _ in sender.propose(b"x")] == [2, 3]
+    sender.step(accepted(sender, 3, 3))
+    assert sender.state.commit_index == 2
+
+
+def test_voters_demoted_together_count_in_the_outgoing_half() -> None:
+    """MC-2: while joint a server may be a learner in the new half and still a voter in the old one."""
+    sender = settled_leader((1, 2, 3, 4, 5))
+    sender.raft.change_membership(voters(1, 2, 3, learners=(4, 5)))
+    sender.settle()
+    assert sender.state.configuration.is_joint
+    sender.step(accepted(sender, 2, 2))
+    assert sender.state.commit_index == 1
+    sender.step(accepted(sender, 4, 2))
+    assert sender.state.commit_index == 2
+    assert sender.state.configuration == voters(1, 2, 3, learners=(4, 5))
+
+
 def test_a_removed_follower_is_served_until_it_can_know() -> None:
     """MC-9: it receives the entry and the commit of its removal, and nothing after."""
     sender = settled_leader()

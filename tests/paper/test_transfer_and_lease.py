@@ -1,10 +1,10 @@
-"""Handing over leadership (dissertation 3.10; LT-1 to LT-4) and reads under a lease (LS-1, LS-2)."""
+"""Handing over leadership (dissertation 3.10; LT-1 to LT-4), forgetting it (FL-1), reads under a lease (LS-1, LS-2)."""
 
 import pytest
 from tests.support.raft_cluster import Cluster
 from tests.support.raft_server import accepted, append_entries, leader, server
 
-from oarlock.raft.messages import AppendEntries, RequestVote, TimeoutNow
+from oarlock.raft.messages import AppendEntries, PreVote, RequestVote, TimeoutNow
 from oarlock.raft.ready import ReadState
 from oarlock.raft.state import NotLeader, Role
 
@@ -145,3 +145,48 @@ def test_a_leader_that_handed_over_has_no_lease() -> None:
     sender.step(accepted(sender, 3, 1))
     assert sender.state.leader.lease_until < sender.state.now
     assert "LS-2" in sender.rules()
+
+
+def test_a_follower_that_forgets_its_leader_votes_at_once() -> None:
+    """FL-1: else it refuses even to say that it would vote; the leader's next word makes it known again."""
+    follower = server(term=1)
+    follower.step(append_entries(1))
+    assert [message.vote_granted for _, message in follower.step(PreVote(3, 2, 60, 0, 0))] == [False]
+    assert follower.step(RequestVote(3, 2, 61, 0, 0)) == []
+    timer = follower.raft.election_deadline()
+    follower.raft.forget_leader()
+    assert follower.state.leader_id is None
+    assert (follower.state.current_term, follower.raft.election_deadline()) == (1, timer)
+    assert "FL-1" in follower.rules()
+    follower.step(append_entries(1))
+    assert follower.state.leader_id == 2
+    follower.raft.forget_leader()
+    assert [message.vote_granted for _, message in follower.step(PreVote(3, 2, 62, 0, 0))] == [True]
+    assert [message.vote_granted for _, message in follower.step(RequestVote(3, 2, 63, 0, 0))] == [True]
+
+
+def test_only_a_follower_that_has_a_leader_forgets_it() -> None:
+    """FL-1: to a leader, a candidate, and a follower that knows of no leader it means nothing."""
+    sender = settled_leader()
+    sender.raft.forget_leader()
+    assert (sender.state.role, sender.state.leader_id) == (Role.LEADER, 1)
+    candidate = server(term=1)
+    candidate.raft.forget_leader()
+    candidate.time_out()
+    candidate.raft.forget_leader()
+    assert candidate.state.role in (Role.PRE_CANDIDATE, Role.CANDIDATE)
+    assert not {"FL-1"} & (sender.rules() | candidate.rules())
+
+
+def test_a_promised_lease_outlives_forgetting() -> None:
+    """FL-1, LS-1: the leader may answer reads by what this follower confirmed, so it votes for nobody until then."""
+    follower = server(term=1, lease_reads=True)
+    follower.step(append_entries(1))
+    follower.raft.forget_leader()
+    assert follower.state.leader_id is None
+    promised_until = follower.state.last_leader_contact + follower.state.config.election_timeout
+    assert [message.vote_granted for _, message in follower.step(PreVote(3, 2, 60, 0, 0))] == [False]
+    assert follower.step(RequestVote(3, 2, 61, 0, 0)) == []
+    assert follower.state.current_term == 1
+    follower.state.now = promised_until
+    assert not follower.state.has_live_leader

@@ -94,6 +94,7 @@ class Refusal(IntEnum):
     UNHEALTHY = 9
     """Too few members answer the leader."""
     LAST_VOTER = 10
+    NOT_A_VOTER = 11
 
 
 class ChangeRefused(NodeError):

@@ -35,6 +35,8 @@ class ChangeKind(IntEnum):
     REMOVE = 3
     UPDATE = 4
     """It is reached elsewhere."""
+    DEMOTE = 5
+    """A voter becomes a learner."""
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True):
@@ -65,7 +67,7 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
     Args:
         current: In force, not joint.
         changes: Of different servers.
-        max_learners: How many there may be; judged only when one is added.
+        max_learners: How many there may be; judged only when there is to be one more.
         retried: Whether the changes may have been made already: then what is so already is no error.
 
     Raises:
@@ -86,9 +88,7 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
                     raise _refused(Refusal.ID_REMOVED, f"server {server_id:x} was removed; it needs a new id")
                 _check_addresses(change, {key: value for key, value in addresses.items() if key not in removed})
                 if change.kind is ChangeKind.ADD_LEARNER:
-                    if len(learners) >= max_learners:
-                        raise _refused(Refusal.TOO_MANY_LEARNERS, f"there are {len(learners)} learners already")
-                    learners.add(server_id)
+                    _add_learner(learners, server_id, max_learners)
                 else:
                     voters.add(server_id)
                 addresses[server_id] = change.addresses
@@ -101,6 +101,15 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
                     raise _refused(Refusal.NOT_A_LEARNER, f"server {server_id:x} has a vote already")
                 learners.remove(server_id)
                 voters.add(server_id)
+            case ChangeKind.DEMOTE:
+                if retried and server_id in learners:
+                    continue
+                if not is_member:
+                    raise _unknown(server_id)
+                if server_id in learners:
+                    raise _refused(Refusal.NOT_A_VOTER, f"server {server_id:x} has no vote")
+                voters.remove(server_id)
+                _add_learner(learners, server_id, max_learners)
             case ChangeKind.REMOVE:
                 if retried and server_id in removed:
                     continue
@@ -123,6 +132,12 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
         learners=frozenset(learners),
         addresses=_ordered(addresses, voters | learners),
     )
+
+
+def _add_learner(learners: set[ServerId], server_id: ServerId, most: int) -> None:
+    if len(learners) >= most:
+        raise _refused(Refusal.TOO_MANY_LEARNERS, f"there are {len(learners)} learners already")
+    learners.add(server_id)
 
 
 def _ordered(
@@ -167,8 +182,8 @@ def check_health(
     """Refuse what could leave the cluster without a majority that is there (etcd's strict reconfiguration check).
 
     A member is there if it has answered this leader within an election timeout. One is added only while all voters are.
-    Voters of whom any is there are removed, together, only if those who stay have a majority that is there; such as are
-    not may always go. Where nobody stays, it is up to the new ones.
+    Voters of whom any is there lose their votes (removed or demoted), together, only if those who stay have a majority
+    that is there; such as are not may always go. Where nobody stays, it is up to the new ones.
 
     Args:
         state: The core's.
@@ -191,7 +206,7 @@ def check_health(
         adds_voter = change.kind in (ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER)
         if adds_voter and active != voters:
             raise _refused(Refusal.UNHEALTHY, f"only {len(active)} of {len(voters)} voters answer")
-    leaving = {change.server_id for change in changes if change.kind is ChangeKind.REMOVE} & voters
+    leaving = {change.server_id for change in changes if change.kind in (ChangeKind.REMOVE, ChangeKind.DEMOTE)} & voters
     staying = voters - leaving
     is_replaced = not staying and any(change.kind is ChangeKind.ADD_VOTER for change in changes)
     if leaving & active and not is_replaced and len(staying & active) <= len(staying) // 2:

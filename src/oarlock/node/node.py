@@ -414,6 +414,14 @@ class Node:
         """
         return self._handover.hand_over(to, self.config.proposal_timeout_ms / 1000 if timeout is None else timeout)
 
+    def forget_leader(self) -> None:
+        """Have this server, if it follows, forget its leader until it hears it again, and vote for another at once.
+
+        For an operator who knows that the leader is gone: so followers need not wait until they have missed it for an
+        election timeout before they vote. Under leases they wait nevertheless.
+        """
+        self._owner.call(self._owner.raft.forget_leader)
+
     @property
     def leader_id(self) -> ServerId | None:
         """The leader, as far as this server knows."""

@@ -48,7 +48,7 @@ from oarlock.raft.replication import (
     replicate,
 )
 from oarlock.raft.request_vote import on_election_timeout, on_pre_vote, on_request_vote, on_vote_reply
-from oarlock.raft.roles import become_follower
+from oarlock.raft.roles import become_follower, forget_leader
 from oarlock.raft.state import DiskWrite, RaftState, Tracer
 from oarlock.raft.transfer import on_timeout_now, transfer_leadership
 from oarlock.raft.types import Configuration, DiskId, Entry, HardState, Index, ServerId, SnapshotMetadata, Term
@@ -226,6 +226,14 @@ class Raft:
         """
         self.state.now = now
         transfer_leadership(self.state, to)
+        self._conclude()
+
+    def forget_leader(self) -> None:
+        """Have a follower forget its leader until it is heard again: it may vote for another at once.
+
+        Under leases it keeps its promise to vote for nobody. On others nothing happens.
+        """
+        forget_leader(self.state)
         self._conclude()
 
     def read_index(self, context: int, now: float) -> None:

@@ -73,7 +73,10 @@ def _follow_configuration(state: RaftState, leader: LeaderState) -> None:
     for member in state.others:
         if member not in leader.peers:
             leader.peers[member] = new_progress(state, member)
-        leader.peers[member].leaving_since = None
+        progress = leader.peers[member]
+        progress.leaving_since = None
+        if progress.disk_id > 0 and state.configuration.disk_of(member) is None:
+            progress.counts = True  # one that has lost its vote may get it back for the disk that it is on now (NS-2)
     for peer in sorted(leader.peers.keys() - state.configuration.members):
         progress = leader.peers[peer]
         if progress.leaving_since is None:

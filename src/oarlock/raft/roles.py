@@ -66,6 +66,21 @@ def forget_forwarded_reads(state: RaftState) -> None:
     state.forwarded_reads.clear()
 
 
+def forget_leader(state: RaftState) -> None:
+    """Have a follower vote, and be a candidate, as if it had never heard its leader (FL-1); else do nothing.
+
+    Term and election timer stay: if the leader is there, its next heartbeat makes it known again. Under leases the
+    promise that the leader reads by is kept; etcd forgets nothing then.
+    """
+    if state.role is not Role.FOLLOWER or state.leader_id is None:
+        return
+    state.fire("FL-1", state.leader_id)
+    if state.config.lease_reads:
+        promised_until = state.last_leader_contact + state.config.election_timeout
+        state.promised_until = max(state.promised_until, promised_until)
+    state.leader_id = None
+
+
 def become_pre_candidate(state: RaftState) -> CandidateState:
     """Ask whether an election could be won; term and vote stay (PV-1)."""
     _become(state, Role.PRE_CANDIDATE)

@@ -176,6 +176,10 @@ _EXTENSIONS = {
     "LT-2": (Figure.DISSERTATION_3, "TimeoutNow goes to the successor once its log is complete."),
     "LT-3": (Figure.DISSERTATION_3, "On TimeoutNow a server campaigns at once, and its RequestVote is not refused."),
     "LT-4": (Figure.DISSERTATION_3, "A transfer that takes longer than an election timeout is given up."),
+    "FL-1": (
+        Figure.PRACTICE,
+        "A follower told to forget its leader may vote at once, unless it has promised a lease.",
+    ),
     "LS-1": (
         Figure.DISSERTATION_6,
         "Within a lease, counted from when the confirming requests left, a read needs no round.",

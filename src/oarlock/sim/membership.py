@@ -157,6 +157,34 @@ class Membership:
 
     # -- by the node's own -------------------------------------------------------------------------------------------
 
+    def demote(self, server_id: ServerId, *, back_after_s: float | None) -> Task:
+        """Have a voter become a learner.
+
+        Args:
+            server_id: The voter.
+            back_after_s: When to ask for its vote again; None for never.
+        """
+        simulation = self._simulation
+        if not simulation.atlas.may_leave([server_id]):
+            return
+        was_leader = self._leads(server_id)
+        changes = [Change(ChangeKind.DEMOTE, server_id)]
+        answer = yield self._operator.somebody(self._rng), lambda process: self._change(process, changes)
+        is_demoted = answer.outcome == OK
+        if answer.outcome == UNKNOWN:
+            members = yield from self._members()
+            is_demoted = members is not None and any(server_id == each.ID and each.isLearner for each in members)
+            if not is_demoted:
+                return  # it may still come about
+        simulation.atlas.left([server_id])
+        if not is_demoted:
+            self._strikes.hit("members.not_demoted")
+            return
+        self._strikes.hit("members.demote_leader" if was_leader else "members.demote")
+        if back_after_s is not None:
+            yield back_after_s
+            yield from self.promote(server_id)
+
     def change(self, leaving: Sequence[ServerId], adding: int, *, delay_s: float) -> Task:
         """Change several members at once, through joint consensus.
 

@@ -126,6 +126,7 @@ FLOWS: Final[dict[str, Flow]] = {
     "LT-2": _flow("to", "match.{0} last"),
     "LT-3": _flow("source", "m.term", "role"),
     "LT-4": _flow("to", "transfer", "transfer"),
+    "FL-1": _flow("leader", "role leader", "leader"),
     "LS-1": _flow("now lease_until", "role"),
     "LS-2": _flow("to", "transfer"),
     "MC-1": _flow("index", "", _LOG),

@@ -26,7 +26,7 @@ KINDS: Final[dict[str, Kind]] = {
 """What each kind of fault does."""
 FORGETTING: Final = tuple(forgetting.KINDS)
 """Those that break what Raft assumes; runs that owe containment have one of them."""
-MEMBERSHIP: Final = tuple(name for name in members.KINDS if name != "transfer")
+MEMBERSHIP: Final = tuple(name for name in members.KINDS if name not in ("transfer", "forget_leader"))
 """Those that change members. Where a disk forgets, what is owed holds for members that stay."""
 
 

@@ -10,6 +10,7 @@ from oarlock.sim.schedule import Fault
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
+    from oarlock.sim.process import Process
 
 
 def _tasks(simulation: "Simulation", fault: Fault) -> Membership:
@@ -28,6 +29,11 @@ def _add(simulation: "Simulation", fault: Fault, _servers: list[ServerId]) -> No
 
 def _promote(simulation: "Simulation", fault: Fault, _servers: list[ServerId]) -> None:
     simulation.operator.begin(_tasks(simulation, fault).promote(None))
+
+
+def _demote(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
+    back_after_s = fault.seconds if fault.value > 0 else None
+    simulation.operator.begin(_tasks(simulation, fault).demote(servers[0], back_after_s=back_after_s))
 
 
 def _remove(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
@@ -59,6 +65,21 @@ def _transfer(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -
     simulation.operator.begin(_tasks(simulation, fault).transfer(servers[0]))
 
 
+def _forget_leader(simulation: "Simulation", _fault: Fault, servers: list[ServerId]) -> None:
+    """Servers forget whom they follow, where they follow anybody."""
+    for server_id in dict.fromkeys(servers):
+        process = simulation.servers[server_id].process
+        if process is not None and process.is_started:
+            process.loop.call_soon(_forget, simulation, process)
+
+
+def _forget(simulation: "Simulation", process: "Process") -> None:
+    node = process.node
+    if node.leader_id is not None and not node.is_leader:
+        simulation.strikes.hit("leader.forgotten")
+    node.forget_leader()
+
+
 def _nobody(_draw: Draw) -> Drawn:
     return (), 0.0
 
@@ -77,10 +98,12 @@ KINDS: Final[dict[str, Kind]] = {
     "add_learner": Kind(_add, lambda draw: ((), float(draw.rng.random() < 0.6)), most=3, least_servers=0),
     "add_voter": Kind(_add, _nobody, most=3, least_servers=0),
     "promote": Kind(_promote, _nobody, most=3, least_servers=0),
+    "demote": Kind(_demote, lambda draw: (draw.one(), float(draw.rng.random() < 0.6)), most=3, needs_several=True),
     "remove": Kind(_remove, lambda draw: ((draw.rng.randint(1, draw.servers + 2),), 0.0), most=3, needs_several=True),
     "remove_leader": Kind(_remove, lambda _draw: ((0,), 0.0), most=2, needs_several=True),
     "replace": Kind(_replace, lambda draw: (draw.one(), float(draw.rng.random() < 0.5)), most=3, needs_several=True),
     "joint": Kind(_joint, _several, most=2),
     "come_back": Kind(_come_back, _nobody, most=3, needs_several=True, least_servers=0),
     "transfer": Kind(_transfer, lambda draw: ((draw.rng.randint(1, draw.servers + 1),), 0.0), most=10),
+    "forget_leader": Kind(_forget_leader, lambda draw: (draw.some(draw.servers), 0.0), most=20, needs_several=True),
 }

@@ -21,7 +21,7 @@ function palette(element) {
   /** @param {string} name */
   const value = (name) => style.getPropertyValue(name).trim();
   return {
-    ground: value("--ground"), ink: value("--ink"), faint: value("--faint"), line: value("--line"),
+    ground: value("--ground"), panel: value("--panel"), ink: value("--ink"), faint: value("--faint"), line: value("--line"),
     accent: value("--accent"), violation: value("--violation"), drop: value("--drop"), wall: value("--wall"),
     terms: Array.from({ length: TERM_HUES + 1 }, (_, at) => value(`--term-${at}`)),
   };

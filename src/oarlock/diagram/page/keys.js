@@ -2,7 +2,7 @@
 
 import { sentId } from "oarlock/ids.js";
 import { linkOf } from "oarlock/link.js";
-import { go, showHelp } from "oarlock/toolbar.js";
+import { askWhy, go, showHelp } from "oarlock/toolbar.js";
 import { VIEWS } from "oarlock/views.js";
 
 /** @param {import("oarlock/store.js").Store} store */
@@ -22,7 +22,7 @@ export function listenToKeys(store) {
     e: () => go(store, run.elections, 1), E: () => go(store, run.elections, -1),
     c: () => go(store, run.commits, 1), C: () => go(store, run.commits, -1),
     v: () => go(store, run.violations, 1), V: () => go(store, run.violations, -1),
-    w: () => store.set({ why: run.events[store.shared.cursor]?.id ?? "", view: "why" }),
+    w: () => askWhy(store),
     n: () => store.set({ view: "whynot" }),
     f: () => store.set({ follows: run.header.kind === "live" && !store.shared.follows }),
     ".": () => store.set({ showsHeartbeats: !store.shared.showsHeartbeats }),

@@ -24,9 +24,9 @@ export function setUpToolbar(store, extras) {
     jump("Election", "e", () => go(store, store.run.elections, 1)),
     jump("Commit", "c", () => go(store, store.run.commits, 1)),
     ...(store.run.violations.length ? [jump("Violation", "v", () => go(store, store.run.violations, 1))] : []),
-    play,
     make("button", { title: "How to read this, and keys (?)", onclick: () => showHelp() }, "?"),
   );
+  setUpSteps(store, play);
   let isTold = false;
   store.subscribe((shared, changed) => {
     if (changed.has("query") || (changed.has("run") && shared.query)) filter(store, input, wrong);
@@ -36,6 +36,22 @@ export function setUpToolbar(store, extras) {
     if ((changed.has("cursor") || !isTold) && !shared.isPlaying && !shared.follows) tell(store, extras);
     isTold = true;
   });
+}
+
+/** Beside the sentence at the foot: what fingers have no keys for. @param {import("oarlock/store.js").Store} store @param {HTMLElement} play */
+function setUpSteps(store, play) {
+  document.getElementById("steps")?.append(
+    make("button", { "aria-label": "The event before", title: "The event before (←)", onclick: () => store.goTo(store.shared.cursor - 1, { select: true }) }, "‹"),
+    play,
+    make("button", { "aria-label": "The event after", title: "The event after (→)", onclick: () => store.goTo(store.shared.cursor + 1, { select: true }) }, "›"),
+    make("button", { title: "Why this event? (w)", onclick: () => askWhy(store) }, "Why?"));
+}
+
+/** Ask why of the event at the cursor. @param {import("oarlock/store.js").Store} store */
+export function askWhy(store) {
+  store.set({ why: store.run.events[store.shared.cursor]?.id ?? "", view: "why" });
+  // On a phone the panels are below.
+  document.getElementById("side")?.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {string} name @param {string} key @param {() => void} act */

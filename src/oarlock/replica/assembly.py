@@ -11,6 +11,7 @@ from oarlock.machine.interface import StateMachine as CoreMachine
 from oarlock.node.addresses import parse_address
 from oarlock.node.config import NodeConfig
 from oarlock.node.node import Node as CoreNode
+from oarlock.node.node import OpenTrace
 from oarlock.replica.apart import ApartCore
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core, SameLoopCore
@@ -131,10 +132,16 @@ class Assembly:
             boot_epoch=int(environment.wall_clock() * 1000),
             on_fatal=on_fatal,
             on_removed=on_removed,
-            open_trace=self.trace.begin if self.trace is not None else None,
+            open_trace=self._open_trace(),
             check_invariants=environment.check_invariants,
         )
         return core
+
+    def _open_trace(self) -> OpenTrace | None:
+        if self.trace is not None:
+            return self.trace.begin
+        make = self.environment.open_trace
+        return partial(make, self.place.server_id) if make is not None else None
 
     def _config(self) -> NodeConfig:
         settings, place = self.settings, self.place

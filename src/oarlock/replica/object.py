@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from oarlock.replica.codec import Value
@@ -312,7 +313,7 @@ class ReplicatedObject:
         reader = getattr(self, function) if isinstance(function, str) else function
         if isinstance(reader, BoundCommand):
             raise TypeError(f"{reader.command.name} is a command; read with a method that changes nothing")
-        return await self.host.read(lambda: reader(*args, **kwargs), consistency, max_staleness_ms, timeout_s)
+        return await self.host.read(partial(reader, *args, **kwargs), consistency, max_staleness_ms, timeout_s)
 
     def snapshot(self) -> object:
         """The whole state as plain data. It is encoded before anything else happens, so it need not be a copy."""

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from oarlock.node.executors import Executors
+from oarlock.raft.types import ServerId
 from oarlock.storage.disk import Disk, PosixDisk
+from oarlock.trace.recorder import Recorder
 from oarlock.transport.options import TransportOptions
 from oarlock.transport.tcp import TcpTransport
 
@@ -79,5 +81,7 @@ class Environment:
     """Threads for what blocks; made by the node where None."""
     transport: type[TcpTransport] = TcpTransport
     transport_options: TransportOptions = field(default_factory=lambda: TransportOptions(max_message_bytes=32 << 20))
+    open_trace: Callable[[ServerId, int], Recorder] | None = None
+    """Makes what records a server's life, given its id and boot epoch, where no `trace` says so."""
     check_invariants: bool = False
     """Have the core check itself at each step; for tests."""

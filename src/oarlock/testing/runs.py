@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from oarlock.diagram.page import page
 from oarlock.diagram.sentences import sentence
@@ -11,6 +11,7 @@ from oarlock.diagram.violation import violations
 from oarlock.sim.generate import generate
 from oarlock.sim.run import Report, record_schedule
 from oarlock.sim.schedule import Schedule
+from oarlock.testing.simulated import SimulatedRun, simulate
 from oarlock.trace.loaded import Trace, load
 from oarlock.trace.provenance import why
 from oarlock.trace.schema import Event
@@ -41,6 +42,18 @@ class RecordedRuns:
         report, trace = record_schedule(generate(what) if isinstance(what, int) else what)
         self.add(trace)
         return report
+
+    def simulate_cluster(self, seed: int, **arguments: Any) -> SimulatedRun:  # noqa: ANN401 - of `simulate`
+        """Simulate a cluster of replicated objects and keep the run, whether it fails or not.
+
+        Args:
+            seed: Of the run.
+            arguments: See `oarlock.testing.simulate`.
+
+        Raises:
+            RunFailed: What must hold did not.
+        """
+        return simulate(seed, record=self.add, **arguments)
 
     def load(self, path: str | Path) -> Trace:
         """Keep a run that was recorded as a file.
@@ -95,13 +108,18 @@ class RecordedRuns:
             path.write_text(page(trace.header, trace.events, title=test), encoding="utf-8")
             seed = trace.header.seed
             heading = trace.header.run if seed is None else f"seed {seed}"
-            text = "\n".join([*_explained(trace, event_id), f"page: {path}", *_again(seed)])
+            text = "\n".join([*_explained(trace, event_id), f"page: {path}", *_again(trace)])
             found.append(Shown(f"Oarlock, {heading}", text))
         return found
 
 
-def _again(seed: int | None) -> list[str]:
-    return [] if seed is None else [f"again: oarlock draw --seed {seed} -o run.html, if the schedule is the seed's own"]
+def _again(trace: Trace) -> list[str]:
+    seed = trace.header.seed
+    if seed is None:
+        return []
+    if trace.header.schedule is None:
+        return [f'again: oarlock.testing.simulate({seed}, ..., record="run.jsonl"), with the same arguments']
+    return [f"again: oarlock draw --seed {seed} -o run.html, if the schedule is the seed's own"]
 
 
 def _explained(trace: Trace, event_id: str) -> list[str]:

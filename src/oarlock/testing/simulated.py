@@ -8,21 +8,27 @@ well, and all copies must be equal. Meanwhile the results of commands must be th
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from oarlock.check.history import Operation
-from oarlock.replica.errors import Diverged, OarlockError
+from oarlock.check.verdict import Violation
+from oarlock.replica.errors import Diverged, OarlockError, ServerRemoved, Stopped
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.settings import Settings
-from oarlock.sim.network import Link, LinkSettings, Network
+from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
+from oarlock.testing.simulated_recording import LibraryRecording, write
 from oarlock.testing.simulated_server import SimulatedServer
+from oarlock.testing.simulated_trouble import RESTART_S, Trouble
+from oarlock.trace.loaded import Trace
 
 Objects = Callable[[], Sequence[ReplicatedObject]]
 Work = Callable[["Client"], Awaitable[None]]
+Record = str | Path | Callable[[Trace], None]
 
 SETTINGS: Final = Settings(
     own_thread=False,
@@ -37,11 +43,8 @@ SETTINGS: Final = Settings(
 )
 """Snapshots and votes come often, so that a short run has many."""
 
-_FAULTS: Final = ("kill", "power", "part", "freeze", "date")
-_RESTART_S: Final = 0.4
 _PAUSE_S: Final = 0.5
 """Between two faults, on average."""
-_LONGEST_FAULT_S: Final = 2.0
 _SETTLE_S: Final = 60.0
 
 
@@ -118,23 +121,41 @@ class Client:
 class SimulatedCluster:
     """One run; see `simulate`."""
 
-    def __init__(self, seed: int, servers: int, objects: Objects, work: Work, settings: Settings) -> None:
+    def __init__(
+        self,
+        seed: int,
+        servers: int,
+        objects: Objects,
+        work: Work,
+        settings: Settings,
+        *,
+        spares: int = 0,
+        is_recorded: bool = False,
+    ) -> None:
         self.seed = seed
         self.scheduler = Scheduler()
         self.strikes = Strikes()
         self.network = Network(self.scheduler, LinkSettings(), f"replica/{seed}", self.strikes)
+        self.recording = (
+            LibraryRecording(seed, self.scheduler, self.network, lease_reads=settings.lease_reads)
+            if is_recorded
+            else None
+        )
         self.history: list[Operation] = []
         self.left_out: set[int] = set()
-        self.defects: list[str] = []
+        self.defects: list[Violation] = []
         self._objects = objects
         self._work = work
         self._rng = random.Random(f"replica/{seed}")  # noqa: S311
+        self._trouble = Trouble(self, self._rng, comes_and_goes=spares > 0)
         self._results: dict[int, int] = {}
         self._copies: dict[int, list[Any]] = {}
         self._ticks = 0
-        self._is_healed = False
-        addresses = [f"server{number}:2380" for number in range(servers)]
-        self.servers = [SimulatedServer(self, number, addresses, settings) for number in range(servers)]
+        addresses = [f"server{number}:2380" for number in range(servers + spares)]
+        self.servers = [
+            SimulatedServer(self, number, address, addresses[:servers], settings)
+            for number, address in enumerate(addresses)
+        ]
 
     def tick(self) -> int:
         """A moment of the run, later than all before."""
@@ -150,7 +171,7 @@ class SimulatedCluster:
     def started(self, server: SimulatedServer, objects: Sequence[ReplicatedObject]) -> None:
         """A process is there: its client begins, or says at the end what it has."""
         assert server.loop is not None  # noqa: S101 - it has just run
-        if self._is_healed:
+        if self._trouble.is_over:
             server.loop.create_task(self._report(server, objects))
         else:
             server.loop.create_task(self._client(server, objects))
@@ -161,23 +182,46 @@ class SimulatedCluster:
         except OarlockError:
             pass  # its server ends, or it did not mind
         except Exception as error:  # noqa: BLE001 - of the user's own checks
-            self.defects.append(f"the client of server {server.number} raised {error!r}")
+            self._broken("the client's own checks", f"the client of server {server.number} raised {error!r}", server)
 
     def applied(self, server: SimulatedServer, index: int, results: int) -> None:
         """A server stands at an index: all that ever stood there must have had the same results."""
         known = self._results.setdefault(index, results)
         if known != results:
-            self.defects.append(f"server {server.number} has other results up to index {index} than another server")
+            self._broken(
+                "equal results",
+                f"server {server.number} has other results up to index {index} than another server",
+                server,
+            )
 
     def ended(self, server: SimulatedServer, why: BaseException | None) -> None:
         """A process ended by itself."""
         if isinstance(why, Diverged):
-            self.defects.append(f"server {server.number}: {why}")
-        self.scheduler.after(_RESTART_S, server.start)
+            self._broken("equal states", f"server {server.number}: {why}", server)
+        if isinstance(why, Stopped | ServerRemoved):
+            if not server.is_leaving:
+                self._broken("members stay until they leave", f"server {server.number}: {why}", server)
+            self.let_go(server, server.lives)
+        else:
+            self.scheduler.after(RESTART_S, server.start)
+
+    def let_go(self, server: SimulatedServer, life: int) -> None:
+        """A server has left."""
+        if server.is_leaving and server.lives == life:
+            server.is_let_go()
+            self.strikes.hit("member.left")
+
+    def contact(self, server: SimulatedServer) -> str:
+        """Whom a server is to ask that joins."""
+        others = [each for each in self.servers if each is not server and each.is_in and each.is_up]
+        return self._rng.choice(others or [each for each in self.servers if each is not server]).address
 
     def defect(self, server: SimulatedServer, error: BaseException) -> None:
         """Something raised that must not."""
-        self.defects.append(f"server {server.number}: {error!r}")
+        self._broken("nothing is raised", f"server {server.number}: {error!r}", server)
+
+    def _broken(self, name: str, sentence: str, server: SimulatedServer | None = None) -> None:
+        self.defects.append(Violation(name, sentence, server.server_id if server is not None else None))
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -188,66 +232,30 @@ class SimulatedCluster:
             RunFailed: What must hold did not.
         """
         for server in self.servers:
-            self.scheduler.after(self._rng.random() * 0.05, server.start)
+            if server.is_in:
+                self.scheduler.after(self._rng.random() * 0.05, server.start)
         for _ in range(faults):
-            self.scheduler.at(0.5 + self._rng.random() * max(0.0, seconds - 1.0), self._strike)
+            self.scheduler.at(0.5 + self._rng.random() * max(0.0, seconds - 1.0), self._trouble.strike)
         self.scheduler.run_until(seconds, lambda: bool(self.defects))
-        self._heal()
+        self._trouble.heal()
         if not self.defects:
             self.scheduler.run_until(seconds + _SETTLE_S, lambda: bool(self.defects) or self._is_settled())
+        self._judge()
+        if self.recording is not None:
+            self.recording.finished(self.defects)
         for server in self.servers:
             server.bury()
-        self._judge(seconds)
+        if self.defects:
+            sentences = "; ".join(each.sentence for each in self.defects)
+            raise RunFailed(f"seed {self.seed}, {seconds:g} s: {sentences}")
         return SimulatedRun(
             seed=self.seed,
             history=[one for place, one in enumerate(self.history) if place not in self.left_out],
-            copies=[self._copies[server.number] for server in self.servers],
+            copies=[self._copies[server.number] for server in self.servers if server.is_in],
             strikes=self.strikes.as_dict(),
             commands=max(self._results, default=0),
             seconds=self.scheduler.now,
         )
-
-    def _strike(self) -> None:
-        """Something goes wrong, for a while."""
-        if self._is_healed:
-            return
-        kind = self._rng.choice(_FAULTS)
-        server = self._rng.choice(self.servers)
-        lasts_s = self._rng.random() * _LONGEST_FAULT_S
-        self.strikes.hit(f"fault.{kind}")
-        match kind:
-            case "kill" | "power":
-                if server.kill(power=kind == "power"):
-                    self.scheduler.after(lasts_s, server.start)
-            case "part":
-                names = [other.host.name for other in self.servers if other is not server]
-                pairs = [(server.host.name, name) for name in names]
-                links = self.network.links_of([*pairs, *((name, own) for own, name in pairs)])
-                for link in links:
-                    link.block()
-                    self.scheduler.after(lasts_s, self._unblock, link)
-            case "freeze":
-                server.freeze()
-                self.scheduler.after(lasts_s, server.thaw)
-            case "date":
-                server.date_offset_s = self._rng.choice((-3600.0, -5.0, 0.0, 5.0, 3600.0))
-
-    def _unblock(self, link: Link) -> None:
-        if not self._is_healed:  # which has ended all
-            link.unblock()
-
-    def _heal(self) -> None:
-        """All is well from now on; every server starts once more, and says what it has."""
-        self._is_healed = True
-        for source, target in self.network.blocked():
-            link = self.network.link(source, target)
-            while link.is_blocked:
-                link.unblock()
-        self.network.recover()
-        for server in self.servers:
-            server.thaw()
-            server.kill(power=False)
-            self.scheduler.after(_RESTART_S, server.start)
 
     async def _report(self, server: SimulatedServer, objects: Sequence[ReplicatedObject]) -> None:
         while True:
@@ -260,17 +268,26 @@ class SimulatedCluster:
         self._copies[server.number] = [one.snapshot() for one in objects]
 
     def _is_settled(self) -> bool:
-        return len(self._copies) == len(self.servers)
+        inside = [server for server in self.servers if server.is_in]
+        addresses = sorted(server.address for server in inside)
+        return all(
+            server.number in self._copies and server.is_up and sorted(server.running_node.members.values()) == addresses
+            for server in inside
+        )
 
-    def _judge(self, seconds: float) -> None:
-        if not self.defects and not self._is_settled():
-            missing = [server.number for server in self.servers if server.number not in self._copies]
-            self.defects.append(f"{_SETTLE_S:g} s after all was well servers {missing} are not up to date")
-        copies = list(self._copies.values())
-        if not self.defects and any(copy != copies[0] for copy in copies):
-            self.defects.append(f"the copies differ at the end: {copies!r}")
+    def _judge(self) -> None:
         if self.defects:
-            raise RunFailed(f"seed {self.seed}, {seconds:g} s: {'; '.join(self.defects)}")
+            return
+        if not self._is_settled():
+            missing = [server.number for server in self.servers if server.is_in and server.number not in self._copies]
+            self._broken(
+                "everybody is up to date after healing",
+                f"{_SETTLE_S:g} s after all was well servers {missing} are not up to date, or members not agreed upon",
+            )
+            return
+        copies = [self._copies[server.number] for server in self.servers if server.is_in]
+        if any(copy != copies[0] for copy in copies):
+            self._broken("equal copies", f"the copies differ at the end: {copies!r}")
 
 
 def simulate(
@@ -281,7 +298,9 @@ def simulate(
     servers: int = 3,
     seconds: float = 15.0,
     faults: int = 10,
+    spares: int = 0,
     settings: Settings = SETTINGS,
+    record: Record | None = None,
 ) -> SimulatedRun:
     """Run a cluster in the simulator; the same seed gives the same run.
 
@@ -293,11 +312,28 @@ def simulate(
         servers: How many.
         seconds: For how long things go wrong, in simulated time.
         faults: How many do.
+        spares: How many servers there are beside them that are no members at first. With any, servers join and leave
+            as well, as chance has it: by the address of another and a token, with an empty disk.
         settings: Of all nodes; they must run on one loop.
+        record: Where to write all that happened, for `oarlock draw` and `oarlock trace`; or what is to be given it.
+            The run is the same without.
 
     Raises:
         RunFailed: Copies differ, results differ, a server diverged, or the cluster did not recover.
     """
     if settings.own_thread:
         raise ValueError("a simulated node has one loop: Settings(own_thread=False)")
-    return SimulatedCluster(seed, servers, objects, work, settings).run(seconds, faults)
+    is_recorded = record is not None
+    cluster = SimulatedCluster(seed, servers, objects, work, settings, spares=spares, is_recorded=is_recorded)
+    try:
+        return cluster.run(seconds, faults)
+    finally:
+        if cluster.recording is not None:
+            _hand_out(cluster.recording.trace, record)
+
+
+def _hand_out(trace: Trace, record: Record | None) -> None:
+    if callable(record):
+        record(trace)
+    elif record is not None:
+        write(trace, record)

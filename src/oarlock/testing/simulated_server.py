@@ -7,8 +7,9 @@ from concurrent.futures import Executor
 from typing import Any, Final, Protocol
 
 from oarlock.node.executors import Executors
-from oarlock.replica.node import Node
+from oarlock.raft.types import ServerId
 from oarlock.replica.object import ReplicatedObject
+from oarlock.replica.place import server_id_of
 from oarlock.replica.settings import Environment, Settings
 from oarlock.sim.clock import Clock
 from oarlock.sim.connection import SimServer, SimTransport, connect, listen
@@ -19,11 +20,16 @@ from oarlock.sim.process import EPOCH_S
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.threads import SimThread, hand_over
+from oarlock.testing.simulated_node import SimulatedNode
+from oarlock.testing.simulated_recording import LibraryRecording
+from oarlock.trace.recorder import Recorder
 from oarlock.transport.options import TransportOptions
 
 _LEAST_S: Final = 0.0002
 _MEAN_S: Final = 0.0008
 """What blocking work takes: at least, and on average beyond."""
+NAME: Final = "oarlock"
+TOKEN: Final = "known to all servers of a run"  # noqa: S105 - of servers that are simulated
 
 
 class World(Protocol):
@@ -33,6 +39,10 @@ class World(Protocol):
     scheduler: Scheduler
     strikes: Strikes
     network: Network
+    recording: LibraryRecording | None
+
+    def contact(self, server: "SimulatedServer") -> str:
+        """Whom a server is to ask that joins."""
 
     def make_objects(self) -> Sequence[ReplicatedObject]:
         """A server's objects."""
@@ -56,34 +66,64 @@ class SimulatedServer:
     Args:
         world: The run.
         number: From 0.
-        addresses: Of all servers.
+        address: Where it is reached.
+        founders: The addresses of the servers that the cluster begins with.
         settings: Of its nodes.
     """
 
-    def __init__(self, world: World, number: int, addresses: Sequence[str], settings: Settings) -> None:
+    def __init__(self, world: World, number: int, address: str, founders: Sequence[str], settings: Settings) -> None:
         self.number = number
-        self.host = world.network.add_host(addresses[number].partition(":")[0])
+        self.address = address
+        self.host = world.network.add_host(address.partition(":")[0])
+        self.server_id: ServerId = 0
+        """Of its node; 0 while it has none."""
+        self.is_in = self._founds = address in founders
+        """Whether it is a member, or is to be one."""
+        self.is_leaving = False
+        """Whether it has asked to be let go."""
         self.lives = 0
         """How many processes there were."""
         self.date_offset_s = 0.0
         """By how much its idea of the date is wrong."""
         self.loop: SimLoop | None = None
         self._world = world
-        self._addresses = addresses
+        self._founders = founders
         self._settings = settings
         self._rng = random.Random(f"{world.seed}/server/{number}")  # noqa: S311
-        self._disk = SimDisk(random.Random(f"{world.seed}/disk/{number}"), world.strikes)  # noqa: S311
+        self._disks = 0
+        self._disk = self._new_disk()
         self._clock = Clock(0.0, self._rng.random() * 1e6)
-        self._node: Node | None = None
+        self._node: SimulatedNode | None = None
         self._threads: list[SimThread] = []
         self._held: list[SimThread] = []
         self._graveyard: list[SimLoop] = []
+        if self.is_in:
+            self.server_id = server_id_of(NAME, address)
+            if world.recording is not None:
+                world.recording.is_at(self)
 
     @property
-    def running_node(self) -> Node:
+    def running_node(self) -> SimulatedNode:
         """The node of the process that runs."""
         assert self._node is not None  # noqa: S101 - asked by its own client
         return self._node
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its node has started."""
+        return self._node is not None
+
+    def _new_disk(self) -> SimDisk:
+        self._disks += 1
+        which = self.number if self._disks == 1 else f"{self.number}/{self._disks}"
+        return SimDisk(random.Random(f"{self._world.seed}/disk/{which}"), self._world.strikes)  # noqa: S311
+
+    def is_let_go(self) -> None:
+        """It is no member any more: its process ends, and its data are of no use."""
+        self.kill(power=False, why="left the cluster")
+        self.is_in = self.is_leaving = self._founds = False
+        self.server_id = 0
+        self._disk = self._new_disk()
 
     # -- processes -----------------------------------------------------------------------------------------------------
 
@@ -102,10 +142,13 @@ class SimulatedServer:
         objects = self._world.make_objects()
         wal, machine, snapshots = self._threads
         timeout_ms = self._settings.election_timeout_ms
-        node = Node(
-            self._addresses[self.number],
+        node = SimulatedNode(
+            self.address,
             data_dir="/data",
-            peers=self._addresses,
+            peers=self._founders if self._founds else None,
+            join=None if self._founds else self._world.contact(self),
+            token=TOKEN,
+            name=NAME,
             objects=objects,
             settings=self._settings,
             on_end=self._ended_by_itself,
@@ -120,9 +163,11 @@ class SimulatedServer:
                     backoff_max_ms=timeout_ms,
                     ping_interval_ms=timeout_ms,
                 ),
+                open_trace=self._open_trace if self._world.recording is not None else None,
                 check_invariants=True,
             ),
         )
+        node.recording, node.server = self._world.recording, self
         try:
             await node.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
@@ -131,18 +176,30 @@ class SimulatedServer:
         self._node = node
         self._world.started(self, objects)
 
+    def _open_trace(self, server_id: ServerId, _boot_epoch: int) -> Recorder:
+        recording, loop = self._world.recording, self.loop
+        assert recording is not None  # noqa: S101 - or nobody asks
+        assert loop is not None  # noqa: S101 - it runs
+        if self.server_id != server_id:
+            self.server_id = server_id
+            recording.is_at(self)
+        return recording.begin(self, loop.time())
+
     def _ended_by_itself(self, why: BaseException) -> None:
         self._world.scheduler.after(0, self._end_and_tell, self.lives, why)
 
     def _end_and_tell(self, life: int, why: BaseException) -> None:
-        if life == self.lives and self.kill(power=False):
+        if life == self.lives and self.kill(power=False, why="ended by itself", error=why):
             self._world.ended(self, why)
 
-    def kill(self, *, power: bool) -> bool:
+    def kill(self, *, power: bool, why: str = "killed", error: BaseException | None = None) -> bool:
         """End the process at once; with the power, what is not synced goes too. Whether there was one."""
-        loop, self.loop, self._node = self.loop, None, None
+        loop = self.loop
         if loop is None:
             return False
+        if self._world.recording is not None:
+            self._world.recording.ended(self, why, power=power, error=error)
+        self.loop = self._node = None
         loop.kill()
         self._graveyard.append(loop)
         for thread in self._threads:

@@ -13,6 +13,8 @@ OK, FAILED, UNKNOWN, PENDING = "ok", "failed", "unknown", "pending"
 """What became of a call: it was answered, nothing was done, nobody can tell, it is under way."""
 
 CONNECTION_REFUSED: Final = "connection refused"
+UNREACHABLE: Final = "no connection in time"
+NOT_SENT: Final = "not looked at by the server"
 
 _NEVER_HAPPENED: Final = (
     Status.RESOURCE_EXHAUSTED,
@@ -29,6 +31,8 @@ class Answer(NamedTuple):
     outcome: str
     data: bytes = b""
     error: str = ""
+    messages: tuple[bytes, ...] = ()
+    """All, of a method that answers with a stream of them."""
 
 
 def refusal(error: RpcError) -> Answer:

@@ -6,14 +6,27 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
+from oarlock.etcd.proto.rpc_pb2 import SnapshotResponse
 from oarlock.raft.types import Index, ServerId
-from oarlock.sim.calls import CONNECTION_REFUSED, FAILED, OK, PENDING, UNKNOWN, Answer, Call
+from oarlock.sim.calls import (
+    CONNECTION_REFUSED,
+    FAILED,
+    NOT_SENT,
+    OK,
+    PENDING,
+    UNKNOWN,
+    UNREACHABLE,
+    Answer,
+    Call,
+)
 from oarlock.sim.fleet import Fleet
+from oarlock.sim.http2_calls import ClientMachine, Http2Call
 from oarlock.sim.machine import Asked, DirectContext
 from oarlock.sim.network import Network
 from oarlock.sim.operations import READS, encode, method_of
 from oarlock.sim.process import Process
 from oarlock.sim.schedule import ClientOperation
+from oarlock.sim.services import whole_backup
 from oarlock.sim.trace import Trace
 
 if TYPE_CHECKING:
@@ -23,6 +36,8 @@ if TYPE_CHECKING:
 
 _MOST_TRIES: Final = 8
 _BACKOFF_S: Final = 0.03
+_NOTHING_DONE: Final = (CONNECTION_REFUSED, UNREACHABLE, NOT_SENT)
+"""Errors after which any request may be repeated."""
 
 __all__ = ["FAILED", "OK", "PENDING", "UNKNOWN", "Clients", "Request"]
 
@@ -57,7 +72,7 @@ class Request:
         self.tries = 0
         self.asked = Asked()
         """Of the last try."""
-        self.call: Call | None = None
+        self.call: Call | Http2Call | None = None
         """The last try."""
 
     @property
@@ -81,15 +96,29 @@ class Clients:
         trace: Told what is asked and answered.
         fails_over: Whether clients do as etcd's: where a connection is refused they ask the next server, and reads that
             failed they repeat.
+        over_http2: From which chance is made, where clients speak HTTP/2 over connections; None where they call
+            handlers directly.
     """
 
-    def __init__(self, network: Network, fleet: Fleet, timeout_s: float, trace: Trace, *, fails_over: bool) -> None:
+    def __init__(
+        self,
+        network: Network,
+        fleet: Fleet,
+        timeout_s: float,
+        trace: Trace,
+        *,
+        fails_over: bool,
+        over_http2: str | None = None,
+    ) -> None:
         self._network = network
         self._scheduler = network.scheduler
         self._fleet = fleet
         self._timeout_s = timeout_s
         self._trace = trace
         self._fails_over = fails_over
+        self._over_http2 = over_http2
+        self.machines: dict[int, ClientMachine] = {}
+        """By client, where they speak HTTP/2."""
         self._is_over = False
         self.recording: Recording | None = None
         """Where the run is recorded."""
@@ -117,6 +146,7 @@ class Clients:
         """Wait no longer for what nobody will answer: what was lost on the way, or was at a process that is gone."""
         for queue in list(self._waiting.values()):
             if queue and queue[0].call is not None and queue[0].call.is_hopeless:
+                self._give_up_call(queue[0])
                 self._end(queue[0], UNKNOWN, "no answer")
 
     def plan(self, operation: ClientOperation) -> None:
@@ -153,13 +183,51 @@ class Clients:
         request.server_id = self._directed(operation.server, request.tries)
         request.tries += 1
         request.asked = asked = Asked()
+        server = self._fleet.servers[request.server_id]
+        if self._over_http2 is not None:
+            request.call = over = Http2Call(
+                self._machine(operation.client, self._over_http2),
+                server.host.name,
+                method_of(operation.kind),
+                _encoded(operation, server.process),
+                request.called + self._timeout_s - self._scheduler.now,
+                asked,
+                lambda answer: self._return(request, over, answer),
+            )
+            return
         request.call = call = Call(
             self._network,
             _host_of(operation.client),
-            self._fleet.servers[request.server_id],
+            server,
             lambda process: self._serve(operation, asked, process),
             lambda answer: self._return(request, call, answer),
         )
+
+    def _machine(self, client: int, seed: str) -> ClientMachine:
+        found = self.machines.get(client)
+        if found is None:
+            found = self.machines[client] = ClientMachine(self._network, client, seed, self._trace)
+        return found
+
+    def hang_up(self, server_id: ServerId) -> int:
+        """Have every client be gone whose call a server may have, over a connection; gives how many there were."""
+        gone = [
+            queue[0]
+            for queue in self._waiting.values()
+            if queue
+            and queue[0].server_id == server_id
+            and isinstance(queue[0].call, Http2Call)
+            and queue[0].call.is_sent
+        ]
+        for request in gone:
+            self._give_up_call(request)
+            self._end(request, UNKNOWN, "cancelled")
+        return len(gone)
+
+    def bury(self) -> None:
+        """After the run."""
+        for machine in self.machines.values():
+            machine.bury()
 
     def _directed(self, number: int, tries: int) -> ServerId:
         """The server of that number, 0 the leader; further on with each try, and past those that were given up."""
@@ -173,24 +241,30 @@ class Clients:
         if operation.kind == "backup":
             return process.services.backup(deadline)
         path = method_of(operation.kind)
-        data = encode(operation, max(1, process.machine.store.current_revision - 10))
-        return process.services.handler(path)(data, DirectContext(path, deadline, asked))
+        return process.services.handler(path)(_encoded(operation, process), DirectContext(path, deadline, asked))
 
-    def _return(self, request: Request, call: Call, answer: Answer) -> None:
+    def _return(self, request: Request, call: Call | Http2Call, answer: Answer) -> None:
         if request.outcome != PENDING or request.call is not call:
             return
         if self._fails_over and request.tries <= _MOST_TRIES and _may_repeat(request.operation, answer):
-            is_refused = answer.error == CONNECTION_REFUSED
+            is_refused = answer.error in _NOTHING_DONE
             self._network.strikes.hit("client.failed_over" if is_refused else "client.read_again")
             self._scheduler.after(_BACKOFF_S, self._try, request)
             return
         request.answer = answer.data
+        if request.operation.kind == "backup" and answer.messages:
+            request.answer = whole_backup([SnapshotResponse.FromString(each) for each in answer.messages])
         self._end(request, answer.outcome, answer.error)
 
     def _give_up(self, request: Request) -> None:
         if request.outcome == PENDING:
             self._network.strikes.hit("client.gave_up")
+            self._give_up_call(request)
             self._end(request, UNKNOWN, "no answer")
+
+    def _give_up_call(self, request: Request) -> None:
+        if isinstance(request.call, Http2Call):
+            request.call.cancel()
 
     def _end(self, request: Request, outcome: str, error: str) -> None:
         operation = request.operation
@@ -224,9 +298,15 @@ class Clients:
 
 def _may_repeat(operation: ClientOperation, answer: Answer) -> bool:
     """Whether etcd's clients repeat a request by themselves: where it never left, and reads that failed."""
-    if answer.error == CONNECTION_REFUSED:
+    if answer.error in _NOTHING_DONE:
         return True
     return answer.outcome == UNKNOWN and operation.kind in READS
+
+
+def _encoded(operation: ClientOperation, process: Process | None) -> bytes:
+    """A request's bytes; compactions go up to a little before where the server stands."""
+    stands_at = process.machine.store.current_revision if process is not None and process.is_started else 0
+    return encode(operation, max(1, stands_at - 10))
 
 
 def _host_of(client: int) -> str:

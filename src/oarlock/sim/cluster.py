@@ -68,7 +68,14 @@ class Simulation(Watcher):
         """Servers that know that they were removed from the cluster."""
         self.atlas = Atlas(self)
         timeout_s = settings.proposal_timeout_ms / 1000 + 1.0
-        self.clients = Clients(self.network, self.fleet, timeout_s, self.trace, fails_over=settings.client_failover)
+        self.clients = Clients(
+            self.network,
+            self.fleet,
+            timeout_s,
+            self.trace,
+            fails_over=settings.client_failover,
+            over_http2=self._seed if settings.client_protocol == "http2" else None,
+        )
         self.clients.recording = self.recording
         self.clients.of_number = self.of_number
         self.clients.avoided = lambda server_id: server_id in self.lost or server_id in self.dismissed
@@ -255,6 +262,7 @@ class Simulation(Watcher):
         """End everything; nothing is left that could act."""
         for server in (*self.servers.values(), *self.fleet.twins):
             server.bury()
+        self.clients.bury()
 
     # -- Watcher -------------------------------------------------------------------------------------------------------
 

@@ -37,9 +37,23 @@ class Pipe:
         if not travelling:
             self._link.draw_for(data)
             return
+        if self._link.severing and self._link.rng.random() < max(self._link.severing):
+            self._sever(travelling)
+            return
         for piece in self._link.pieces(travelling):
             self.unread_bytes += len(piece)
             self._put(len(piece), self._arrive, piece)
+
+    def _sever(self, data: bytes) -> None:
+        """Only the first bytes arrive, and then the connection's end, by a reset or as if in order."""
+        link = self._link
+        link.strikes.hit("client.cut_short")
+        first = data[: link.rng.randrange(len(data))]
+        if first:
+            self.unread_bytes += len(first)
+            self._put(len(first), self._arrive, first)
+        self._put(1, self._arrive_reset if link.rng.random() < 0.5 else self._arrive_end)
+        self._source.lose(ConnectionResetError(104, "Connection reset by peer"))
 
     def send_alone(self, frame: bytes) -> None:
         """A frame that was held back, after all sent since; it draws no chance."""
@@ -148,6 +162,9 @@ class SimTransport(asyncio.Transport):
         self.incoming: Pipe
         self._high = 64 << 10
         self._is_paused = False
+        self._unread: list[bytes] | None = None
+        """What has come while nothing is read; None while it is."""
+        self._has_ended = False
         self._is_closing = False
         self.is_gone = False
         """Whether this side knows nothing of the connection any more."""
@@ -208,9 +225,24 @@ class SimTransport(asyncio.Transport):
         self._protocol = protocol
         self.host.transports[self] = None
 
+    def pause_reading(self) -> None:
+        """Leave what comes where it is."""
+        if self._unread is None:
+            self._unread = []
+
+    def resume_reading(self) -> None:
+        """Read again, first what has come meanwhile."""
+        unread, self._unread = self._unread or [], None
+        for data in unread:
+            self.loop.call_soon(self.received, data)
+        if self._has_ended:
+            self.loop.call_soon(self.ended)
+
     def received(self, data: bytes) -> None:
-        """Bytes were read."""
-        if not self.is_gone:
+        """Bytes have come."""
+        if self._unread is not None:
+            self._unread.append(data)
+        elif not self.is_gone:
             self._pipe.target.was_read(len(data))
             self._protocol.data_received(data)
 
@@ -231,7 +263,8 @@ class SimTransport(asyncio.Transport):
 
     def ended(self) -> None:
         """The other side will send nothing more."""
-        if not self.is_gone and not self._protocol.eof_received():
+        self._has_ended = True
+        if self._unread is None and not self.is_gone and not self._protocol.eof_received():
             self.close()
 
     def lose(self, error: Exception | None) -> None:
@@ -357,7 +390,7 @@ class _Attempt:
             self._network.scheduler.after(answer_s, self._refused)
             return
         near = SimTransport(self._network, self._host, self._loop, self._target)
-        far = SimTransport(self._network, target, target.loop, (self._host.name, 40_000))
+        far = SimTransport(self._network, target, target.loop, self._network.own_address(self._host))
         near.open(self._factory(), far)
         far.open(accept(), near)
         self.opened.add_done_callback(lambda opened: self._answered(opened, near))

@@ -155,6 +155,7 @@ class Fleet:
     def _make(self, number: int, server_id: ServerId, config: NodeConfig, contacts: Sequence[str]) -> Server:
         host = self._network.host(host_name(number))
         server = self._set_up(number, config, contacts, host, self._watcher, str(server_id))
+        server.serves_connections = self._settings.client_protocol == "http2"
         server.version = server.last_version = Version(self._settings.versions.get(number, Version.CURRENT))
         self.servers[server_id] = server
         self._numbers[number] = server_id

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from oarlock.sim.faults import ADDING, FORGETTING, KINDS, MEMBERSHIP, Draw, is_alone
+from oarlock.sim.faults import ADDING, CONNECTIONS, FORGETTING, KINDS, MEMBERSHIP, Draw, is_alone
 from oarlock.sim.schedule import MODES, ClientOperation, Fault, Schedule, Settings
 from oarlock.sim.versions import Version
 
@@ -29,6 +29,9 @@ _MIX: Final = (
     ("backup", 1),
 )
 
+
+_HTTP2_SHARE: Final = 0.1
+"""How many of the runs have clients that speak HTTP/2 over connections; those cost more."""
 
 KNOBS: Final[dict[str, tuple[int, ...]]] = {
     "max_pending_proposals": (2, 8),
@@ -68,12 +71,25 @@ def generate(seed: int) -> Schedule:
             cut, asked = _deposed(rng, settings)
             faults.append(cut)
             operations += asked
+    # Chance of its own, so that what else a seed draws does not depend on it.
+    own = random.Random(f"oarlock/clients/{seed}")  # noqa: S311
+    if own.random() < _HTTP2_SHARE and settings.mode != "contained":
+        settings = structs.replace(settings, client_protocol="http2")
+        faults += connection_faults(own, settings)
     return Schedule(
         seed=seed,
         settings=settings,
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         operations=tuple(sorted(operations, key=lambda operation: operation.at)),
     )
+
+
+def connection_faults(rng: random.Random, settings: Settings) -> list[Fault]:
+    """What goes wrong between clients and servers, where there are connections: nothing, or some kinds of it."""
+    draw = Draw(rng, settings)
+    likely = rng.choice((0.0, 0.3, 0.6))
+    kinds = [name for name in CONNECTIONS if rng.random() < likely]
+    return [_fault(draw, name) for name in kinds for _ in range(rng.randint(1, 4))]
 
 
 def _settings(rng: random.Random) -> Settings:

@@ -8,6 +8,8 @@ The only module of this room that reaches for private names.
 from collections.abc import Collection
 
 from oarlock.check.invariants import Monitor
+from oarlock.etcd.grpc import RpcContext
+from oarlock.etcd.grpc.call import Call
 from oarlock.node.node import Node
 from oarlock.raft.quorum import VoteResult, vote_result
 from oarlock.raft.state import RaftState
@@ -38,6 +40,11 @@ def boot_epoch(node: Node) -> int:
 def last_sequence(node: Node) -> int:
     """The sequence of the newest proposal that the node took."""
     return node._proposals._sequence
+
+
+def origin_of(context: RpcContext) -> tuple[str, int]:
+    """The connection and the stream that a call came over; nowhere, for one that came over none."""
+    return (context.peer, context._stream.id) if isinstance(context, Call) else ("", 0)
 
 
 def changes_members(node: Node) -> bool:

@@ -172,7 +172,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         return future
 
     async def create_server(  # type: ignore[override]
-        self, protocol_factory: Callable[[], asyncio.Protocol], host: str, port: int
+        self,
+        protocol_factory: Callable[[], asyncio.Protocol],
+        host: str,
+        port: int,
+        *,
+        backlog: int = 100,  # noqa: ARG002 - connections do not wait to be accepted
     ) -> object:
         """Listen on the simulated network."""
         return await self._surroundings.listen(protocol_factory, host, port)

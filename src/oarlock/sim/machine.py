@@ -1,7 +1,7 @@
 """The production state machine and its services, with a record of what they were given and when they answered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, Literal
 
@@ -101,6 +101,8 @@ class RecordingCalls(Calls):
     """What services do with the cluster, noting it in `asked` for the request being handled."""
 
     asked: Asked | None = None
+    asked_over: Mapping[tuple[str, int], Asked] = {}
+    """Of calls that come over connections, by the client's address and the stream."""
 
     def with_leader(
         self, handler: UnaryHandler, learner_may: Callable[[bytes], bool] = lambda _request: False
@@ -109,7 +111,10 @@ class RecordingCalls(Calls):
         guarded = super().with_leader(handler, learner_may)
 
         def noted(request: bytes, context: RpcContext) -> "bytes | Awaitable[bytes]":
-            self.asked = context.asked if isinstance(context, DirectContext) else None
+            if isinstance(context, DirectContext):
+                self.asked = context.asked
+            else:
+                self.asked = self.asked_over.get(inside.origin_of(context))
             try:
                 return guarded(request, context)
             finally:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from oarlock.sim.connection import Pipe, SimTransport
     from oarlock.sim.loop import SimLoop
+    from oarlock.sim.machine import Asked
     from oarlock.sim.mail import LinkMail
 
 _TAIL: Final = 1.6
@@ -66,6 +67,7 @@ class Link:
         "mail",
         "narrowings",
         "rng",
+        "severing",
         "slowness",
         "strikes",
     )
@@ -78,6 +80,8 @@ class Link:
         self.filter = FrameFilter(rng, strikes)
         self.mail: LinkMail | None = None
         """Where a run is recorded: what becomes of each message."""
+        self.severing: list[float] = []
+        """How likely a write is to be cut short, and the connection to end there; the likeliest counts."""
         self.slowness = 1.0
         self.narrowings: list[float] = []
         """Limits on what passes, in bytes a second; the least counts."""
@@ -178,6 +182,9 @@ class Network:
         self._settings = settings
         self._seed = seed
         self.hosts: dict[str, Host] = {}
+        self.asked_over: dict[tuple[str, int], Asked] = {}
+        """What clients ask over connections, by their address and the stream; servers note what becomes of it."""
+        self._ports = 40_000
         self._links: dict[tuple[str, str], Link] = {}
         self.on_new_link: Callable[[str, str, Link], None] | None = None
         """For whoever records."""
@@ -190,6 +197,11 @@ class Network:
     def host(self, name: str) -> Host:
         """The machine of that name, new or old."""
         return self.hosts.get(name) or self.add_host(name)
+
+    def own_address(self, host: Host) -> tuple[str, int]:
+        """A host, and a port that none of its connections has had."""
+        self._ports += 1
+        return host.name, self._ports
 
     def link(self, source: str, target: str) -> Link:
         """The link from one host to another."""

@@ -16,6 +16,7 @@ import msgspec
 
 from oarlock.check.observed import Promise
 from oarlock.etcd.joining import describe
+from oarlock.etcd.port import PortServer
 from oarlock.etcd.services.calls import Limits
 from oarlock.mvcc.store import Store
 from oarlock.node.config import NodeConfig
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from oarlock.sim.recording import Recording
 
 PEER_PORT: Final = 2380
+CLIENT_PORT: Final = 2379
+_DRAIN_S: Final = 5.0
+"""How long calls under way may take when a process is asked to stop, as in production."""
 EPOCH_S: Final = 1_700_000_000.0
 """What the wall clock shows when a run begins, in seconds since 1970."""
 
@@ -109,6 +113,8 @@ class Server:
         """Why the last start was refused."""
         self.is_disk_intact = True
         """False once the disk was damaged on purpose, in a way that may make it forget."""
+        self.serves_connections = False
+        """Whether processes listen for clients."""
         self.has_anothers_disk = False
         """Whether it was given another server's disk."""
         self.is_held_back = False
@@ -229,6 +235,8 @@ class Process:
         self._waiting_jobs: list[SimThread] = []
         self.machine: RecordingMachine
         self.services: Services
+        self.port: PortServer | None = None
+        """Where clients connect to, if they do."""
         self.version = server.version
         self.node = self._make_node(server.config)
 
@@ -306,6 +314,11 @@ class Process:
             return
         limits = Limits(request_timeout_s=server.config.proposal_timeout_ms / 1000)
         self.services = Services(self.loop, self.node, limits, self.threads[3], self._wall_clock)
+        if server.serves_connections:
+            self.services.open()
+            self.services.calls.asked_over = server.network.asked_over
+            self.port = PortServer(self.loop, self.services)
+            await self.port.start(server.host.name, CLIENT_PORT)
         self.is_started = True
         server.last_version = self.version
         self.loop.create_task(self.services.publish(server.host.name))
@@ -335,6 +348,8 @@ class Process:
 
     async def _stop(self) -> None:
         try:
+            if self.port is not None:
+                await self.port.drain(_DRAIN_S)
             await self.node.stop()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - production would end with a stack trace
             self.server.refusal = error

@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     """Deliveries of the scheduler: iterations, timers, arrivals, ends of blocking work, faults."""
     callbacks: int
-    """Callbacks called by the servers' loops."""
+    """Callbacks called by the loops, of servers and of clients with connections."""
     observations: int
     """States held against the invariants."""
     wall_s: float
@@ -370,7 +370,7 @@ def _report(simulation: Simulation, judgement: Judgement, began: float) -> Repor
         rules=dict(sorted(simulation.rules.items())),
         simulated_s=simulation.scheduler.now,
         events=simulation.scheduler.events,
-        callbacks=simulation.callbacks,
+        callbacks=simulation.callbacks + sum(each.callbacks for each in simulation.clients.machines.values()),
         observations=simulation.observer.monitor.events,
         wall_s=time.perf_counter() - began,
         wgl_verdict=judgement.wgl_verdict,

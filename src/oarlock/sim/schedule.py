@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The same for single servers, by number; counts before what all have."""
     client_failover: bool = False
     """Whether clients turn to the next server where one refuses connections, and repeat reads that failed."""
+    client_protocol: Literal["direct", "http2"] = "direct"
+    """Whether clients call the handlers of a process, or its port, with HTTP/2 over connections."""
     versions: dict[int, int] = {}
     """Which version single servers begin as, by number: see `oarlock.sim.versions`."""
 

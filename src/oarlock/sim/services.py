@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, cast
 
@@ -81,10 +81,7 @@ class Services(GrpcServer):
                 cast("RequestStream", _one_message(b"")), DirectContext("/etcdserverpb.Maintenance/Snapshot", deadline)
             )
         ]
-        data = b"".join(each.blob for each in blobs[:-1])
-        if not data or hashlib.sha256(data).digest() != blobs[-1].blob:
-            raise AssertionError(f"a backup of {len(data)} bytes does not have the sum that was sent with it")
-        return data
+        return whole_backup(blobs)
 
     async def publish(self, name: str) -> None:
         """Tell the cluster this server's name, as production does at each start, until it has taken it."""
@@ -101,6 +98,14 @@ class Services(GrpcServer):
                 await asyncio.sleep(_PUBLISH_PAUSE_S)
             else:
                 return
+
+
+def whole_backup(blobs: Sequence[SnapshotResponse]) -> bytes:
+    """What was sent as a backup, which must have the sum that came with it."""
+    data = b"".join(each.blob for each in blobs[:-1])
+    if not data or hashlib.sha256(data).digest() != blobs[-1].blob:
+        raise AssertionError(f"a backup of {len(data)} bytes does not have the sum that was sent with it")
+    return data
 
 
 async def _one_message(message: bytes) -> AsyncIterator[bytes]:

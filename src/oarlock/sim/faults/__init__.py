@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from oarlock.sim.faults import clocks, damage, disks, forgetting, members, network, processes, upkeep
+from oarlock.sim.faults import clocks, connections, damage, disks, forgetting, members, network, processes, upkeep
 from oarlock.sim.faults.forgetting import NOT_OWED, is_alone
 from oarlock.sim.faults.kind import Draw, Kind
 from oarlock.sim.faults.members import ADDING
@@ -11,10 +11,22 @@ from oarlock.sim.schedule import Fault
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
-__all__ = ["ADDING", "FORGETTING", "KINDS", "MEMBERSHIP", "NOT_OWED", "Draw", "Kind", "is_alone", "strike"]
+__all__ = [
+    "ADDING",
+    "CONNECTIONS",
+    "FORGETTING",
+    "KINDS",
+    "MEMBERSHIP",
+    "NOT_OWED",
+    "Draw",
+    "Kind",
+    "is_alone",
+    "strike",
+]
 
 KINDS: Final[dict[str, Kind]] = {
     **network.KINDS,
+    **connections.KINDS,
     **processes.KINDS,
     **disks.KINDS,
     **damage.KINDS,
@@ -24,6 +36,8 @@ KINDS: Final[dict[str, Kind]] = {
     **upkeep.KINDS,
 }
 """What each kind of fault does."""
+CONNECTIONS: Final = tuple(connections.KINDS)
+"""Those of connections between clients and servers."""
 FORGETTING: Final = tuple(forgetting.KINDS)
 """Those that break what Raft assumes; runs that owe containment have one of them."""
 MEMBERSHIP: Final = tuple(name for name in members.KINDS if name not in ("transfer", "forget_leader"))

@@ -121,7 +121,10 @@ def _cancel_calls(simulation: "Simulation", fault: Fault, servers: list[ServerId
         for call in list(process.calls):
             simulation.strikes.hit("process.call_cancelled")
             call.cancel()
-        if not process.calls and simulation.scheduler.now < ends_at:
+        gone = simulation.clients.hang_up(servers[0])
+        if gone:
+            simulation.strikes.hit("process.call_cancelled", gone)
+        elif not process.calls and simulation.scheduler.now < ends_at:
             process.loop.interrupt(1, cancel)
 
     process.loop.interrupt(int(fault.value), cancel)

@@ -10,6 +10,7 @@ import { Tabs } from "oarlock/tabs.js";
 import { setUpToolbar } from "oarlock/toolbar.js";
 import { VIEWS } from "oarlock/views.js";
 import { ViolationBanner } from "oarlock/violationview.js";
+import { welcome } from "oarlock/welcome.js";
 
 /** Begin. */
 export async function boot() {
@@ -30,6 +31,7 @@ export async function boot() {
     say(`This run cannot be shown: ${error instanceof Error ? error.message : error}`);
     throw error;
   }
+  welcome();
   document.documentElement.dataset.ready = "true";
 }
 

@@ -6,7 +6,7 @@ import pytest
 from tests.support.simulated import steady
 from tests.support.source_tree import ROOT
 
-from oarlock.sim.faults import FORGETTING, KINDS
+from oarlock.sim.faults import CONNECTIONS, FORGETTING, KINDS
 from oarlock.sim.generate import generate
 from oarlock.sim.run import run_schedule
 from oarlock.sim.schedule import Fault
@@ -33,6 +33,14 @@ EVIDENCE: dict[str, tuple[Fault, str]] = {
     "frame_corrupt": (Fault(at=1, kind="frame_corrupt", seconds=2, value=0.05), "frame.corrupt"),
     "frame_truncate": (Fault(at=1, kind="frame_truncate", seconds=2, value=0.05), "frame.truncate"),
     "drop_kind": (Fault(at=1, kind="drop_kind", seconds=1, value=6.0), "frame.drop"),
+    "client_reset": (Fault(at=1, kind="client_reset", servers=(0,)), "client.reset"),
+    "client_half_open": (Fault(at=1, kind="client_half_open", servers=(0,), value=0.0), "client.half_open"),
+    "client_cut_short": (
+        Fault(at=1, kind="client_cut_short", servers=(1, 2, 3), seconds=1, value=0.3),
+        "client.cut_short",
+    ),
+    "client_slow": (Fault(at=1, kind="client_slow", servers=(1, 2, 3), seconds=1, value=20.0), "link.slow"),
+    "client_clog": (Fault(at=1, kind="client_clog", servers=(1, 2, 3), seconds=1), "link.held"),
     "kill": (Fault(at=1, kind="kill", servers=(0,), seconds=1), "process.kill"),
     "power": (Fault(at=1, kind="power", servers=(1, 2, 3), seconds=1), "process.power"),
     "step_crash": (Fault(at=1, kind="step_crash", servers=(0,), seconds=1, value=9.0), "process.crash_at_step"),
@@ -103,7 +111,10 @@ HELPERS = {
 }
 """What else must happen for a fault to strike: a snapshot is made for one who lags, say."""
 
-SETTINGS = {"rot_snapshot": {"snapshot_count": 10, "snapshot_tail": 0}}
+SETTINGS = {
+    "rot_snapshot": {"snapshot_count": 10, "snapshot_tail": 0},
+    **{kind: {"client_protocol": "http2"} for kind in CONNECTIONS},
+}
 
 
 def test_every_fault_is_proved_here() -> None:

@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Cluster tests start and kill real servers: they get the machine to themselves, after the rest.
+# Cluster tests start and kill real servers: they come after the rest, and mostly wait.
 WORKERS ?= 2
+CLUSTER_WORKERS ?= 2
 PYTEST_ARGS ?=
 
 # The long campaign: interrupted or not, the next `make hunt` of the same source goes on where it stopped.
@@ -39,7 +40,7 @@ test: $(STAMPS)/test
 	$(BIN)/lint-imports
 	@status=0; \
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster and not engines" $(PYTEST_ARGS) || status=$$?; \
-	$(BIN)/python -m pytest -m cluster $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n $(CLUSTER_WORKERS) -m cluster $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
 verify: $(STAMPS)/lint

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as TookTooLong
 
 from oarlock.cli.main import main
 
@@ -121,7 +122,11 @@ def test_put_and_get_through_the_panel(page: Page) -> None:
     assert "revision" in _put(page)
     page.click("button[value=get]")
     page.wait_for_selector(".answers li:first-child span:text('world')")
-    page.wait_for_selector("#live dd:text-matches('[1-9].* ms')")
+    for _ in range(10):
+        with contextlib.suppress(TookTooLong):
+            page.wait_for_selector("#live dd:text-matches('[1-9].* ms')", timeout=6000)
+            break
+        _put(page)  # what is shown is of the last seconds
     counts = _counts(page)
     assert counts["received"] > 10 * counts["unknown"]
 

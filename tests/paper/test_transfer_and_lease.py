@@ -181,12 +181,11 @@ def test_only_a_follower_that_has_a_leader_forgets_it() -> None:
 def test_a_promised_lease_outlives_forgetting() -> None:
     """FL-1, LS-1: the leader may answer reads by what this follower confirmed, so it votes for nobody until then."""
     follower = server(term=1, lease_reads=True)
-    follower.step(append_entries(1))
+    follower.step(append_entries(1), 100.0)
     follower.raft.forget_leader()
     assert follower.state.leader_id is None
-    promised_until = follower.state.last_leader_contact + follower.state.config.election_timeout
-    assert [message.vote_granted for _, message in follower.step(PreVote(3, 2, 60, 0, 0))] == [False]
-    assert follower.step(RequestVote(3, 2, 61, 0, 0)) == []
+    end = 100.0 + follower.state.config.election_timeout
+    for now, is_free in ((100.0, False), (end - 0.001, False), (end, True)):
+        assert [message.vote_granted for _, message in follower.step(PreVote(3, 2, 60, 0, 0), now)] == [is_free]
+    assert follower.step(RequestVote(3, 2, 61, 0, 0), end - 0.001) == []
     assert follower.state.current_term == 1
-    follower.state.now = promised_until
-    assert not follower.state.has_live_leader

@@ -69,6 +69,17 @@ def test_impossible_changes(change: Change, refusal: Refusal) -> None:
     assert refused.value.refusal is refusal
 
 
+def test_one_change_puts_another_server_in_its_place() -> None:
+    """A learner that never got anywhere is replaced, in one change, by what it is now, at the same address."""
+    changes = [Change(REMOVE, 3), Change(ADD_LEARNER, 5, ("a:3",))]
+    made = target(CURRENT, changes, max_learners=1, retried=False)
+    assert (made.voters, made.learners) == (CURRENT.voters, frozenset({5}))
+    assert dict(made.addresses)[5] == ("a:3",)
+    assert target(made, changes, max_learners=1, retried=True) == made
+    with pytest.raises(ChangeRefused):
+        target(CURRENT, changes[::-1], max_learners=2, retried=False)
+
+
 def test_possible_changes() -> None:
     """Each kind of change leads where it says; a removed server's address is kept, and free for another."""
     after = target(CURRENT, [Change(ADD_VOTER, 5, ("a:9",))], max_learners=1, retried=False)

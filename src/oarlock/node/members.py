@@ -118,6 +118,7 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
                 voters.discard(server_id)
                 learners.discard(server_id)
                 addresses[server_id] = addresses.pop(server_id, ())  # the last removed stands last
+                removed[server_id] = addresses[server_id]  # so another may be reached there
             case ChangeKind.UPDATE:
                 if not is_member:
                     raise _unknown(server_id)

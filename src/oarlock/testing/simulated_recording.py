@@ -151,6 +151,8 @@ class LibraryRecording(ServersRecording):
         self._nodes: dict[str, str] = {}
         self._features = ("lease_reads", "pre_vote") if lease_reads else ("pre_vote",)
         self._faults: dict[int, str] = {}
+        """Those that last, by number."""
+        self._number = 0
 
     def _keep(self, event: Event) -> bool:
         self._events.append(event)
@@ -209,7 +211,7 @@ class LibraryRecording(ServersRecording):
 
     def strikes(self, kind: str, server: "SimulatedServer", seconds: float) -> int:
         """Something goes wrong with a server; its number."""
-        number = len(self._faults) + 1
+        self._number = number = self._number + 1
         self._faults[number] = kind
         concerned = [server.server_id] if server.server_id else []
         self.fault_begins(number, Fault(at=self.scheduler.now, kind=kind, seconds=seconds), concerned)

@@ -16,6 +16,7 @@ import msgspec
 from oarlock.check.history import Operation
 from oarlock.check.verdict import Violation
 from oarlock.replica.errors import Diverged, OarlockError, ServerRemoved, Stopped
+from oarlock.replica.node import Node
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.settings import Settings
 from oarlock.sim.network import LinkSettings, Network
@@ -73,12 +74,14 @@ class Client:
 
     Attributes:
         objects: The server's.
+        node: The server's.
         number: The server's.
         rng: For this client alone.
     """
 
     def __init__(self, world: "SimulatedCluster", server: SimulatedServer, objects: Sequence[ReplicatedObject]) -> None:
         self.objects = objects
+        self.node: Node = server.running_node
         self.number = server.number
         self.rng = random.Random(f"{world.seed}/client/{server.number}/{server.lives}")  # noqa: S311
         self._world = world
@@ -280,9 +283,10 @@ class SimulatedCluster:
             return
         if not self._is_settled():
             missing = [server.number for server in self.servers if server.is_in and server.number not in self._copies]
+            what = f"servers {missing} are not up to date" if missing else "it is not agreed who votes"
             self._broken(
                 "everybody is up to date after healing",
-                f"{_SETTLE_S:g} s after all was well servers {missing} are not up to date, or members not agreed upon",
+                f"{_SETTLE_S:g} s after all was well {what}",
             )
             return
         copies = [self._copies[server.number] for server in self.servers if server.is_in]

@@ -29,7 +29,6 @@ _LEAST_S: Final = 0.0002
 _MEAN_S: Final = 0.0008
 """What blocking work takes: at least, and on average beyond."""
 NAME: Final = "oarlock"
-TOKEN: Final = "known to all servers of a run"  # noqa: S105 - of servers that are simulated
 
 
 class World(Protocol):
@@ -81,6 +80,7 @@ class SimulatedServer:
         """Whether it is a member, or is to be one."""
         self.is_leaving = False
         """Whether it has asked to be let go."""
+        self.token = "known to all servers of a run"  # noqa: S105 - of servers that are simulated
         self.lives = 0
         """How many processes there were."""
         self.date_offset_s = 0.0
@@ -147,7 +147,7 @@ class SimulatedServer:
             data_dir="/data",
             peers=self._founders if self._founds else None,
             join=None if self._founds else self._world.contact(self),
-            token=TOKEN,
+            token=self.token,
             name=NAME,
             objects=objects,
             settings=self._settings,

@@ -25,6 +25,11 @@ SECONDS = 4.0
 FAULTS = 5
 
 
+def spares(seed: int) -> int:
+    """In every other run servers join and leave."""
+    return 0 if seed % 2 else 2
+
+
 class Moments:
     """Numbers the moments of a run."""
 
@@ -65,7 +70,7 @@ def test_tokens_of_grants_rise(seed: int, permits: int) -> None:
     def make() -> list[Any]:
         return [ReplicatedLock("l") if permits == 1 else ReplicatedSemaphore("s", permits)]
 
-    run = simulate(seed, objects=make, work=work, seconds=SECONDS, faults=FAULTS)
+    run = simulate(seed, objects=make, work=work, seconds=SECONDS, faults=FAULTS, spares=spares(seed))
     assert len(grants) > 10
     check_tokens(grants)
     last_token, holders, _ = run.copies[0][0]
@@ -91,7 +96,9 @@ def test_tokens_of_elected_candidates_rise(seed: int) -> None:
             except (OarlockError, InterruptedError):
                 await client.pause(client.rng.uniform(0, 0.5))
 
-    simulate(seed, objects=lambda: [LeaderElection("e")], work=work, seconds=SECONDS, faults=FAULTS)
+    simulate(
+        seed, objects=lambda: [LeaderElection("e")], work=work, seconds=SECONDS, faults=FAULTS, spares=spares(seed)
+    )
     assert len(elected) > 3
     check_tokens(elected)
 
@@ -112,7 +119,9 @@ def test_each_due_time_is_run_for_once(seed: int, missed: Any) -> None:
 
         await scheduler.run()
 
-    run = simulate(seed, objects=lambda: [ReplicatedScheduler("s")], work=work, seconds=SECONDS, faults=FAULTS)
+    run = simulate(
+        seed, objects=lambda: [ReplicatedScheduler("s")], work=work, seconds=SECONDS, faults=FAULTS, spares=spares(seed)
+    )
     assert len(ran) > 2
     assert len({one.due_ms for one in ran}) == len(ran)
     assert len({one.token for one in ran}) == len(ran)
@@ -133,7 +142,14 @@ def test_each_round_of_a_barrier_has_each_place_once(seed: int) -> None:
             except (OarlockError, TimeoutError, asyncio.BrokenBarrierError):
                 await client.pause(0.05)
 
-    run = simulate(seed, objects=lambda: [ReplicatedBarrier("b", 2)], work=work, seconds=SECONDS, faults=FAULTS)
+    run = simulate(
+        seed,
+        objects=lambda: [ReplicatedBarrier("b", 2)],
+        work=work,
+        seconds=SECONDS,
+        faults=FAULTS,
+        spares=spares(seed),
+    )
     rounds = run.copies[0][0][0]
     assert rounds > 3
     assert set(places) == {0, 1}

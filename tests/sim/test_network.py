@@ -215,3 +215,49 @@ def test_links_have_chance_of_their_own() -> None:
         return drawn
 
     assert delays(busy=True) == delays(busy=False)
+
+
+def test_severed_write_arrives_in_part() -> None:
+    """Some first bytes come, never all, and then the connection is over on both sides; other links are well."""
+    lengths, ends = set(), set()
+    for _ in range(40):
+        pair = Pair().run()
+        pair.network.link("a", "b").rng.seed(len(lengths) + 100 * len(ends) + _)
+        pair.network.link("a", "b").severing.append(1.0)
+        pair.far.transport.write(b"well")
+        pair.near.transport.write(b"0123456789")
+        pair.run()
+        assert pair.near.data == b"well"[: len(pair.near.data)]
+        assert b"0123456789".startswith(pair.far.data)
+        assert len(pair.near.lost) == len(pair.far.lost) == 1
+        lengths.add(len(pair.far.data))
+        ends.add(type(pair.far.lost[0]))
+    assert lengths == set(range(10))
+    assert ends == {type(None), ConnectionResetError}
+    assert pair.strikes["client.cut_short"] == 1
+
+
+def test_reading_pauses() -> None:
+    """What comes while nothing is read waits, counts as unread, and is read in order before what comes later."""
+    pair = Pair().run()
+    pair.near.transport.write(b"1")
+    pair.run()
+    pair.far.transport.pause_reading()
+    for data in (b"2", b"3"):
+        pair.near.transport.write(data)
+    pair.run()
+    assert pair.far.data == b"1"
+    assert pair.near.transport.outgoing.unread_bytes == 2
+    pair.loops["b"].call_soon(pair.far.transport.resume_reading)
+    pair.loops["b"].call_soon(pair.far.transport.received, b"4")
+    pair.run()
+    assert pair.far.data == b"1234"
+    pair.far.transport.pause_reading()
+    pair.near.transport.write(b"5")
+    pair.near.transport.close()
+    pair.run()
+    assert not pair.far.lost
+    pair.far.transport.resume_reading()
+    pair.run()
+    assert pair.far.data == b"12345"
+    assert pair.far.lost == [None]

@@ -8,12 +8,14 @@ import pytest
 from tests.support.seeds import VARIABLE, seed_base
 from tests.support.source_tree import ROOT
 
-from oarlock.sim import run_seed
+from oarlock.sim import generate, run_seed
+from oarlock.sim.faults import CONNECTIONS
 
 BATCH = 10
 FIXED = range(0, 60, BATCH)
 FRESH = range(0, 2 * BATCH, BATCH)  # `oarlock hunt` is for many: about one in a thousand still fails
 REPEATED = (3, 5, 20, 31, 44, 71, 113)
+OVER_HTTP2 = 113  # with faults of connections, too
 
 _PRINT_HASHES = (
     "import sys; from oarlock.sim import run_seed\nfor s in sys.argv[1:]: print(run_seed(int(s)).trace_hash)"
@@ -55,6 +57,10 @@ def _hashes(hash_seed: str, seeds: tuple[int, ...]) -> list[str]:
 def test_runs_repeat_in_other_processes() -> None:
     """A seed gives the same events, times and states in processes that hash strings differently, in any order."""
     seeds = (*REPEATED, seed_base())
+    schedule = generate(OVER_HTTP2)
+    assert OVER_HTTP2 in seeds
+    assert schedule.settings.client_protocol == "http2"
+    assert {fault.kind for fault in schedule.faults} & set(CONNECTIONS)
     first = _hashes("1", seeds)
     assert first == _hashes("2", seeds)
     assert first == _hashes("random", seeds[::-1])[::-1]

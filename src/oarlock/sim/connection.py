@@ -162,9 +162,11 @@ class SimTransport(asyncio.Transport):
         self.incoming: Pipe
         self._high = 64 << 10
         self._is_paused = False
-        self._unread: list[bytes] | None = None
-        """What has come while nothing is read; None while it is."""
-        self._has_ended = False
+        self._is_reading = True
+        self._unread: deque[bytes] = deque()
+        """What has come while nothing was read."""
+        self._end_waits = False
+        """Whether the end has come behind it."""
         self._is_closing = False
         self.is_gone = False
         """Whether this side knows nothing of the connection any more."""
@@ -227,22 +229,29 @@ class SimTransport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Leave what comes where it is."""
-        if self._unread is None:
-            self._unread = []
+        self._is_reading = False
 
     def resume_reading(self) -> None:
         """Read again, first what has come meanwhile."""
-        unread, self._unread = self._unread or [], None
-        for data in unread:
-            self.loop.call_soon(self.received, data)
-        if self._has_ended:
-            self.loop.call_soon(self.ended)
+        self._is_reading = True
+        self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        while self._is_reading and self._unread:
+            self._read(self._unread.popleft())
+        if self._is_reading and self._end_waits:
+            self._end_waits = False
+            self.ended()
 
     def received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._unread is not None:
+        if self._unread or not self._is_reading:
             self._unread.append(data)
-        elif not self.is_gone:
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        if not self.is_gone:
             self._pipe.target.was_read(len(data))
             self._protocol.data_received(data)
 
@@ -263,8 +272,9 @@ class SimTransport(asyncio.Transport):
 
     def ended(self) -> None:
         """The other side will send nothing more."""
-        self._has_ended = True
-        if self._unread is None and not self.is_gone and not self._protocol.eof_received():
+        if self._unread or not self._is_reading:
+            self._end_waits = True
+        elif not self.is_gone and not self._protocol.eof_received():
             self.close()
 
     def lose(self, error: Exception | None) -> None:

@@ -1,7 +1,8 @@
 """Where a run left the rules: each step is judged anew from messages, states and disks, not by what servers claim.
 
 Of a sound run nothing is found (a test holds it to that); of a broken one the first finding is mostly the bug itself,
-long before a property falls. `page/audit.js` does the same; a test compares the two.
+long before a property falls. What rests on events that are missing is not judged. `page/audit.js` does the same; a test
+compares the two.
 """
 
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from oarlock.diagram.disks import Disks
 from oarlock.diagram.guards import Guards, acts_of
 from oarlock.diagram.logs import in_words, last_index, majorities, term_at
+from oarlock.diagram.sights import Seen, Sights
 from oarlock.diagram.steps import TERMLESS, Deviation
 from oarlock.trace.flows import MESSAGES
 from oarlock.trace.loaded import Trace
@@ -17,13 +19,15 @@ from oarlock.trace.state import Replay, StateMismatch
 
 MAX_FOUND: Final = 50
 _ANSWERED_US: Final = 100_000
+_MOST_COMMITTED: Final = 1000
+"""Committed entries that are taken from the first state that is seen of a server."""
 
 
 def audit(trace: Trace, most: int = MAX_FOUND) -> list[Deviation]:
     """Judge every step of a run.
 
     Args:
-        trace: The whole, from the servers' first lives on.
+        trace: The run, best the whole, from the servers' first lives on.
         most: So many are found at most; the first are what matters.
     """
     return _Audit(trace).run(most)
@@ -36,21 +40,24 @@ class _Audit(Guards):
         super().__init__(trace)
         self._replay = Replay()
         self._disks = Disks()
+        self._sights = Sights(trace.header)
         self._crashed: dict[str, str] = {}
-        """The last crash of each server."""
+        """The last crash of each server; where that was not seen, the life that began then."""
+        self._endless: set[str] = set()
+        """Servers of whose last lives the end was not seen."""
         self._leaders: dict[int, tuple[str, str]] = {}
         """By term: who leads it, and since which event."""
         self._entries: dict[tuple[int, int], tuple[int | None, str | None, str]] = {}
         """By index and term: the term before, the payload, and the event that wrote it first."""
         self._committed: dict[int, tuple[int, str]] = {}
         """By index: the term, and the event by which it was first taken for committed."""
-        self._applied = (0, "")
-        """The highest index that any server applied, and the event."""
+        self._applied: dict[str, tuple[int, str]] = {}
+        """The highest index that any server applied, and the event; where clocks differ, by server."""
         self._asked: dict[tuple[str, str], tuple[int, str, str, int]] = {}
         """By server and read: what had been applied when it was asked, that event, the asking, what was committed."""
         self._emptied: set[str] = set()
         """Servers that began anew with an empty disk, and are to forget: another disk is a fault, but nobody's step."""
-        self._unanswered: dict[str, dict[tuple[str, int], tuple[str, int]]] = {}
+        self._unanswered: dict[str, dict[tuple[str, int], tuple[Event, int]]] = {}
         """By server: the requests of leaders that wait for its answer, with the event, and how many came since."""
 
     def run(self, most: int) -> list[Deviation]:
@@ -58,11 +65,14 @@ class _Audit(Guards):
             if len(self._found) >= most:
                 break
             self._event, self._lane = event, parse_id(event.id).lane
+            seen = self._sights.take(event)
             if event.k is Kind.VIOL:
                 continue
             if self._lane == WORLD:
                 self._replay.apply(event)
                 continue
+            if seen is not Seen.NEXT:
+                self._lose(seen)
             before = self._replay.states.get(self._lane)
             if before is not None:
                 self._check_step(event, before)
@@ -74,6 +84,24 @@ class _Audit(Guards):
             if after is not None:
                 self._after(event, after)
         return self._found[:most]
+
+    def _lose(self, seen: Seen) -> None:
+        """Events of a server are missing: what depends on them is forgotten."""
+        lane = self._lane
+        self._replay.states.pop(lane, None)
+        self._forget(lane)
+        self._unanswered.pop(lane, None)
+        for place in [place for place in self._asked if place[0] == lane]:
+            del self._asked[place]
+        if seen is Seen.CUT and self._disks.of(lane) is not None:
+            self._endless.add(lane)  # what its disk had for certain still counts
+        else:
+            self._endless.discard(lane)
+            self._disks.forget(lane)
+            for vote in [vote for vote in self._votes if vote[0] == lane]:
+                del self._votes[vote]
+        if self._event.k is Kind.RESTART:
+            self._crashed[lane] = self._event.id
 
     # -- against what is known of all ------------------------------------------------------------------------------
 
@@ -94,11 +122,15 @@ class _Audit(Guards):
                 self._unanswered.get(lane, {}).pop((event.to, int(event.x.get("request_id", 0))), None)
             case Kind.CLIENT if event.x.get("op") == "read":
                 committed = state.commit if state.role == "leader" else 0
-                self._asked[lane, str(event.x.get("context"))] = (*self._applied, event.id, committed)
+                applied = self._applied.get(self._witness, (0, ""))
+                self._asked[lane, str(event.x.get("context"))] = (*applied, event.id, committed)
         self._check_handed(event)
         self._disks.follow(lane, event, state)
         if delta is not None and delta.log is not None:
             self._note_entries(delta.log.app, state)
+        if event.s is not None:
+            self._sights.whole(lane, state.term)
+            self._note_whole(state)
         if event.s is not None or (delta is not None and (delta.vote is not None or delta.term is not None)):
             self._note_vote(state)
         if delta is not None:
@@ -114,8 +146,24 @@ class _Audit(Guards):
         if delta.match is not None and state.role == "leader":
             for peer, (_, new) in delta.match.items():
                 self._check_match(peer, new or 0, state)
-        if delta.applied is not None and (delta.applied[1] or 0) > self._applied[0]:
-            self._applied = (delta.applied[1] or 0, self._event.id)
+        if delta.applied is not None and (delta.applied[1] or 0) > self._applied.get(self._witness, (0, ""))[0]:
+            self._applied[self._witness] = (delta.applied[1] or 0, self._event.id)
+
+    @property
+    def _witness(self) -> str:
+        """Whose word counts for what was before what: where servers have clocks of their own, only their own."""
+        return self._lane if self._sights.is_live else ""
+
+    def _note_whole(self, state: ServerState) -> None:
+        """A whole state tells of what was before it."""
+        if state.role == "leader":
+            self._leaders.setdefault(state.term, (self._lane, self._event.id))
+        for index in range(state.commit, max(state.base[0], state.commit - _MOST_COMMITTED), -1):
+            term = term_at(state, index)
+            if index in self._committed:
+                break
+            if term is not None:
+                self._committed[index] = (term, self._event.id)
 
     def _check_handed(self, event: Event) -> None:
         """What the state machine is given is on disk."""
@@ -131,16 +179,15 @@ class _Audit(Guards):
         if message.get("type") != "AppendEntries" or "F-1" not in event.r or "error" in event.x:
             return
         waiting, disk = self._unanswered.setdefault(self._lane, {}), self._disks.of(self._lane)
-        for place, (event_id, later) in list(waiting.items()):
-            asked = self._trace.find(event_id)
-            if asked is None or place[0] != event.src or disk is None or disk.writes:
+        for place, (asked, later) in list(waiting.items()):
+            if place[0] != event.src or disk is None or disk.writes:
                 continue
-            waiting[place] = (event_id, later + 1)
+            waiting[place] = (asked, later + 1)
             if later >= 2 and event.t - asked.t > _ANSWERED_US:
                 del waiting[place]
                 told = f"{self._lane} never answered what {event.src} sent it in term {state.term}"
-                self._add("left-unanswered", "laggards catch up", told, event_id)
-        waiting[event.src, int(message.get("request_id", 0))] = (event.id, 0)
+                self._add("left-unanswered", "laggards catch up", told, asked.id)
+        waiting[event.src, int(message.get("request_id", 0))] = (event, 0)
 
     def _check_durable(self, durable: int, state: ServerState) -> None:
         disk = self._disks.of(self._lane)
@@ -150,11 +197,13 @@ class _Audit(Guards):
 
     def _is_ready(self) -> bool:
         disk = self._disks.of(self._lane)
-        return disk is None or not disk.writes
+        return disk is not None and not disk.writes
 
     def _check_memory(self, state: ServerState) -> None:
         """A server that begins a life remembers what was on its disk."""
         disk = self._disks.of(self._lane)
+        is_endless = self._lane in self._endless
+        self._endless.discard(self._lane)
         if disk is None:
             return
         if not (state.term or state.vote or last_index(state)):
@@ -166,7 +215,8 @@ class _Audit(Guards):
                 f"{self._lane} had term {disk.term} and a vote for {disk.vote or 'nobody'} on its disk, and began anew "
             )
             self._add("forgot-term", "durability", f"{told}in term {state.term} with {state.vote or 'none'}", crash)
-        if last_index(state) < disk.last:
+        # The end of a log may have been deleted on the disk, unseen; terms and votes stay.
+        if last_index(state) < disk.last and not is_endless:
             told = f"{self._lane} had its log up to {disk.last} on its disk, and began anew with one that ends at "
             self._add("forgot-log", "durability", f"{told}{last_index(state)}", crash)
 
@@ -193,7 +243,8 @@ class _Audit(Guards):
             told = f"{lane} leads term {term}, which {other} leads already"
             self._add("second-leader", "election safety", told, since)
         granted = {lane, *(voter for voter, vote in self._granted(state).items() if vote)}
-        if not majorities(state.conf, granted):
+        unseen = {voter for voter in self._voters(state) if not self._sights.is_whole(voter, term)}
+        if not majorities(state.conf, granted | unseen):
             told = (
                 f"{lane} leads term {term} with the votes of {', '.join(sorted(granted))} alone, which is no majority"
             )
@@ -256,13 +307,19 @@ class _Audit(Guards):
 
     def _holds(self, voter: str, index: int, term: int) -> bool:
         state, disk = self._replay.states.get(voter), self._disks.of(voter)
-        if state is None or disk is None:
+        if state is None or disk is None or not self._sights.is_whole(voter):
             return True  # the trace does not say
         return index <= state.base[0] or (disk.last >= index and term_at(state, index) == term)
 
     def _check_match(self, peer: str, index: int, state: ServerState) -> None:
         theirs, disk = self._replay.states.get(peer), self._disks.of(peer)
-        if theirs is None or disk is None or theirs.term != state.term or index <= theirs.base[0]:
+        if (
+            theirs is None
+            or disk is None
+            or not self._sights.is_whole(peer)
+            or theirs.term != state.term
+            or index <= theirs.base[0]
+        ):
             return
         ours = term_at(state, index)
         if disk.last < index:

@@ -1,4 +1,7 @@
-"""What each server's disk holds for certain, followed through a trace: from writes handed out and syncs that ended."""
+"""What each server's disk holds for certain, followed through a trace: from writes handed out and syncs that ended.
+
+Of a server that was not seen from its start on, the disk is known once a write is durable that was seen to begin.
+"""
 
 from collections import deque
 from typing import Any
@@ -27,6 +30,7 @@ class Disk:
         self.vote = state.vote
         self.last = last_index(state)
         self.writes: deque[_Write] = deque()
+        self.is_known = True
 
 
 class Disks:
@@ -37,19 +41,34 @@ class Disks:
 
     def of(self, server: str) -> Disk | None:
         """A server's disk; None if the trace has not told of it yet."""
-        return self._disks.get(server)
+        disk = self._disks.get(server)
+        return disk if disk is not None and disk.is_known else None
+
+    def forget(self, server: str) -> None:
+        """Events of a server are missing."""
+        self._disks.pop(server, None)
+
+    def learn(self, server: str, state: ServerState) -> None:
+        """A server is seen in the middle of a life: what is written from now on tells what its disk holds."""
+        if server not in self._disks:
+            self._disks[server] = Disk(state)
+            self._disks[server].is_known = False
 
     def begin(self, server: str, state: ServerState) -> None:
         """A life begins: what it recovered is what the disk holds."""
         self._disks[server] = Disk(state)
 
-    def hand_out(self, server: str, fields: dict[str, Any]) -> None:
+    def hand_out(self, server: str, fields: dict[str, Any], state: ServerState) -> None:
         """A `ready`: its write is on its way."""
         disk, write = self._disks.get(server), fields.get("write")
         if disk is not None and write is not None:
             hard, log = write.get("hard_state"), write.get("log")
             last = None if log is None else int(log[1])
-            disk.writes.append(_Write(int(fields["number"]), None if hard is None else (int(hard[0]), hard[1]), last))
+            held = None if hard is None else (int(hard[0]), hard[1])
+            if not disk.is_known:  # what it leaves out has been handed out before, and is durable first
+                last = last_index(state) if last is None else last
+                held = (state.term, state.vote) if held is None else held
+            disk.writes.append(_Write(int(fields["number"]), held, last))
 
     def sync(self, server: str, number: int) -> None:
         """All writes up to one are durable."""
@@ -60,13 +79,16 @@ class Disks:
                 disk.term, disk.vote = write.hard_state
             if write.last is not None:
                 disk.last = write.last
+            disk.is_known = True
 
     def follow(self, server: str, event: Event, state: ServerState) -> None:
         """Take an event of a server, whose state after it this is."""
         if event.k is Kind.RESTART:
             self.begin(server, state)
+        elif event.s is not None:
+            self.learn(server, state)
         elif event.k is Kind.READY:
-            self.hand_out(server, event.x)
+            self.hand_out(server, event.x, state)
         elif event.k is Kind.FSYNC:
             self.sync(server, int(event.x.get("number", 0)))
         if event.w is not None and event.w.log is not None:

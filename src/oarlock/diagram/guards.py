@@ -32,8 +32,8 @@ class Guards(Steps):
 
     def __init__(self, trace: Trace) -> None:
         super().__init__(trace)
-        self._chunks: dict[tuple[str, int], tuple[bool, int]] = {}
-        """By receiver and snapshot: whether more is to come after the part received last, and that part's offset."""
+        self._chunks: dict[str, dict[int, tuple[bool, int]]] = {}
+        """By receiver, then by snapshot: whether more is to come after the last part received, and its offset."""
         self._asked_for: dict[str, dict[tuple[str, int], int]] = {}
         """By leader, then by follower and snapshot: the offset that the follower asked for last."""
         self._newest: dict[str, int] = {}
@@ -47,6 +47,9 @@ class Guards(Steps):
             self._newest.pop(self._lane, None)
         if "IS-0" in acts or delta.role is not None:
             self._asked_for.pop(self._lane, None)  # it begins again
+        if event.k is Kind.RECV and kind is None:  # it may have been a part of a snapshot, or have asked for one
+            self._chunks.pop(self._lane, None)
+            self._asked_for.pop(self._lane, None)
         if kind in ("InstallSnapshot", "InstallSnapshotReply"):
             self._check_chunk(event, message)
         elif event.k is Kind.SEND and event.x.get("type") == "InstallSnapshot":
@@ -58,7 +61,7 @@ class Guards(Steps):
             self._add("ignored-snapshot", _LAGGARDS, f"{told}{message['metadata'][0]}")
         if kind == "AppendEntries" and "F-1" in acts:
             self._check_taking(message, acts, state, delta)
-        if "RV-2" in acts or "PV-2" in acts:
+        if ("RV-2" in acts or "PV-2" in acts) and kind is not None:  # else what was asked is not in the trace
             self._check_voter(message, acts, state)
         if kind in ("AppendEntriesReply", "PreVoteReply"):
             self._check_reply(message, acts, state, delta)
@@ -267,7 +270,7 @@ class Guards(Steps):
         if "IS-2" in acts and int(acts["IS-2"][0]) <= state.commit:
             told = f"{lane}, committed up to {state.commit}, took a snapshot that ends at {acts['IS-2'][0]}"
             self._add("took-older-snapshot", "monotone applied_index", told)
-        is_more, offset = self._chunks.get((lane, int(self._event.x.get("index", 0))), (False, 0))
+        is_more, offset = self._chunks.get(lane, {}).get(int(self._event.x.get("index", 0)), (False, 0))
         if "IS-8" in acts and self._event.k is Kind.SNAPSHOT and is_more:
             told = f"{lane} installed a snapshot of which it has only what begins at offset {offset}: more was to come"
             self._add("installed-in-part", "a snapshot is whole when it is installed", told)
@@ -278,7 +281,7 @@ class Guards(Steps):
         if kind == "InstallSnapshot":
             index = int(message["metadata"][0])
             if event.k is Kind.RECV:
-                self._chunks[self._lane, index] = (not message.get("done"), offset)
+                self._chunks.setdefault(self._lane, {})[index] = (not message.get("done"), offset)
             elif offset < (asked := self._asked_for.get(self._lane, {}).get((event.to, index), 0)):
                 told = (
                     f"{self._lane} sent {event.to} the part of its snapshot at offset {offset}, though {event.to} has "
@@ -314,6 +317,12 @@ class Guards(Steps):
         if "CL-Q5" in acts and int(acts["CL-Q5"][0]) > int(acts["CL-Q5"][1]):
             told = f"{lane} let a read run at {acts['CL-Q5'][0]}, having applied only up to {acts['CL-Q5'][1]}"
             self._add("read-before-applied", name, told)
+
+    def _forget(self, lane: str) -> None:
+        """Events of a server are missing: what it did since is not known."""
+        self._chunks.pop(lane, None)
+        self._asked_for.pop(lane, None)
+        self._newest.pop(lane, None)
 
     def _is_ready(self) -> bool:
         """Whether nothing keeps the server from campaigning that a trace tells of."""

@@ -11,6 +11,7 @@ import msgspec
 from oarlock.diagram.disks import Disks
 from oarlock.diagram.logs import last_index, last_term, term_at
 from oarlock.diagram.sentences import rule_sentence
+from oarlock.diagram.sights import Seen, Sights
 from oarlock.trace.flows import FLOWS
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import WORLD, ConfigurationView, Event, Kind, ServerState, parse_id
@@ -44,6 +45,7 @@ class _Search:
         self._trace = trace
         self._replay = Replay()
         self._disks = Disks()
+        self._sights = Sights(trace.header)
         self._found: list[NearMiss] = []
         self._event: Event
         self._lane = ""
@@ -56,6 +58,9 @@ class _Search:
     def run(self) -> list[NearMiss]:
         for event in self._trace.events:
             self._event, self._lane = event, parse_id(event.id).lane
+            if self._sights.take(event) is not Seen.NEXT:
+                self._replay.states.pop(self._lane, None)
+                self._disks.forget(self._lane)
             before = self._replay.states.get(self._lane) if self._lane != WORLD else None
             if before is not None:
                 self._look(event, before)

@@ -13,6 +13,8 @@ _REFUSALS: Final = frozenset({"NotLeader", "Overloaded", "MembershipRefused"})
 """Errors by which a core refuses what is asked of it."""
 _DEAF: Final = frozenset({"CQ-2", "RS-1", "NS-1", "MC-8"})
 """Rules by which a message is ignored, its term too."""
+_FORWARDED: Final = frozenset({"ForwardReply"})
+"""Messages that the core does not see if they come too late."""
 TERMLESS: Final = frozenset({"PreVote", "PreVoteReply"})
 """Messages whose term is only asked about."""
 
@@ -87,7 +89,8 @@ class Steps:
             if kind == "AppendEntries" and delta is not None:
                 self._check_append(message, term, state, delta)
         reached = delta.term[1] or 0 if delta is not None and delta.term is not None else state.term
-        if term > reached and kind not in TERMLESS and not _DEAF.intersection(self._event.r):
+        is_heard = not _DEAF.intersection(self._event.r) and (kind not in _FORWARDED or bool(self._event.r))
+        if term > reached and kind not in TERMLESS and is_heard:
             told = f"{self._lane} heard of term {term} and stayed in term {reached}"
             self._add("newer-term-ignored", "leader in time", told)
 

@@ -1,5 +1,6 @@
 /** The rules that acted in a step, each judged anew, as `diagram/guards.py` judges them. */
 
+import { Recent } from "oarlock/known.js";
 import { lastIndex, termAt } from "oarlock/state.js";
 import { inWords, Steps } from "oarlock/steps.js";
 
@@ -7,6 +8,8 @@ const LEADER = "leader in time";
 const LAGGARDS = "laggards catch up";
 const ASLEEP = ["F-2", "C-4", "PV-1", "MC-8", "NS-1"];
 const NUMBERED = ["AppendEntries", "RequestVote", "PreVote"];
+/** Snapshots of one server of which parts are remembered. */
+const MOST_PARTS = 64;
 const FIRST = ["RV-2", "F-1", "AE-4", "AE-5", "IS-2", "IS-3"];
 const REFUSALS = /** @type {Record<string, string>} */ ({ AppendEntries: "AE-1", InstallSnapshot: "IS-1", RequestVote: "RV-1" });
 
@@ -18,12 +21,13 @@ export function actsOf(event) {
 }
 
 export class Guards extends Steps {
-  /** @param {import("oarlock/run.js").Run} run */
-  constructor(run) {
-    super(run);
-    /** By receiver and snapshot: whether more is to come after the part received last, and that part's offset. @type {Map<string, [boolean, number]>} */
+  /** @param {import("oarlock/known.js").Known} known */
+  constructor(known) {
+    super(known);
+    /** By receiver, then by snapshot: whether more is to come after the part received last, and that part's offset.
+     * @type {Map<string, Recent<number, [boolean, number]>>} */
     this.chunks = new Map();
-    /** By leader, then by follower and snapshot: the offset that the follower asked for last. @type {Map<string, Map<string, number>>} */
+    /** By leader, then by follower and snapshot: the offset that the follower asked for last. @type {Map<string, Recent<string, number>>} */
     this.askedFor = new Map();
     /** By server: the highest id of a request of this life to others. @type {Map<string, number>} */
     this.newest = new Map();
@@ -36,6 +40,11 @@ export class Guards extends Steps {
     const kind = String(message.type ?? "");
     if (event.k === "restart") this.newest.delete(this.lane);
     if (acts.has("IS-0") || delta.role) this.askedFor.delete(this.lane); // it begins again
+    if (event.k === "recv" && !kind) {
+      // It may have been a part of a snapshot, or have asked for one.
+      this.chunks.delete(this.lane);
+      this.askedFor.delete(this.lane);
+    }
     if (kind === "InstallSnapshot" || kind === "InstallSnapshotReply") this.#checkChunk(event, message);
     else if (event.k === "send" && event.x?.type === "InstallSnapshot") this.#checkChunk(event, event.x);
     if (kind in REFUSALS) this.#checkRefusal(kind, Number(message.term ?? 0), acts, state);
@@ -43,7 +52,10 @@ export class Guards extends Steps {
       this.add("ignored-snapshot", LAGGARDS, `${this.lane}, committed up to ${state.commit}, did not take ${event.src}'s snapshot up to ${message.metadata[0]}`);
     }
     if (kind === "AppendEntries" && acts.has("F-1")) this.#checkTaking(message, acts, state, delta);
-    if (acts.has("RV-2") || acts.has("PV-2")) this.#checkVoter(message, acts, state);
+    if (acts.has("RV-2") || acts.has("PV-2")) {
+      if (kind) this.#checkVoter(message, acts, state);
+      else this.doubt(`whether ${this.lane} answered ${event.src} rightly: what ${event.src} had asked is not here`);
+    }
     if (kind === "AppendEntriesReply" || kind === "PreVoteReply") this.#checkReply(message, acts, state, delta);
     if (acts.has("C-1")) this.#checkCampaign(event, acts, state, delta);
     if (delta.term && !acts.has("C-1")) this.#checkAdoption(event, state, delta);
@@ -257,7 +269,7 @@ export class Guards extends Steps {
     if (taken && Number(taken[0]) <= state.commit) {
       this.add("took-older-snapshot", "monotone applied_index", `${lane}, committed up to ${state.commit}, took a snapshot that ends at ${taken[0]}`);
     }
-    const [isMore, offset] = this.chunks.get(`${lane} ${Number(event.x?.index ?? 0)}`) ?? [false, 0];
+    const [isMore, offset] = this.chunks.get(lane)?.get(Number(event.x?.index ?? 0)) ?? [false, 0];
     if (acts.has("IS-8") && event.k === "snapshot" && isMore) {
       this.add("installed-in-part", "a snapshot is whole when it is installed",
         `${lane} installed a snapshot of which it has only what begins at offset ${offset}: more was to come`);
@@ -307,15 +319,23 @@ export class Guards extends Steps {
       const index = Number(message.metadata[0]);
       const asked = this.askedFor.get(lane)?.get(`${event.to} ${index}`) ?? 0;
       if (event.k === "recv") {
-        this.chunks.set(`${lane} ${index}`, [!message.done, offset]);
+        if (!this.chunks.has(lane)) this.chunks.set(lane, new Recent(MOST_PARTS));
+        this.chunks.get(lane)?.set(index, [!message.done, offset]);
       } else if (offset < asked) {
         this.add("sent-old-part", LAGGARDS,
           `${lane} sent ${event.to} the part of its snapshot at offset ${offset}, though ${event.to} has that and asked for the one at ${asked}`);
       }
     } else if (event.k === "recv" && !(event.r ?? []).includes("RS-1") && !message.done) {
-      if (!this.askedFor.has(lane)) this.askedFor.set(lane, new Map());
+      if (!this.askedFor.has(lane)) this.askedFor.set(lane, new Recent(MOST_PARTS));
       this.askedFor.get(lane)?.set(`${event.src} ${Number(message.last_included_index ?? 0)}`, Number(message.next_offset ?? 0));
     }
+  }
+
+  /** Events of a server are missing: what it did since is not known. @param {string} lane */
+  forget(lane) {
+    this.chunks.delete(lane);
+    this.askedFor.delete(lane);
+    this.newest.delete(lane);
   }
 
   /** Whether nothing keeps the server from campaigning that a trace tells of. @returns {boolean} */

@@ -64,6 +64,7 @@ export class Live {
       store.run.append(event);
       this.pulse.take(event);
     }
+    store.watch?.take(waiting);
     if (store.run.length > this.limit) this.#forget(store.run.length - this.limit / 2);
     store.grew();
   }

@@ -8,8 +8,10 @@ import { Live } from "oarlock/live.js";
 import { Store } from "oarlock/store.js";
 import { Tabs } from "oarlock/tabs.js";
 import { setUpToolbar } from "oarlock/toolbar.js";
+import { Verdict } from "oarlock/verdict.js";
 import { VIEWS } from "oarlock/views.js";
 import { ViolationBanner } from "oarlock/violationview.js";
+import { Watch } from "oarlock/watch.js";
 import { welcome } from "oarlock/welcome.js";
 
 /** Begin. */
@@ -55,19 +57,23 @@ function setUp(store, extras) {
   facts.textContent = extras.live ? "" : `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} servers, ${run.length.toLocaleString("en")} events`;
   if (extras.back) facts.prepend(make("a", { href: extras.back }, "← all"), " · ");
   if (run.truncated) say(`Only the first ${run.length} events are shown; ${run.truncated} more are in the trace.`);
-  // Before the views, so that they know whether they are seen.
-  const tabs = new Tabs(/** @type {HTMLElement} */ (document.getElementById("tabs")), /** @type {HTMLElement} */ (document.getElementById("panels")), store);
   /** @type {Record<string, unknown>} */
   const views = {};
+  // What goes on, or was recorded of what may go on, is judged a little at a time.
+  if (extras.live || run.header.kind === "live") store.watch = new Watch(store, extras);
+  if (store.watch) views.verdict = new Verdict(facts, store, store.watch);
+  // Before the views, so that they know whether they are seen.
+  const tabs = new Tabs(/** @type {HTMLElement} */ (document.getElementById("tabs")), /** @type {HTMLElement} */ (document.getElementById("panels")), store);
   for (const { id, name, make, where, isWanted } of VIEWS) {
     if (isWanted && !isWanted(extras)) continue;
     const element = where === "side" ? tabs.add(id, name) : /** @type {HTMLElement} */ (document.getElementById(where));
     views[id] = make(element, store, extras);
   }
-  if (!extras.live) views.violations = new ViolationBanner(/** @type {HTMLElement} */ (document.getElementById("violations")), store, extras);
+  views.violations = new ViolationBanner(/** @type {HTMLElement} */ (document.getElementById("violations")), store, extras);
   setUpToolbar(store, extras);
   listenToKeys(store);
   store.set({ view: VIEWS.find((each) => each.where === "side" && each.id in views)?.id ?? "" });
   keepLink(store, extras);
+  store.watch?.take(run.events);
   return views;
 }

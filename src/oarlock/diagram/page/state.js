@@ -138,7 +138,7 @@ export function applyCut(cut, event) {
 }
 
 /** @param {Cluster} cluster @param {TraceEvent} event @param {string} name */
-function apply(cluster, event, name) {
+export function apply(cluster, event, name) {
   if (event.k === "part" || event.k === "heal") {
     applyCut(cluster.cut, event);
   } else if (event.k === "crash") {

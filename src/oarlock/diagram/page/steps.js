@@ -1,10 +1,15 @@
 /** Single steps of servers, judged against their own state before, as `diagram/steps.py` judges them. */
 
+import { Recent } from "oarlock/known.js";
 import { lastIndex, termAt } from "oarlock/state.js";
 
 const REFUSALS = new Set(["NotLeader", "Overloaded", "MembershipRefused"]);
 const DEAF = new Set(["CQ-2", "RS-1", "NS-1", "MC-8"]);
 export const TERMLESS = new Set(["PreVote", "PreVoteReply"]);
+/** Messages that the core does not see if they come too late. */
+const FORWARDED = new Set(["ForwardReply"]);
+/** Votes of servers in terms that are remembered. */
+const MOST_VOTES = 8192;
 const FORGIVEN = new Set(["DL-1", "MC-9", "NS-1", "NS-3"]);
 
 /** @typedef {{kind: string, property: string, id: string, sentence: string, witnesses: string[]}} Deviation A step that the rules do not allow. */
@@ -14,17 +19,25 @@ export function inWords(term) {
   return term === undefined ? "nothing" : `an entry of term ${term}`;
 }
 
+/** @typedef {{id: string, sentence: string}} Doubt A question that cannot be judged, since earlier events are not here. */
+
+/** Of doubts, so many are told. */
+const MOST_DOUBTS = 100;
+
 export class Steps {
-  /** @param {import("oarlock/run.js").Run} run */
-  constructor(run) {
-    this.run = run;
+  /** @param {import("oarlock/known.js").Known} known */
+  constructor(known) {
+    this.known = known;
     /** @type {Deviation[]} */
     this.found = [];
+    /** @type {Doubt[]} */
+    this.doubts = [];
+    this.doubtsUntold = 0;
     /** @type {TraceEvent} */
     this.event = { id: "", t: 0, lc: 0, k: "" };
     this.lane = "";
-    /** By voter and term: for whom, and the event. @type {Map<string, [string, string]>} */
-    this.votes = new Map();
+    /** By voter and term: for whom, the event, and its place. @type {Recent<string, [string, string, number]>} */
+    this.votes = new Recent(MOST_VOTES);
   }
 
   /** @param {string} kind @param {string} property @param {string} sentence @param {...string} witnesses */
@@ -32,12 +45,15 @@ export class Steps {
     this.found.push({ kind, property, id: this.event.id, sentence, witnesses: witnesses.filter(Boolean) });
   }
 
+  /** What cannot be judged is told. @param {string} sentence */
+  doubt(sentence) {
+    if (this.doubts.length < MOST_DOUBTS) this.doubts.push({ id: this.event.id, sentence });
+    else this.doubtsUntold += 1;
+  }
+
   /** The fields of the message that the event received; undefined if it is none, or not in the trace. */
   message() {
-    const { event } = this;
-    if (event.k !== "recv") return undefined;
-    const sent = event.m && !event.x ? this.run.find(event.m) : undefined;
-    return sent ? sent.x : event.x;
+    return this.known.message(this.event);
   }
 
   /** @param {TraceEvent} event @param {ServerState} state Before it. */
@@ -71,7 +87,9 @@ export class Steps {
       if (kind === "AppendEntries" && delta) this.#checkAppend(message, term, state, delta);
     }
     const reached = delta?.term ? delta.term[1] : state.term;
-    if (term > reached && !TERMLESS.has(kind) && !(this.event.r ?? []).some((rule) => DEAF.has(rule))) {
+    const rules = this.event.r ?? [];
+    const isHeard = !rules.some((rule) => DEAF.has(rule)) && (!FORWARDED.has(kind) || rules.length > 0);
+    if (term > reached && !TERMLESS.has(kind) && isHeard) {
       this.add("newer-term-ignored", "leader in time", `${this.lane} heard of term ${term} and stayed in term ${reached}`);
     }
   }

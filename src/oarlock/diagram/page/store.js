@@ -39,6 +39,8 @@ export class Store {
       marked: [], range: null, folded: [], isPlaying: false, follows: false,
     };
     if (run.length > FIRST_WINDOW * 1.5) this.shared.window = this.clampWindow(cursor - FIRST_WINDOW * 0.3, cursor + FIRST_WINDOW * 0.7);
+    /** Has the run judged while it goes on; undefined if it was whole from the begin. @type {import("oarlock/watch.js").Watch | undefined} */
+    this.watch = undefined;
     /** @type {Listener[]} */
     this.listeners = [];
     /** @type {Set<string>} */
@@ -65,6 +67,12 @@ export class Store {
   /** The run has more events. */
   grew() {
     this.changed.add("run");
+    this.#schedule();
+  }
+
+  /** More of the run is judged. */
+  judged() {
+    this.changed.add("judged");
     this.#schedule();
   }
 

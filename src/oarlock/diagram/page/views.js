@@ -29,6 +29,6 @@ export const VIEWS = [
   { id: "history", name: "Clients", where: "side", make: (element, store) => new ClientHistory(element, store) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
   { id: "between", name: "Between", where: "side", make: (element, store) => new Between(element, store) },
-  { id: "nearmiss", name: "Near-misses", where: "side", make: (element, store, extras) => new NearMissView(element, store, extras), isWanted: (extras) => !extras.live },
+  { id: "nearmiss", name: "Near-misses", where: "side", make: (element, store, extras) => new NearMissView(element, store, extras) },
   { id: "kv", name: "Key-value", where: "side", make: (element, _, extras) => new KeyValue(element, extras), isWanted: (extras) => Boolean(extras.live?.kv) },
 ];

@@ -10,7 +10,8 @@ import { sentence } from "oarlock/words.js";
 /** @typedef {{id: string, sentence: string}} Witness An event that shows it. */
 /** @typedef {{id: string, property: string, figure3: string, means: string, lesson: string, claim: string, sentence: string,
  * witnesses: Witness[], firstDivergence: Witness | null, asked: string, tree: import("oarlock/provenance.js").Explanation | null,
- * missing: import("oarlock/whynot.js").Answer | null, rule: string, parted: Parted | null}} Violated */
+ * missing: import("oarlock/whynot.js").Answer | null, rule: string, parted: Parted | null, isStep: boolean}} Violated
+ * `isStep`: nobody has seen a property fall, but a step that the rules do not allow. */
 /** @typedef {{one: string, other: string, told_one: string, told_other: string}} Parted Where a run parts from the one without its bug. */
 
 const MOST_WITNESSES = 6;
@@ -33,14 +34,25 @@ const LEADERLESS = ["leader in time", "leader after healing", "leadership settle
 /** Every violation of a run. @param {import("oarlock/run.js").Run} run @param {Extras} extras @returns {Violated[]} */
 export function violations(run, extras) {
   if (!run.violations.length) return [];
-  const deviations = audit(run, extras);
+  const events = [...run.violations.data.subarray(0, run.violations.length)].map((position) => run.events[position]);
+  return explainAll(run, extras, events, audit(run, extras));
+}
+
+/** Violations that a run tells of, explained by the wrong steps; or, where it tells of none, the first wrong step.
+ * @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent[]} events @param {Deviation[]} deviations
+ * @param {Map<string, string>} remembered Sentences of events that the run may hold no more. @returns {Violated[]} */
+export function explainAll(run, extras, events, deviations, remembered = new Map()) {
   const parted = extras.compared?.is_repaired ? extras.compared.comparison.first : null;
-  return [...run.violations.data.subarray(0, run.violations.length)].map((position) => explain(run, extras, run.events[position], deviations, parted));
+  const [first] = deviations;
+  if (events.length) return events.map((event) => ({ ...explain(run, extras, event, deviations, parted, remembered), isStep: false }));
+  if (!first) return [];
+  const x = { property: first.property, sentence: first.sentence };
+  return [{ ...explain(run, extras, { id: first.id, t: 0, lc: 0, k: "viol", x }, deviations, parted, remembered), isStep: true }];
 }
 
 /** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation[]} deviations
- * @param {Parted | null} parted @returns {Violated} */
-function explain(run, extras, event, deviations, parted) {
+ * @param {Parted | null} parted @param {Map<string, string>} remembered @returns {Omit<Violated, "isStep">} */
+function explain(run, extras, event, deviations, parted, remembered) {
   const property = String(event.x?.property ?? "");
   const known = propertyOf(extras, property);
   const said = String(event.x?.sentence ?? "").replace(/\.+$/, "");
@@ -49,7 +61,7 @@ function explain(run, extras, event, deviations, parted) {
   const first = deviations[0];
   const rule = first ? extras.words.fault[first.kind] ?? "" : "";
   const missing = first ? null : missingAt(run, extras, property);
-  const witnesses = witnessesOf(run, extras, event, fall ?? first);
+  const witnesses = witnessesOf(run, extras, event, fall ?? first, remembered);
   const asked = questionOf(run, fall ?? first, witnesses, parted);
   const [id, variable = ""] = asked.split(":");
   return {
@@ -102,11 +114,16 @@ function lastReceived(run, name) {
   return run.events.findLast((event) => event.k === "recv" && event.id.startsWith(`${name}.`))?.id ?? "";
 }
 
-/** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation | undefined} step */
-function witnessesOf(run, extras, event, step) {
+/** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {TraceEvent} event @param {Deviation | undefined} step
+ * @param {Map<string, string>} remembered */
+function witnessesOf(run, extras, event, step, remembered) {
   const named = [...(step?.witnesses ?? []), step?.id ?? "", ...(event.x?.witnesses ?? [])];
-  const found = [...new Set(named)].filter(Boolean).map((id) => run.find(id)).filter((each) => each !== undefined);
-  return found.slice(0, MOST_WITNESSES).map((each) => ({ id: each.id, sentence: sentence(extras, each, run.header.nodes ?? {}) }));
+  const found = [...new Set(named)].filter(Boolean).flatMap((id) => {
+    const each = run.find(id);
+    const told = each ? sentence(extras, each, run.header.nodes ?? {}) : remembered.get(id);
+    return told === undefined ? [] : [{ id: each?.id ?? id, sentence: told }];
+  });
+  return found.slice(0, MOST_WITNESSES);
 }
 
 /** Where the run parts from the repaired one, unless the first wrong step is that very step or comes before.

@@ -1,5 +1,6 @@
 /** Why has something not happened? As `diagram/whynot.py` answers it; a test compares the two. */
 
+import { areMajorities, votersOf } from "oarlock/majorities.js";
 import { WORLD } from "oarlock/run.js";
 import { lastIndex, termAt } from "oarlock/state.js";
 import { ruleSentence } from "oarlock/words.js";
@@ -45,9 +46,9 @@ class Moment {
     }
     const state = this.#state(leader);
     if (index > lastIndex(state)) return { sentence: `Index ${index} is not committed: the leader's log ends at ${lastIndex(state)}.`, missing: [] };
-    const voters = votersOf(state);
+    const voters = votersOf(state.conf);
     const holding = voters.filter((voter) => (voter === leader ? state.durable : state.match[voter] ?? 0) >= index);
-    if (hasMajority(state.conf, holding)) return this.#guarded(leader, index, holding);
+    if (areMajorities(state.conf, holding)) return this.#guarded(leader, index, holding);
     const missing = voters.filter((voter) => !holding.includes(voter)).flatMap((voter) => this.#whyBehind(leader, voter, index));
     return { sentence: `Index ${index} is not committed: ${holding.length} of the ${majority(state.conf)} needed hold it.`, missing };
   }
@@ -101,7 +102,7 @@ class Moment {
     const missing = [{
       sentence: `${name} campaigns for term ${state.term} with the voices of ${granted.join(", ") || "nobody"}; it needs ${majority(state.conf)}`, id: "",
     }];
-    for (const voter of votersOf(state).filter((each) => each !== name)) {
+    for (const voter of votersOf(state.conf).filter((each) => each !== name)) {
       if (state.votes[voter] === false) missing.push(this.#refusal(voter, name));
       else if (!(voter in state.votes)) missing.push(...this.#obstacles(name, voter));
     }
@@ -181,17 +182,7 @@ class Moment {
   }
 }
 
-/** @param {ServerState} state */
-function votersOf(state) {
-  return [...new Set([...(state.conf.voters ?? []), ...(state.conf.outgoing ?? [])])].sort();
-}
-
 /** How many of the larger half are needed. @param {ConfigurationView} conf */
 function majority(conf) {
   return Math.floor(Math.max(conf.voters?.length ?? 0, conf.outgoing?.length ?? 0) / 2) + 1;
-}
-
-/** @param {ConfigurationView} conf @param {string[]} holding */
-function hasMajority(conf, holding) {
-  return [conf.voters ?? [], conf.outgoing ?? []].every((half) => !half.length || half.filter((voter) => holding.includes(voter)).length * 2 > half.length);
 }

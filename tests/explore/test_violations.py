@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from oarlock.cli.explore import describe as describe_result
-from oarlock.explore import Bounds, Limits, Result, explore
+from oarlock.explore import Bounds, Limits, Result, Step, explore
 from oarlock.explore.events import describe
+from oarlock.explore.moves import Move
 from oarlock.explore.space import Space
 from oarlock.explore.trace import stand
 from oarlock.explore.violation import Broken
@@ -29,18 +30,18 @@ def walk(result: Result) -> Broken | None:
     space = Space(result.bounds)
     parts = list(space.unpack(space.first()))
     for step in result.found.steps[:-1]:
-        parts = next(
-            new
-            for new, move in space.steps(parts)
-            if (space.servers.views[move.server].id, describe(move.event)) == (step.server, step.what)
-            and stand(space.servers.views[move.server]) == step.after
-        )
+        parts = next(space.parts(after) for after in space.steps(parts) if _is_step(space, after[-1], step))
     try:
-        for new, _move in space.steps(parts):
-            space.check(new)
+        for standing, _under_way, history, _move in space.steps(parts):
+            space.check(standing, history)
     except Broken as broken:
         return broken
     return None
+
+
+def _is_step(space: Space, move: Move, step: Step) -> bool:
+    view = space.servers.views[move.server]
+    return (view.id, describe(move.event), stand(view)) == (step.server, step.what, step.after)
 
 
 @pytest.mark.usefixtures("minority")

@@ -95,8 +95,8 @@ def classes(space: Space) -> set[tuple[int, ...]]:
     first = space.first()
     seen, waiting = {first}, [first]
     while waiting:
-        for new, _move in space.steps(space.unpack(waiting.pop())):
-            key = space.canonical(new)
+        for standing, under_way, history, _move in space.steps(space.unpack(waiting.pop())):
+            key = space.canonical(standing, under_way, history)
             if key not in seen:
                 seen.add(key)
                 waiting.append(key)

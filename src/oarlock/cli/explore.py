@@ -25,6 +25,7 @@ _NUMBERS = {
     "writes": "writes that a disk may have under way at a time (default: none, it ends them at once)",
 }
 _SWITCHES = {
+    "cover": "leave out states that differ from another only in less that is under way",
     "heartbeats": "leaders send heartbeats and news of commitment at any time",
     "pre-vote": "servers ask first whether they would be voted for",
     "check-quorum": "leaders step down without a majority, and voters keep to a live leader",
@@ -134,7 +135,9 @@ def _words(bounds: "Bounds") -> str:
     counted = ("voters", "crashes", "changes", "snapshots", "writes")
     parts += [f"{getattr(bounds, name)} {name}" for name in counted if getattr(bounds, name)]
     parts += [
-        name for name in _SWITCHES if getattr(bounds, name.replace("-", "_")) and name not in ("symmetry", "eager")
+        name
+        for name in _SWITCHES
+        if getattr(bounds, name.replace("-", "_")) and name not in ("symmetry", "eager", "cover")
     ]
     if bounds.candidates:
         parts.append(f"candidates {' '.join(map(str, bounds.candidates))}")

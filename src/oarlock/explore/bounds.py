@@ -50,9 +50,11 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     ignored: tuple[str, ...] = ()
     """Properties that are not checked."""
     symmetry: bool = True
-    """Whether states that differ only in the servers' names count as one."""
+    """Whether states that differ only in the servers' names count as one; with changes they never do."""
     eager: bool = True
     """Whether steps that only send are taken at once, for whoever has more under way can do more."""
+    cover: bool = False
+    """Whether states are left out that differ from one as near to the beginning only in less that is under way."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be explored."""
@@ -104,7 +106,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     def renamings(self) -> list[Renaming]:
         """The permutations of the servers under which the bounds stay what they are; the identity first."""
-        if not self.symmetry:
+        if not self.symmetry or self.changes:
+            # A leader that is removed asks the lowest of several equally good successors to campaign.
             return [tuple(self.ids)]
         voters, named = self.configuration.voters, set(self.candidates)
         return [

@@ -35,19 +35,23 @@ class Effect:
         always: What is added to every set before.
     """
 
-    __slots__ = ("_acts_on", "_always", "_function", "_known", "_results", "_support")
+    __slots__ = ("_acts_on", "_function", "_known", "_results", "_support", "always", "interest")
 
     def __init__(self, acts_on: Callable[[int], bool], function: Callable[[Mask], Mask], always: Mask = 0) -> None:
         self._acts_on = acts_on
         self._function = function
-        self._always = always
-        self._known = 0
+        self.always = always
+        self._known: Mask = 0
         self._support = 0
         self._results: dict[Mask, Mask] = {}
+        self.interest: Mask = -1
+        """The numbers that count, and those that may."""
 
     def __call__(self, mask: Mask) -> Mask:
         """What becomes of a set."""
-        mask |= self._always
+        mask |= self.always
+        if not mask & self.interest:
+            return mask
         if mask & ~self._known:
             self._learn(mask & ~self._known)
         relevant = mask & self._support
@@ -63,3 +67,4 @@ class Effect:
             if self._acts_on(number):
                 self._support |= 1 << number
         self._known |= unknown
+        self.interest = self._support | ~self._known

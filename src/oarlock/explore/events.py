@@ -1,7 +1,9 @@
 """What can happen to one server, in one step."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from oarlock.explore.bounds import Renaming
+from oarlock.explore.renaming import rename
 from oarlock.raft.messages import RaftMessage
 from oarlock.raft.types import Configuration
 
@@ -64,6 +66,19 @@ class Fatal(NamedTuple):
     event: Event
     write: int
     """Which of the event's writes is lost, from 0; those before it are on the disk."""
+
+
+def rename_event(event: Event | Fatal, renaming: Renaming) -> Event | Fatal:
+    """An event with other names for the servers."""
+    match event:
+        case Fatal(inner, write):
+            return Fatal(cast("Event", rename_event(inner, renaming)), write)
+        case Deliver(message, late):
+            return Deliver(rename(message, renaming), late)
+        case Change(target):
+            return Change(rename(target, renaming))
+        case _:
+            return event
 
 
 def describe(event: Event | Fatal) -> str:

@@ -9,6 +9,7 @@ Whatever is sent later is above them all, so what compares alike now always will
 
 from typing import Final, NamedTuple
 
+from oarlock.explore.bounds import Renaming
 from oarlock.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -64,6 +65,11 @@ class Frame(NamedTuple):
                     return STALE
                 return KNOWN if id_ <= known_at and isinstance(message, AppendEntriesReply) else NEWER
         return STALE
+
+    def renamed(self, renaming: Renaming) -> "Frame":
+        """With other names for the servers."""
+        peers = sorted([(renaming[peer - 1], known_at, chunk) for peer, known_at, chunk in self.peers])
+        return self._replace(peers=tuple(peers))
 
 
 FOLLOWING: Final = Frame(None, None, ())

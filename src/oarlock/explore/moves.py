@@ -1,7 +1,7 @@
 """The steps of single servers, as numbers: a core is given each event once in each state, and never again."""
 
 from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from oarlock.explore.bounds import Bounds
 from oarlock.explore.effects import Effect, Mask, mask_of, members
@@ -18,6 +18,7 @@ from oarlock.explore.events import (
     News,
     Propose,
     TimeOut,
+    rename_event,
 )
 from oarlock.explore.history import CHANGE, CRASH, PROPOSAL, SNAPSHOT, Fact, fact_of
 from oarlock.explore.network import Network, Renumbering
@@ -30,7 +31,8 @@ from oarlock.raft.messages import PreVote, RequestVote
 from oarlock.raft.types import ServerId
 
 
-class Move(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Move:
     """A step of one server."""
 
     server: int
@@ -62,13 +64,23 @@ class Moves:
         self._servers = servers
         self._network = network
         self._require = require
+        self._renamings = bounds.renamings()
+        self._inverses = [
+            next(
+                place
+                for place, back in enumerate(self._renamings)
+                if all(back[renaming[name - 1] - 1] == name for name in bounds.ids)
+            )
+            for renaming in self._renamings
+        ]
         self._renumberings: dict[Renumbering, Effect] = {}
+        self._effects: dict[Effect, Renumbering] = {}
         self._facts: dict[Fact, Fact] = {}
         self._local: dict[int, list[Move]] = {}
+        self._all_local: dict[int, list[Move]] = {}
         self._idle: dict[int, Mask] = {}
         self._proposals: dict[tuple[int, int], list[Move]] = {}
         self._deliveries: dict[tuple[int, int], list[Move]] = {}
-        self._arrivals: dict[int, Arrivals] = {}
         self.core_steps = 0
         """How many times a core was given an event."""
 
@@ -80,11 +92,20 @@ class Moves:
         """
         found = self._local.get(server)
         if found is None:
-            events = self._local_events(server)
-            moves = [move for event, spent in events for move in self._outcomes(server, event, spent)]
+            moves = self._local_moves(server)
             found = self._local[server] = [move for move in moves if move.idle is None or not self._bounds.eager]
+            self._all_local[server] = moves
             self._idle[server] = _union(moves)
         return found
+
+    def _local_moves(self, server: int) -> list[Move]:
+        twin, renaming = self._servers.twin(server)
+        if twin != server:
+            with suppress(Broken):  # it breaks under its own name
+                self.local(twin)
+                return self._renamed(self._all_local[twin], server, renaming)
+        events = self._local_events(server)
+        return [move for event, spent in events for move in self._outcomes(server, event, spent)]
 
     def idle(self, server: int) -> Mask:
         """The packets that a server may send by itself, and stay as it is.
@@ -130,47 +151,59 @@ class Moves:
             found = self._proposals[server, number] = self._outcomes(server, event, PROPOSAL)
         return found
 
-    def arrivals(self, server: int, mask: Mask) -> list[Move]:
-        """What a server may make of the packets under way, but for what closures take at once.
+    def delivered(self, server: int, number: int) -> list[Move]:
+        """What a server may make of a packet, but for what closures take at once.
 
         Raises:
             Broken: A step breaks a property.
         """
-        arrivals = self._arrivals.get(server)
-        if arrivals is None:
-            arrivals = self._arrivals[server] = Arrivals()
-        if mask & ~arrivals.known:
-            self._learn(server, arrivals, mask & ~arrivals.known)
-        relevant = mask & arrivals.support
-        kept = arrivals.moves.get(relevant)
-        if kept is None:
-            found: dict[tuple[object, ...], Move] = {}
-            for number in members(relevant):
-                for move in self._delivered(server, number):
-                    if move.idle is None or not self._bounds.eager:
-                        found.setdefault((move.server, move.changes, move.fact, move.spent), move)
-            kept = arrivals.moves[relevant] = list(found.values())
-        return kept
-
-    def _learn(self, server: int, arrivals: "Arrivals", unknown: Mask) -> None:
-        own_id, eager = self._servers.states[server].id, self._bounds.eager
-        for number in members(unknown):
-            packet = self._network.packets[number]
-            if packet.to == own_id and not packet.held:
-                does = [move.idle is None or (not eager and move.idle) for move in self._delivered(server, number)]
-                arrivals.support |= any(does) << number
-        arrivals.known |= unknown
+        packet = self._network.packets[number]
+        if packet.to != self._servers.states[server].id or packet.held:
+            return []
+        eager = self._bounds.eager
+        return [move for move in self._delivered(server, number) if move.idle is None or (not eager and move.idle)]
 
     def _delivered(self, server: int, number: int) -> list[Move]:
         moves = self._deliveries.get((server, number))
         if moves is None:
-            message = self._network.packets[number].message
-            moves = self._outcomes(server, Deliver(message), -1)
-            asks_for_votes = isinstance(message, PreVote | RequestVote) and self._bounds.looks_at_leaders
-            if asks_for_votes or self._bounds.late:
-                moves += self._outcomes(server, Deliver(message, late=True), -1)
-            self._deliveries[server, number] = moves
+            moves = self._deliveries[server, number] = self._taken(server, number)
         return moves
+
+    def _taken(self, server: int, number: int) -> list[Move]:
+        """What a server may make of a packet: what its twin makes of the packet's, where it has one."""
+        twin, renaming = self._servers.twin(server)
+        if twin != server:
+            back = self._inverses[renaming]
+            packet = next(members(self._network.renamed_mask(1 << number, self._renamings[back])))
+            with suppress(Broken):  # it breaks under its own name
+                return self._renamed(self._delivered(twin, packet), server, renaming)
+        message = self._network.packets[number].message
+        moves = self._outcomes(server, Deliver(message), -1)
+        asks_for_votes = isinstance(message, PreVote | RequestVote) and self._bounds.looks_at_leaders
+        if asks_for_votes or self._bounds.late:
+            moves += self._outcomes(server, Deliver(message, late=True), -1)
+        return moves
+
+    def _renamed(self, moves: list[Move], server: int, number: int) -> list[Move]:
+        """The moves of a server's twin, under its own name."""
+        renaming, network, images = self._renamings[number], self._network, self._servers.images[number]
+        renamed = []
+        for move in moves:
+            after = images[move.server]
+            fact = move.fact and self._fact(server, after, move.fact.spent)
+            changes = [
+                (
+                    renaming[owner] - 1,
+                    effect and self._renumbering(self._effects[effect].renamed(renaming)),
+                    network.renamed_mask(added, renaming),
+                )
+                for owner, effect, added in move.changes
+            ]
+            changes.sort(key=lambda change: change[0])
+            event = rename_event(move.event, renaming)
+            idle = None if move.idle is None else network.renamed_mask(move.idle, renaming)
+            renamed.append(Move(after, tuple(changes), fact, move.spent, event, idle))
+        return renamed
 
     def rules(self, server: int, event: Event | Fatal) -> list[str]:
         """The rules that act when a server takes an event, in order, each once."""
@@ -213,15 +246,17 @@ class Moves:
         except Broken as broken:
             broken.at(before.id, event)
             raise
-        fact = fact_of(before, after, spent if spent >= 0 else None)
-        if fact is not None:
-            fact = self._facts.setdefault(fact, fact)
+        fact = self._fact(number, server, spent if spent >= 0 else None)
         changes = self._changes_of(before.id, outcome)
         does_more = outcome.frame is not None or outcome.ended_writes or outcome.crashed or fact is not None
         idle = None
         if server == number and spent < 0 and not does_more:
             idle = mask_of([self._network.number_of(Packet(*send)) for send in outcome.sends])
         return Move(server, changes, fact, spent, event, idle)
+
+    def _fact(self, before: int, after: int, spent: int | None) -> Fact | None:
+        fact = fact_of(self._servers.views[before], self._servers.views[after], spent)
+        return fact and self._facts.setdefault(fact, fact)
 
     def _changes_of(self, stepped: ServerId, outcome: Outcome) -> tuple[tuple[int, Effect | None, Mask], ...]:
         added: dict[ServerId, Mask] = {}
@@ -247,21 +282,8 @@ class Moves:
             effect = self._renumberings[change] = Effect(
                 lambda number: network.renumbered(number, change) != number, lambda mask: network.after(mask, change)
             )
+            self._effects[effect] = change
         return effect
-
-
-class Arrivals:
-    """What a server may make of what arrives."""
-
-    __slots__ = ("known", "moves", "support")
-
-    def __init__(self) -> None:
-        self.known: Mask = 0
-        """Packets that were looked at."""
-        self.support: Mask = 0
-        """Those of them that may do something."""
-        self.moves: dict[Mask, list[Move]] = {}
-        """What may be made of some of those."""
 
 
 def _union(moves: list[Move]) -> Mask:

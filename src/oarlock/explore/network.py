@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from oarlock.explore.bounds import Renaming
-from oarlock.explore.effects import Mask, mask_of, members
+from oarlock.explore.effects import Effect, Mask, mask_of, members
 from oarlock.explore.identifiers import Frame
 from oarlock.explore.packets import Packet
 from oarlock.explore.renaming import rename
@@ -33,6 +33,11 @@ class Renumbering(NamedTuple):
     ended_writes: int = 0
     crashed: bool = False
 
+    def renamed(self, renaming: Renaming) -> "Renumbering":
+        """With other names for the servers."""
+        frame = self.frame and self.frame.renamed(renaming)
+        return self._replace(stepped=renaming[self.stepped - 1], frame=frame)
+
 
 class Network:
     """All packets and parts there are, by number."""
@@ -43,6 +48,8 @@ class Network:
         """Of each part, the numbers of its packets."""
         self._packet_numbers: dict[Packet, int] = {}
         self._part_numbers: dict[Mask, int] = {}
+        self._images: dict[Renaming, dict[int, Mask]] = {}
+        """Of packets by number, under other names."""
         self.number_of_part(0)
 
     def number_of(self, packet: Packet) -> int:
@@ -62,6 +69,16 @@ class Network:
         return number
 
     # -- steps -----------------------------------------------------------------------------------------------------
+
+    def part_after(self, part: int, effect: Effect | None, added: Mask, otherwise: Effect | None) -> int:
+        """What a part becomes by an effect and what is added after that, or otherwise, where that changes nothing."""
+        mask = before = self.masks[part]
+        if effect is not None:
+            mask = effect(mask)
+        mask |= added
+        if mask == before and otherwise is not None:
+            mask = otherwise(mask)
+        return part if mask == before else self.number_of_part(mask)
 
     def renumbered(self, number: int, change: Renumbering) -> int | None:
         """A packet after a server's step; None if it is lost."""
@@ -124,8 +141,17 @@ class Network:
 
     def renamed(self, part: int, renaming: Renaming) -> int:
         """A part with other names for the servers."""
-        return self.number_of_part(mask_of([self._renamed(number, renaming) for number in members(self.masks[part])]))
+        return self.number_of_part(self.renamed_mask(self.masks[part], renaming))
 
-    def _renamed(self, number: int, renaming: Renaming) -> int:
-        to, message, held = self.packets[number]
-        return self.number_of(Packet(renaming[to - 1], rename(message, renaming), held))
+    def renamed_mask(self, mask: Mask, renaming: Renaming) -> Mask:
+        """Packets with other names for the servers."""
+        images = self._images.setdefault(renaming, {})
+        renamed = 0
+        for number in members(mask):
+            image = images.get(number)
+            if image is None:
+                to, message, held = self.packets[number]
+                packet = Packet(renaming[to - 1], rename(message, renaming), held)
+                image = images[number] = 1 << self.number_of(packet)
+            renamed |= image
+        return renamed

@@ -9,13 +9,16 @@ from typing import Final
 import msgspec
 
 from oarlock.explore.bounds import Bounds
+from oarlock.explore.cover import Cover
 from oarlock.explore.space import Key, Space
 from oarlock.explore.trace import Step, retrace
 from oarlock.explore.violation import Broken
 from oarlock.explore.visited import Visited
 
-_REPORT_EVERY: Final = 20_000
-"""States, between two looks at the limits."""
+_LOOK_EVERY: Final = 500
+"""States gone on from, between two looks at the limits."""
+_REPORT_EVERY: Final = 40
+"""Looks at the limits, between two reports."""
 _UNIT: Final = 1024 if sys.platform != "darwin" else 1
 """Of the resident size that the system gives."""
 
@@ -102,6 +105,7 @@ class _Search:
         self._began = time.process_time()
         self._space = Space(bounds)
         self._visited = Visited(self._space.key_bytes)
+        self._cover = Cover(self._space.network.masks, bounds.servers) if bounds.cover else None
         self._steps = 0
         self._depth = 0
         self._is_complete = False
@@ -132,16 +136,17 @@ class _Search:
         )
 
     def _levels(self) -> None:
-        visited, first = self._visited, 0
+        visited, cover, first = self._visited, self._cover, 0
         while first < len(visited):
             if self._limits.depth is not None and self._depth >= self._limits.depth:
                 self._stopped_by = "depth"
                 return
             level = range(first, len(visited))
             for number in level:
-                if number % _REPORT_EVERY == 0 and self._is_over(len(visited) - number):
+                if number % _LOOK_EVERY == 0 and self._is_over(number):
                     return
-                self._expand(visited.key(number), number)
+                if cover is None or not cover.is_covered(number):
+                    self._expand(visited.key(number), number)
             first = level.stop
             if len(visited) > first:
                 self._depth += 1
@@ -149,27 +154,34 @@ class _Search:
 
     def _expand(self, key: Key, number: int) -> None:
         space, visited = self._space, self._visited
-        canonical, check = space.canonical, space.check
+        canonical, check, cover = space.canonical, space.check, self._cover
         move = None
         try:
-            for parts, move in space.steps(space.unpack(key)):  # noqa: B007 - needed where it breaks
+            for standing, under_way, history, move in space.steps(space.unpack(key)):  # noqa: B007 - needed where it breaks
                 self._steps += 1
-                new = canonical(parts)
+                new = canonical(standing, under_way, history)
                 slot = visited.slot(new)
                 if slot >= 0:
-                    check(space.unpack(new))
+                    check(standing, history)
+                    if cover is not None:
+                        parts = space.unpack(new)
+                        if cover.covers(parts):
+                            continue
+                        cover.add(len(visited), parts)
                     visited.add(new, slot, number)
         except Broken as broken:
             if broken.event is None and move is not None:
                 broken.at(space.servers.states[move.server].id, move.event)
             raise _Breaks(broken, number) from broken
 
-    def _is_over(self, waiting: int) -> bool:
+    def _is_over(self, number: int) -> bool:
+        """Whether a limit is reached, with all states before one gone on from."""
         limits = self._limits
         seconds = time.process_time() - self._began
-        if self._progress is not None:
-            self._progress(Progress(self._depth, len(self._visited), waiting, self._steps, seconds))
-        if limits.states is not None and len(self._visited) >= limits.states:
+        states = len(self._visited)
+        if self._progress is not None and number % (_LOOK_EVERY * _REPORT_EVERY) == 0:
+            self._progress(Progress(self._depth, states, states - number, self._steps, seconds))
+        if limits.states is not None and states >= limits.states:
             self._stopped_by = "states"
         elif limits.memory_bytes is not None and _peak_bytes() >= limits.memory_bytes:
             self._stopped_by = "memory"

@@ -26,6 +26,12 @@ class Servers:
         self._stepper = stepper
         self._require = require
         self._renamings: Sequence[Renaming] = bounds.renamings()
+        places = {renaming: place for place, renaming in enumerate(self._renamings)}
+        self._products = [
+            [places[tuple([second[name - 1] for name in first])] for second in self._renamings]
+            for first in self._renamings
+        ]
+        """Of two renamings, the one after the other, the number of the one that does the same."""
         self._numbers: dict[ServerState, int] = {}
         self.states: list[ServerState] = []
         self.views: list[View] = []
@@ -47,12 +53,17 @@ class Servers:
             return number
         images = [self._add(renamed_server(server, renaming)) for renaming in self._renamings]
         kind = min(images)
-        for image in images:
+        for first, image in enumerate(images):
             self.kinds[image] = kind
-            for place, renaming in enumerate(self._renamings):
-                self.images[place][image] = self._numbers[renamed_server(self.states[image], renaming)]
+            for second, both in enumerate(self._products[first]):
+                self.images[second][image] = images[both]
         check_server(self.views[images[0]], self._require)
         return images[0]
+
+    def twin(self, server: int) -> tuple[int, int]:
+        """The first that a server differs from only in names, and the number of the renaming that makes it of that."""
+        kind = self.kinds[server]
+        return kind, next(place for place, images in enumerate(self.images) if images[kind] == server)
 
     def _add(self, server: ServerState) -> int:
         number = self._numbers.get(server)

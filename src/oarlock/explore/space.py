@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from struct import Struct
 
 from oarlock.explore.bounds import Bounds, Renaming
+from oarlock.explore.choices import Acts, Choices, Menu
 from oarlock.explore.closure import Closures
-from oarlock.explore.effects import Mask
 from oarlock.explore.history import (
-    CRASH,
     PROPOSAL,
     Fact,
     History,
@@ -22,15 +21,20 @@ from oarlock.explore.history import (
 )
 from oarlock.explore.moves import Move, Moves
 from oarlock.explore.network import Network
-from oarlock.explore.numbers import Table
+from oarlock.explore.numbers import MOST_KNOWN, Memory, Table
 from oarlock.explore.properties import check_change, check_pair
 from oarlock.explore.server import Stepper
 from oarlock.explore.servers import Servers
+from oarlock.explore.standing import Names, Settlers, Standing, Standings
 from oarlock.explore.symmetry import Orders
 from oarlock.explore.violation import Broken, requirement
 
 Key = bytes
 """A state: four bytes for each of its parts."""
+
+After = tuple[Standing, Sequence[int], int, Move]
+"""What a step leads to, under the names that servers had before: the servers, what is under way from and for each,
+history; and the step."""
 
 
 class Space:
@@ -44,23 +48,34 @@ class Space:
         self.bounds = bounds
         self.renamings = bounds.renamings()
         self.network = Network()
+        self._memory = Memory()
         self._require = requirement(bounds.ignored)
         self._stepper = Stepper(bounds)
         self.servers = Servers(bounds, self._stepper, self._require)
         self.moves = Moves(bounds, self._stepper, self.servers, self.network, self._require)
-        self._closures = [
-            Closures(self.servers, self.network, self.moves, may_crash=may_crash, eager=bounds.eager)
+        without_crash, with_crash = [
+            Closures(self.servers, self.network, self.moves, self._memory, may_crash=may_crash, eager=bounds.eager)
             for may_crash in (False, True)
         ]
+        self._closures = (without_crash, with_crash)
+        self._count = bounds.servers
+        self._acts = Acts(self.servers, self.network, self._closures, self._memory, self._count)
+        self._menus: dict[int, Menu] = {}
+        self._choices: dict[tuple[int, int], Choices] = {}
+        self._standings = Standings(self._stand)
         self.histories: list[History] = []
         self._history_numbers: dict[History, int] = {}
         self._later: dict[Fact, Table] = {}
+        self._spent: list[tuple[int, ...]] = []
+        """What happened, each once."""
+        self._spent_by: list[int] = []
+        """Of each history, the number of what happened."""
         self._limits = (bounds.entries, bounds.crashes, bounds.changes, bounds.snapshots)
-        self._count = bounds.servers
         self._struct = Struct(f"<{2 * self._count + 1}I")
         self.key_bytes = self._struct.size
         self.pack, self.unpack = self._struct.pack, self._struct.unpack
         self._orders = Orders(self.renamings)
+        self._owners = [tuple([renaming.index(name) for name in bounds.ids]) for renaming in self.renamings]
         self._part_images = [self._part_image(renaming) for renaming in self.renamings]
         self._history_images = [self._history_image(renaming) for renaming in self.renamings]
         self._sound_pairs: set[int] = set()
@@ -72,120 +87,154 @@ class Space:
         """Where everything begins."""
         servers = [self.servers.number_of(self._stepper.first(server_id)) for server_id in self.bounds.ids]
         history = self._number_of_history(first_history(self.bounds))
-        return self.canonical([*servers, *[0] * self._count, history])
+        return self.canonical(self._standings[tuple(servers)], (0,) * self._count, history)
 
-    def canonical(self, parts: list[int]) -> Key:
+    def canonical(self, standing: Standing, under_way: Sequence[int], history: int) -> Key:
         """The one state for all that differ only in names."""
-        kinds = self.servers.kinds
-        orders = self._orders.of([kinds[server] for server in parts[: self._count]])
-        if len(orders) == 1:
-            return self.pack(*(self.renamed(parts, orders[0]) if orders[0] else parts))
-        return self.pack(*min([self.renamed(parts, order) for order in orders]))
+        names = standing.names
+        if not names:
+            return self.pack(*standing.servers, *under_way, history)
+        if len(names) == 1:
+            servers, owners, parts, histories = names[0]
+            return self.pack(*servers, *[parts[under_way[owner]] for owner in owners], histories[history])
+        states = [
+            (*servers, *[parts[under_way[owner]] for owner in owners], histories[history])
+            for servers, owners, parts, histories in names
+        ]
+        return self.pack(*min(states))
 
     def renamed(self, parts: Sequence[int], number: int) -> list[int]:
         """A state under the names of a renaming, by its number."""
         count = self._count
-        images, part_images = self.servers.images[number], self._part_images[number]
-        renamed = [0] * (2 * count + 1)
-        for place, name in enumerate(self.renamings[number]):
-            renamed[name - 1] = images[parts[place]]
-            renamed[count + name - 1] = part_images[parts[count + place]]
-        renamed[-1] = self._history_images[number][parts[-1]]
-        return renamed
+        servers, owners, images, histories = self._names(parts[:count], number)
+        return [*servers, *[images[parts[count + owner]] for owner in owners], histories[parts[-1]]]
 
-    def check(self, parts: Sequence[int]) -> None:
-        """Check a state's servers in pairs, and against history.
+    def check(self, standing: Standing, history: int) -> None:
+        """Check servers against history; against each other they were checked when they first stood together.
 
         Raises:
             Broken: A property does not hold.
         """
-        servers, history = parts[: self._count], parts[-1]
-        sound_pairs, sound_histories = self._sound_pairs, self._sound_histories
-        views = self.servers.views
+        sound = self._sound_histories
+        for server in standing.servers:
+            if (of_history := server << 32 | history) not in sound:
+                held, view = self.histories[history], self.servers.views[server]
+                check_committed(view, held, self._require)
+                check_change(view, len(held.committed), self._require)
+                sound.add(of_history)
+
+    def _stand(self, servers: tuple[int, ...]) -> Standing:
+        views, sound = self.servers.views, self._sound_pairs
         for place, server in enumerate(servers):
-            if (of_history := server << 32 | history) not in sound_histories:
-                held = self.histories[history]
-                check_committed(views[server], held, self._require)
-                check_change(views[server], len(held.committed), self._require)
-                sound_histories.add(of_history)
             for other in servers[:place]:
-                if (pair := server << 32 | other) not in sound_pairs:
+                if (pair := server << 32 | other) not in sound:
                     check_pair(views[other], views[server], self._require)
-                    sound_pairs.add(pair)
+                    sound.add(pair)
+        kinds = self.servers.kinds
+        orders = self._orders.of([kinds[server] for server in servers])
+        return Standing(servers, tuple([self._names(servers, order) for order in orders]) if orders != (0,) else ())
+
+    def _names(self, servers: Sequence[int], number: int) -> Names:
+        images, owners = self.servers.images[number], self._owners[number]
+        renamed = tuple([images[servers[owner]] for owner in owners])
+        return Names(renamed, owners, self._part_images[number], self._history_images[number])
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
-    def steps(self, parts: Sequence[int]) -> Iterator[tuple[list[int], Move]]:
+    def steps(self, parts: Sequence[int]) -> Iterator[After]:
         """Every step from a state that changes it: where it leads, under the names it has here, and what it is.
 
         Raises:
             Broken: A step breaks a property.
         """
-        count, numbers, number_of_part = self._count, self.network.masks, self.network.number_of_part
-        history = parts[-1]
-        servers = list(parts[:count])
-        masks = [numbers[part] for part in parts[count:-1]]
-        spent, limits = self.histories[history].spent, self._limits
-        crashes_left = limits[CRASH] - spent[CRASH]
-        for place in range(count):
-            for move in self._moves_of(servers[place], masks, spent):
-                cost = move.spent
-                if cost >= 0 and spent[cost] >= limits[cost]:
-                    continue
-                new, under_way = servers.copy(), masks.copy()
-                new[place] = move.server
-                for owner, effect, added in move.changes:
-                    mask = under_way[owner]
-                    under_way[owner] = (effect(mask) if effect is not None else mask) | added
-                later = history if move.fact is None else self._later_history(history, move, new)
-                if cost == CRASH and crashes_left == 1:
-                    self._settle(new, under_way, self._closures[False])
-                else:
-                    self._settle(new, under_way, self._closures[crashes_left > (cost == CRASH)], masks, place)
-                if later != history or new != servers or under_way != masks:
-                    yield [*new, *map(number_of_part, under_way), later], move
+        if self._memory.known > MOST_KNOWN:
+            self._forget()
+        count, history = self._count, parts[-1]
+        standing, under_way = self._standings[tuple(parts[:count])], parts[count:-1]
+        spent = self._spent_by[history]
+        for menu, choices in standing.choices.get(spent) or self._choose(standing, spent):
+            bits = 0
+            for part in under_way:
+                bits |= menu[part]
+            for act in choices[bits]:
+                later = history if act.fact is None else self._later_history(history, act.move, standing)
+                target = standing.next.get(act.server) or self._next(standing, act.move)
+                settlers = target.settlers[act.may_crash] or self._settle(target, may_crash=act.may_crash)
+                new = [*under_way]
+                for owner, table in act.tables:
+                    before = new[owner]
+                    after = table[before]
+                    if after == before and not act.is_last_crash:
+                        continue
+                    before = -1
+                    while after != before:
+                        before = after
+                        for settler in settlers[owner]:
+                            after = settler[after]
+                    new[owner] = after
+                if target is not standing or later != history or new != [*under_way]:
+                    yield target, new, later, act.move
 
-    def _moves_of(self, server: int, masks: list[Mask], spent: tuple[int, ...]) -> list[Move]:
-        moves = self.moves
-        found = moves.local(server)
-        if spent[PROPOSAL] < self._limits[PROPOSAL] and self.servers.views[server].is_leader:
-            found = found + moves.proposals(server, spent[PROPOSAL])
-        under_way = 0
-        for mask in masks:
-            under_way |= mask
-        return found + moves.arrivals(server, under_way)
+    def parts(self, after: After) -> list[int]:
+        """The parts of the state that a step leads to."""
+        standing, under_way, history, _move = after
+        return [*standing.servers, *under_way, history]
 
-    def _settle(
-        self, servers: list[int], masks: list[Mask], closures: Closures, old: Sequence[Mask] = (), place: int = 0
-    ) -> None:
-        """Tidy what is under way, and add to it what servers send though they stay as they are.
+    def _choose(self, standing: Standing, spent: int) -> tuple[tuple[Menu, Choices], ...]:
+        pairs = [self._choices_of(server, spent) for server in standing.servers]
+        standing.choices[spent] = chosen = tuple([(choices.menu, choices) for choices in pairs])
+        return chosen
 
-        Args:
-            servers: The servers.
-            masks: What is under way from and for each; changed here.
-            closures: What becomes of it.
-            old: What was under way before a step, and settled, if so.
-            place: Who stepped.
-        """
-        others = [closures[2 * server] for server in servers]
-        for owner, given in enumerate(masks):
-            own, mask = closures[2 * servers[owner] + 1], given
-            if old and mask == old[owner]:
-                mask = own(mask) if owner == place else others[place](mask)
-                if mask == given:
-                    continue
-            before = -1
-            while mask != before:
-                before = mask
-                mask = own(mask)
-                for at, closure in enumerate(others):
-                    if at != owner:
-                        mask = closure(mask)
-            masks[owner] = mask
+    def _choices_of(self, server: int, spent: int) -> Choices:
+        choices = self._choices.get((server, spent))
+        if choices is None:
+            menu = self._menus.get(server)
+            if menu is None:
+                menu = self._menus[server] = Menu(server, self.moves, self.network, self._memory)
+            counts = self._spent[spent]
+            left = tuple([limit - held for limit, held in zip(self._limits, counts, strict=True)])
+            given = self.moves.local(server)
+            if left[PROPOSAL] and self.servers.views[server].is_leader:
+                given = given + self.moves.proposals(server, counts[PROPOSAL])
+            choices = self._choices[server, spent] = Choices(given, menu, self._acts, left)
+        return choices
+
+    def _next(self, standing: Standing, move: Move) -> Standing:
+        try:
+            target = self._standings[tuple(self._with(standing, move.server))]
+        except Broken as broken:
+            broken.at(self.servers.states[move.server].id, move.event)
+            raise
+        standing.next[move.server] = target
+        return target
+
+    def _with(self, standing: Standing, server: int) -> list[int]:
+        servers = [*standing.servers]
+        servers[self.servers.states[server].id - 1] = server
+        return servers
+
+    def _settle(self, standing: Standing, *, may_crash: bool) -> Settlers:
+        """What becomes of what is under way, where the servers stay as they are."""
+        closures = self._closures[may_crash]
+        settlers = standing.settlers[may_crash] = tuple(
+            [
+                (
+                    closures.table(own, owns=True),
+                    *[closures.table(other, owns=False) for other in standing.servers if other != own],
+                )
+                for own in standing.servers
+            ]
+        )
+        return settlers
+
+    def _forget(self) -> None:
+        """Forget what can be worked out again."""
+        self._memory.forget()
+        self._standings.clear()
 
     # -- history ---------------------------------------------------------------------------------------------------
 
-    def _later_history(self, history: int, move: Move, new: list[int]) -> int:
+    def _later_history(self, history: int, move: Move, standing: Standing) -> int:
         fact = move.fact
         if fact is None:
             return history
@@ -195,7 +244,7 @@ class Space:
         try:
             later = table[history]
             if len(self.histories[later].committed) > len(self.histories[history].committed):
-                views = [self.servers.views[server] for server in new]
+                views = [self.servers.views[server] for server in self._with(standing, move.server)]
                 check_quorum(self.histories[later], fact, views, self._require)
         except Broken as broken:
             broken.at(self.servers.states[move.server].id, move.event)
@@ -203,19 +252,24 @@ class Space:
         return later
 
     def _extended(self, fact: Fact) -> Table:
-        return Table(lambda history: self._number_of_history(extend(self.histories[history], fact, self._require)))
+        return Table(
+            lambda history: self._number_of_history(extend(self.histories[history], fact, self._require)), self._memory
+        )
 
     def _number_of_history(self, history: History) -> int:
         number = self._history_numbers.get(history)
         if number is None:
             number = self._history_numbers[history] = len(self.histories)
             self.histories.append(history)
+            if history.spent not in self._spent:
+                self._spent.append(history.spent)
+            self._spent_by.append(self._spent.index(history.spent))
         return number
 
     # -- other names -----------------------------------------------------------------------------------------------
 
     def _part_image(self, renaming: Renaming) -> Table:
-        return Table(lambda part: self.network.renamed(part, renaming))
+        return Table(lambda part: self.network.renamed(part, renaming), self._memory)
 
     def _history_image(self, renaming: Renaming) -> Table:
-        return Table(lambda history: self._number_of_history(self.histories[history].renamed(renaming)))
+        return Table(lambda history: self._number_of_history(self.histories[history].renamed(renaming)), self._memory)

@@ -31,11 +31,12 @@ def retrace(space: Space, keys: Sequence[Key], broken: Broken) -> list[Step]:
     parts = list(space.unpack(keys[0]))
     steps = []
     for key in keys[1:]:
-        for new, move in space.steps(parts):
-            if space.canonical(new) == key:
-                after = space.servers.views[move.server]
-                steps.append(_step(space, parts[after.id - 1], move.event, after))
-                parts = new
+        for after in space.steps(parts):
+            standing, under_way, history, move = after
+            if space.canonical(standing, under_way, history) == key:
+                view = space.servers.views[move.server]
+                steps.append(_step(space, parts[view.id - 1], move.event, view))
+                parts = space.parts(after)
                 break
     # The step was found under the names of the last state; here it is the one that breaks in the same way.
     return [*steps, _last_step(space, parts, broken)]
@@ -44,8 +45,8 @@ def retrace(space: Space, keys: Sequence[Key], broken: Broken) -> list[Step]:
 def _last_step(space: Space, parts: list[int], broken: Broken) -> Step:
     move = None
     try:
-        for new, move in space.steps(parts):  # noqa: B007 - needed where it breaks
-            space.check(new)
+        for standing, _under_way, history, move in space.steps(parts):  # noqa: B007 - needed where it breaks
+            space.check(standing, history)
     except Broken as again:
         if again.event is None and move is not None:
             again.at(space.servers.states[move.server].id, move.event)

@@ -13,7 +13,7 @@ export const DASHES = {
 };
 
 /** Causes of losses, as short as a label has to be. @type {Record<string, string>} */
-const CAUSE_WORDS = { dst_down: "was down", queue: "not sent", stale_epoch: "earlier life", reset: "connection reset" };
+export const CAUSE_WORDS = { dst_down: "was down", queue: "not sent", stale_epoch: "earlier life", reset: "connection reset" };
 
 /** Colours from the style sheet, so that light and dark are decided in one place. @param {Element} element */
 function palette(element) {

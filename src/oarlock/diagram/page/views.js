@@ -8,6 +8,7 @@ import { KeyValue } from "oarlock/keyvalue.js";
 import { LogMatrix } from "oarlock/matrix.js";
 import { NearMissView } from "oarlock/nearmissview.js";
 import { SpaceTime } from "oarlock/spacetime.js";
+import { Ring } from "oarlock/ring.js";
 import { EventTable } from "oarlock/table.js";
 import { TermTape } from "oarlock/tape.js";
 import { WhyNotView } from "oarlock/whynotview.js";
@@ -27,6 +28,7 @@ export const VIEWS = [
   { id: "why", name: "Why", where: "side", make: (element, store, extras) => new WhyView(element, store, extras) },
   { id: "whynot", name: "Why not", where: "side", make: (element, store, extras) => new WhyNotView(element, store, extras) },
   { id: "history", name: "Clients", where: "side", make: (element, store) => new ClientHistory(element, store) },
+  { id: "ring", name: "Ring", where: "side", make: (element, store) => new Ring(element, store) },
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
   { id: "between", name: "Between", where: "side", make: (element, store) => new Between(element, store) },
   { id: "nearmiss", name: "Near-misses", where: "side", make: (element, store, extras) => new NearMissView(element, store, extras) },

@@ -52,7 +52,7 @@ def test_back_returns_to_what_was_seen(open_page: OpenPage, run: Trace) -> None:
     follow(page, f"#e={run.events[200].id}")
     assert cursor(page) == 200
     page.go_back()
-    page.wait_for_function("oarlock.store.shared.cursor === 40")
+    page.wait_for_function("() => oarlock.store.shared.cursor === 40")
     assert shared(page) == before
 
 

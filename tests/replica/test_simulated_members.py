@@ -10,7 +10,7 @@ import oarlock
 from oarlock.check import check_history, make_history
 from oarlock.replica.place import server_id_of
 from oarlock.testing.simulated import SETTINGS, Client, RunFailed, SimulatedCluster, SimulatedRun, simulate
-from oarlock.testing.simulated_server import SimulatedServer
+from oarlock.testing.simulated_server import Program, SimulatedServer
 
 GONE = 41
 """A run in which all founders leave."""
@@ -59,7 +59,7 @@ def test_one_seed_is_one_run_with_those_too() -> None:
 
 def test_a_wrong_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof is production's: whoever has another token is let in by nobody, and the run says so."""
-    cluster = SimulatedCluster(2, 3, lambda: [Register()], count, SETTINGS, spares=2)
+    cluster = SimulatedCluster(2, 3, lambda: Program([Register()]), count, SETTINGS, spares=2)
     refused: list[str] = []
     ended = cluster.ended
 

@@ -67,7 +67,8 @@ class Assembly:
         slow_s, every = settings.slow_command_ms / 1000, settings.agreement_interval
         if isinstance(machine, DiskStateMachine):
             directory = Path(self.data_dir) / "machine"
-            return DiskReplicaMachine(server_id, machine, directory, loop.time, slow_s, every, events)
+            open_table = self.environment.open_table
+            return DiskReplicaMachine(server_id, machine, directory, loop.time, slow_s, every, events, open_table)
         hosted: list[Hosted] = [HostedObject(one) for one in objects]
         if machine is not None:
             hosted.append(HostedMachine(machine.version, machine.apply, machine.snapshot, machine.restore, context))

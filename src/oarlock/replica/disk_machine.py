@@ -28,17 +28,19 @@ class DiskReplicaMachine(ReplicaMachine):
         slow_s: float,
         vote_every: int,
         events: Events,
+        open_table: Callable[[Path], Table] = Table,
     ) -> None:
         hosted = HostedMachine(machine.version, machine.apply, lambda: None, _unused, lambda: self.context)
         super().__init__(server_id, [hosted], clock, slow_s, vote_every, events)
         self._user_machine = machine
         self._directory = directory
+        self._open_table = open_table
         self._durable: Index = 0
         self._opened: Table | None = None
 
     def open(self) -> None:
         """Open the table, once the data directory is locked."""
-        self._opened = self._table = self._user_machine.table = Table(self._directory)
+        self._opened = self._table = self._user_machine.table = self._open_table(self._directory)
         self._durable = self._index = int.from_bytes(self._table.meta(_INDEX))
         if self._index:
             self.load_beside(self._table.meta(_BESIDE))

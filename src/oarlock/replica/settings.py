@@ -5,11 +5,13 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
 from oarlock.node.executors import Executors
 from oarlock.raft.types import ServerId
+from oarlock.replica.table import Table
 from oarlock.storage.disk import Disk, PosixDisk
 from oarlock.trace.recorder import Recorder
 from oarlock.transport.options import TransportOptions
@@ -83,5 +85,7 @@ class Environment:
     transport_options: TransportOptions = field(default_factory=lambda: TransportOptions(max_message_bytes=32 << 20))
     open_trace: Callable[[ServerId, int], Recorder] | None = None
     """Makes what records a server's life, given its id and boot epoch, where no `trace` says so."""
+    open_table: Callable[[Path], Table] = Table
+    """Opens the table of a machine on disk, in a directory."""
     check_invariants: bool = False
     """Have the core check itself at each step; for tests."""

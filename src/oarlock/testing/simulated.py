@@ -19,11 +19,12 @@ from oarlock.replica.errors import Diverged, OarlockError, ServerRemoved, Stoppe
 from oarlock.replica.node import Node
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.settings import Settings
+from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.testing.simulated_recording import LibraryRecording, write
-from oarlock.testing.simulated_server import SimulatedServer
+from oarlock.testing.simulated_server import Program, SimulatedServer
 from oarlock.testing.simulated_trouble import RESTART_S, Trouble
 from oarlock.trace.loaded import Trace
 
@@ -56,7 +57,7 @@ class SimulatedRun(msgspec.Struct):
     history: list[Operation]
     """What clients did, for `oarlock.check.check_history`; those that certainly did nothing are left out."""
     copies: list[list[Any]]
-    """At the end: the snapshots of all objects, by server."""
+    """At the end, by server: the snapshots of all objects, or of the machine; of one on disk, all records."""
     strikes: dict[str, int]
     """What went wrong how often."""
     commands: int
@@ -74,13 +75,14 @@ class Client:
 
     Attributes:
         objects: The server's.
+        machine: The server's, instead.
         node: The server's.
         number: The server's.
         rng: For this client alone.
     """
 
-    def __init__(self, world: "SimulatedCluster", server: SimulatedServer, objects: Sequence[ReplicatedObject]) -> None:
-        self.objects = objects
+    def __init__(self, world: "SimulatedCluster", server: SimulatedServer, program: Program) -> None:
+        self.objects, self.machine = program
         self.node: Node = server.running_node
         self.number = server.number
         self.rng = random.Random(f"{world.seed}/client/{server.number}/{server.lives}")  # noqa: S311
@@ -128,7 +130,7 @@ class SimulatedCluster:
         self,
         seed: int,
         servers: int,
-        objects: Objects,
+        make: Callable[[], Program],
         work: Work,
         settings: Settings,
         *,
@@ -147,7 +149,7 @@ class SimulatedCluster:
         self.history: list[Operation] = []
         self.left_out: set[int] = set()
         self.defects: list[Violation] = []
-        self._objects = objects
+        self._make = make
         self._work = work
         self._rng = random.Random(f"replica/{seed}")  # noqa: S311
         self._trouble = Trouble(self, self._rng, comes_and_goes=spares > 0)
@@ -167,21 +169,21 @@ class SimulatedCluster:
 
     # -- what servers tell -------------------------------------------------------------------------------------------
 
-    def make_objects(self) -> Sequence[ReplicatedObject]:
-        """A server's objects."""
-        return self._objects()
+    def make_program(self) -> Program:
+        """What a server is to replicate."""
+        return self._make()
 
-    def started(self, server: SimulatedServer, objects: Sequence[ReplicatedObject]) -> None:
+    def started(self, server: SimulatedServer, program: Program) -> None:
         """A process is there: its client begins, or says at the end what it has."""
         assert server.loop is not None  # noqa: S101 - it has just run
         if self._trouble.is_over:
-            server.loop.create_task(self._report(server, objects))
+            server.loop.create_task(self._report(server, program))
         else:
-            server.loop.create_task(self._client(server, objects))
+            server.loop.create_task(self._client(server, program))
 
-    async def _client(self, server: SimulatedServer, objects: Sequence[ReplicatedObject]) -> None:
+    async def _client(self, server: SimulatedServer, program: Program) -> None:
         try:
-            await self._work(Client(self, server, objects))
+            await self._work(Client(self, server, program))
         except OarlockError:
             pass  # its server ends, or it did not mind
         except Exception as error:  # noqa: BLE001 - of the user's own checks
@@ -260,7 +262,7 @@ class SimulatedCluster:
             seconds=self.scheduler.now,
         )
 
-    async def _report(self, server: SimulatedServer, objects: Sequence[ReplicatedObject]) -> None:
+    async def _report(self, server: SimulatedServer, program: Program) -> None:
         while True:
             try:
                 await server.running_node.ready()
@@ -268,7 +270,7 @@ class SimulatedCluster:
                 await asyncio.sleep(_PAUSE_S)
             else:
                 break
-        self._copies[server.number] = [one.snapshot() for one in objects]
+        self._copies[server.number] = program.copy()
 
     def _is_settled(self) -> bool:
         inside = [server for server in self.servers if server.is_in]
@@ -297,8 +299,9 @@ class SimulatedCluster:
 def simulate(
     seed: int,
     *,
-    objects: Objects,
     work: Work,
+    objects: Objects | None = None,
+    machine: Callable[[], StateMachine | DiskStateMachine] | None = None,
     servers: int = 3,
     seconds: float = 15.0,
     faults: int = 10,
@@ -310,7 +313,8 @@ def simulate(
 
     Args:
         seed: Of the run.
-        objects: Makes a server's objects; called for each start of each server.
+        objects: Makes a server's objects; called for each start of each server;
+        machine: or its state machine.
         work: What a client does on each server, from each start of it on, until its process ends: calls the client's
             objects. Library errors may end it; any other exception fails the run.
         servers: How many.
@@ -328,7 +332,11 @@ def simulate(
     if settings.own_thread:
         raise ValueError("a simulated node has one loop: Settings(own_thread=False)")
     is_recorded = record is not None
-    cluster = SimulatedCluster(seed, servers, objects, work, settings, spares=spares, is_recorded=is_recorded)
+
+    def make() -> Program:
+        return Program(objects() if objects is not None else (), machine() if machine is not None else None)
+
+    cluster = SimulatedCluster(seed, servers, make, work, settings, spares=spares, is_recorded=is_recorded)
     try:
         return cluster.run(seconds, faults)
     finally:

@@ -4,13 +4,15 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol
 
 from oarlock.node.executors import Executors
 from oarlock.raft.types import ServerId
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.place import server_id_of
 from oarlock.replica.settings import Environment, Settings
+from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.sim.clock import Clock
 from oarlock.sim.connection import SimServer, SimTransport, connect, listen
 from oarlock.sim.disk import SimDisk
@@ -22,6 +24,7 @@ from oarlock.sim.strikes import Strikes
 from oarlock.sim.threads import SimThread, hand_over
 from oarlock.testing.simulated_node import SimulatedNode
 from oarlock.testing.simulated_recording import LibraryRecording
+from oarlock.testing.simulated_table import Stored
 from oarlock.trace.recorder import Recorder
 from oarlock.transport.options import TransportOptions
 
@@ -29,6 +32,21 @@ _LEAST_S: Final = 0.0002
 _MEAN_S: Final = 0.0008
 """What blocking work takes: at least, and on average beyond."""
 NAME: Final = "oarlock"
+
+
+class Program(NamedTuple):
+    """What a server replicates: objects, or a machine."""
+
+    objects: Sequence[ReplicatedObject] = ()
+    machine: StateMachine | DiskStateMachine | None = None
+
+    def copy(self) -> list[Any]:
+        """The state, as it is here."""
+        if isinstance(self.machine, DiskStateMachine):
+            return [list(self.machine.table.items())]
+        if self.machine is not None:
+            return [self.machine.snapshot()]
+        return [one.snapshot() for one in self.objects]
 
 
 class World(Protocol):
@@ -43,10 +61,10 @@ class World(Protocol):
     def contact(self, server: "SimulatedServer") -> str:
         """Whom a server is to ask that joins."""
 
-    def make_objects(self) -> Sequence[ReplicatedObject]:
-        """A server's objects."""
+    def make_program(self) -> "Program":
+        """What a server is to replicate."""
 
-    def started(self, server: "SimulatedServer", objects: Sequence[ReplicatedObject]) -> None:
+    def started(self, server: "SimulatedServer", program: "Program") -> None:
         """A process is there."""
 
     def applied(self, server: "SimulatedServer", index: int, results: int) -> None:
@@ -91,7 +109,7 @@ class SimulatedServer:
         self._settings = settings
         self._rng = random.Random(f"{world.seed}/server/{number}")  # noqa: S311
         self._disks = 0
-        self._disk = self._new_disk()
+        self._disk, self._table = self._new_disk(), Stored()
         self._clock = Clock(0.0, self._rng.random() * 1e6)
         self._node: SimulatedNode | None = None
         self._threads: list[SimThread] = []
@@ -123,7 +141,7 @@ class SimulatedServer:
         self.kill(power=False, why="left the cluster")
         self.is_in = self.is_leaving = self._founds = False
         self.server_id = 0
-        self._disk = self._new_disk()
+        self._disk, self._table = self._new_disk(), Stored()
 
     # -- processes -----------------------------------------------------------------------------------------------------
 
@@ -139,7 +157,7 @@ class SimulatedServer:
         self.loop.create_task(self._main())
 
     async def _main(self) -> None:
-        objects = self._world.make_objects()
+        program = self._world.make_program()
         wal, machine, snapshots = self._threads
         timeout_ms = self._settings.election_timeout_ms
         node = SimulatedNode(
@@ -149,7 +167,8 @@ class SimulatedServer:
             join=None if self._founds else self._world.contact(self),
             token=self.token,
             name=NAME,
-            objects=objects,
+            objects=program.objects,
+            machine=program.machine,
             settings=self._settings,
             on_end=self._ended_by_itself,
             environment=Environment(
@@ -163,6 +182,7 @@ class SimulatedServer:
                     backoff_max_ms=timeout_ms,
                     ping_interval_ms=timeout_ms,
                 ),
+                open_table=partial(self._table.open, self._disk),
                 open_trace=self._open_trace if self._world.recording is not None else None,
                 check_invariants=True,
             ),
@@ -174,7 +194,7 @@ class SimulatedServer:
             self._ended_by_itself(error)
             return
         self._node = node
-        self._world.started(self, objects)
+        self._world.started(self, program)
 
     def _open_trace(self, server_id: ServerId, _boot_epoch: int) -> Recorder:
         recording, loop = self._world.recording, self.loop

@@ -9,6 +9,7 @@ import pytest
 from tests.support.simulated import Pair, steady
 
 from oarlock.etcd.grpc import Status
+from oarlock.etcd.grpc.unary import UnaryCall
 from oarlock.etcd.http2 import Connection, ErrorCode, HeaderBlock, frames
 from oarlock.etcd.http2.sender import Sender
 from oarlock.sim import Fault, Schedule, generate, read_schedule, run_schedule, write_schedule
@@ -119,6 +120,45 @@ def test_operators_questions_are_answered_over_connections() -> None:
     assert report.ok, report.violations
     assert report.answered == report.operations
     assert report.strikes["http2.window_opened"]
+
+
+def _at_one_server(seed: int, *faults: Fault) -> Schedule:
+    """Three clients that ask the same server at the same moments, over one connection where the seed has it so."""
+    schedule = _over_http2(*faults, seed=seed, seconds=2.0)
+    operations = tuple(
+        msgspec.structs.replace(
+            each, server=1, at=each.at - each.at % 0.06, kind="range" if each.kind == "get" else each.kind
+        )
+        for each in schedule.operations
+    )
+    return msgspec.structs.replace(schedule, operations=operations)
+
+
+def test_streams_above_the_limit_are_refused() -> None:
+    """Some seeds have ports of two streams; a third one is refused, by a reset that says that nothing was done."""
+    schedule = _at_one_server(5)
+    report = run_schedule(schedule)
+    assert report.ok, report.violations
+    assert report.strikes["http2.reset_by_server"]
+    assert {error for outcome, error in _outcomes(schedule) if outcome == FAILED} == {"not looked at by the server"}
+
+
+def test_calls_that_were_put_off_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where answers wait for the client's window, others are made later: reads and writes still take effect in order."""
+    put_off = []
+
+    def counted(self: UnaryCall, again: Any) -> Any:
+        put_off.append(self.method)
+        return original(self, again)
+
+    original = UnaryCall._put_off
+    monkeypatch.setattr(UnaryCall, "_put_off", counted)
+    for seed in (9, 14, 15):
+        report = run_schedule(
+            _at_one_server(seed, Fault(at=1, kind="client_slow", servers=(1,), seconds=1, value=20.0))
+        )
+        assert report.ok, report.violations
+    assert {"/etcdserverpb.KV/Range", "/etcdserverpb.KV/Txn"} <= set(put_off)
 
 
 # -- what servers do wrong is found ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Clients: each asks one thing at a time, over a link that may fail, of the production service handlers."""
 
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -117,8 +118,10 @@ class Clients:
         self._trace = trace
         self._fails_over = fails_over
         self._over_http2 = over_http2
+        self._together = random.Random(f"{over_http2}/together").choice((1, 3))  # noqa: S311
+        """How many clients share a machine, and its connections."""
         self.machines: dict[int, ClientMachine] = {}
-        """By client, where they speak HTTP/2."""
+        """By the first of its clients, where they speak HTTP/2."""
         self._is_over = False
         self.recording: Recording | None = None
         """Where the run is recorded."""
@@ -204,9 +207,10 @@ class Clients:
         )
 
     def _machine(self, client: int, seed: str) -> ClientMachine:
-        found = self.machines.get(client)
+        first = client - (client - 1) % self._together
+        found = self.machines.get(first)
         if found is None:
-            found = self.machines[client] = ClientMachine(self._network, client, seed, self._trace)
+            found = self.machines[first] = ClientMachine(self._network, first, seed, self._trace)
         return found
 
     def hang_up(self, server_id: ServerId) -> int:

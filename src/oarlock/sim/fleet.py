@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import field, structs
 
+from oarlock.etcd.http2 import Limits
 from oarlock.node.config import NodeConfig
 from oarlock.raft.config import RaftConfig
 from oarlock.raft.types import ServerId
@@ -52,6 +53,12 @@ class Fleet:
         """Machines under the id of another that runs."""
         self._numbers: dict[int, ServerId] = {}
         self._next_number = settings.servers + 1
+        self._port_limits: Limits | None = None
+        if settings.client_protocol == "http2":
+            rng = random.Random(f"{seed}/port")  # noqa: S311
+            self._port_limits = Limits(
+                max_concurrent_streams=rng.choice((1024, 1024, 2)), put_off_bytes=rng.choice((1 << 24, 0))
+            )
         for number in range(1, settings.servers + 1):
             self._make(number, number, self._planned(number), ())
 
@@ -155,7 +162,7 @@ class Fleet:
     def _make(self, number: int, server_id: ServerId, config: NodeConfig, contacts: Sequence[str]) -> Server:
         host = self._network.host(host_name(number))
         server = self._set_up(number, config, contacts, host, self._watcher, str(server_id))
-        server.serves_connections = self._settings.client_protocol == "http2"
+        server.port_limits = self._port_limits
         server.version = server.last_version = Version(self._settings.versions.get(number, Version.CURRENT))
         self.servers[server_id] = server
         self._numbers[number] = server_id

@@ -88,7 +88,7 @@ def connection_faults(rng: random.Random, settings: Settings) -> list[Fault]:
     """What goes wrong between clients and servers, where there are connections: nothing, or some kinds of it."""
     draw = Draw(rng, settings)
     likely = rng.choice((0.0, 0.3, 0.6))
-    kinds = [name for name in CONNECTIONS if rng.random() < likely]
+    kinds = [name for name in (*CONNECTIONS, "restart") if rng.random() < likely]
     return [_fault(draw, name) for name in kinds for _ in range(rng.randint(1, 4))]
 
 

@@ -29,11 +29,11 @@ _CLIENT_LOOP: Final = 1 << 63
 
 
 class ClientMachine:
-    """Where one client runs: a loop, and a connection to each server that it asks.
+    """Where a client runs, or a few: a loop, and a connection to each server that they ask.
 
     Args:
         network: Where its host is.
-        number: The client's.
+        number: Of the client, or the first of them.
         seed: From which its chance is made.
         trace: Told of its iterations.
     """

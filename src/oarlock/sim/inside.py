@@ -5,7 +5,7 @@ The only module of this room that reaches for private names.
 
 # ruff: noqa: SLF001
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from oarlock.check.invariants import Monitor
 from oarlock.etcd.grpc import RpcContext
@@ -45,6 +45,12 @@ def last_sequence(node: Node) -> int:
 def origin_of(context: RpcContext) -> tuple[str, int]:
     """The connection and the stream that a call came over; nowhere, for one that came over none."""
     return (context.peer, context._stream.id) if isinstance(context, Call) else ("", 0)
+
+
+def call_within(make: Callable[[], bytes]) -> RpcContext | None:
+    """The call that an answer was put off for, which is to be made now."""
+    context = getattr(getattr(make, "func", None), "__self__", None)
+    return context if isinstance(context, Call) else None
 
 
 def changes_members(node: Node) -> bool:

@@ -111,10 +111,7 @@ class RecordingCalls(Calls):
         guarded = super().with_leader(handler, learner_may)
 
         def noted(request: bytes, context: RpcContext) -> "bytes | Awaitable[bytes]":
-            if isinstance(context, DirectContext):
-                self.asked = context.asked
-            else:
-                self.asked = self.asked_over.get(inside.origin_of(context))
+            self.asked = self._asked_of(context)
             try:
                 return guarded(request, context)
             finally:
@@ -122,15 +119,21 @@ class RecordingCalls(Calls):
 
         return noted
 
+    def _asked_of(self, context: RpcContext | None) -> Asked | None:
+        if isinstance(context, DirectContext):
+            return context.asked
+        return self.asked_over.get(inside.origin_of(context)) if context is not None else None
+
     def propose(self, kind: Kind, request: bytes, context: RpcContext) -> "asyncio.Future[bytes]":
-        """See `Calls.propose`."""
+        """See `Calls.propose`; calls that were put off come here a second time, past the handler."""
+        asked = self.asked or self._asked_of(context)
         node = self.cluster
         assert isinstance(node, Node)  # noqa: S101 - of a simulated process
         before = inside.last_sequence(node)
         answer = super().propose(kind, request, context)
         sequence = inside.last_sequence(node)
-        if self.asked is not None and sequence != before:
-            self.asked.command = command_id(node.config.server_id, inside.boot_epoch(node), sequence)
+        if asked is not None and sequence != before:
+            asked.command = command_id(node.config.server_id, inside.boot_epoch(node), sequence)
         return answer
 
     def read(self, context: RpcContext, make: Callable[[], bytes]) -> "asyncio.Future[bytes]":
@@ -139,7 +142,8 @@ class RecordingCalls(Calls):
 
     def read_local(self, make: Callable[[], bytes]) -> "bytes | asyncio.Future[bytes]":
         """See `Calls.read_local`."""
-        return super().read_local(partial(self._made, self.asked, make))
+        asked = self.asked or self._asked_of(inside.call_within(make))
+        return super().read_local(partial(self._made, asked, make))
 
     def _made(self, asked: Asked | None, make: Callable[[], bytes]) -> bytes:
         answer = make()

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from oarlock.check.observed import Promise
+from oarlock.etcd.http2 import Limits
 from oarlock.etcd.joining import describe
 from oarlock.etcd.port import PortServer
-from oarlock.etcd.services.calls import Limits
+from oarlock.etcd.services import calls
 from oarlock.mvcc.store import Store
 from oarlock.node.config import NodeConfig
 from oarlock.node.node import Executors, Node
@@ -113,8 +114,8 @@ class Server:
         """Why the last start was refused."""
         self.is_disk_intact = True
         """False once the disk was damaged on purpose, in a way that may make it forget."""
-        self.serves_connections = False
-        """Whether processes listen for clients."""
+        self.port_limits: Limits | None = None
+        """Of the port where processes listen for clients; None if they do not."""
         self.has_anothers_disk = False
         """Whether it was given another server's disk."""
         self.is_held_back = False
@@ -312,12 +313,12 @@ class Process:
                 server.refusal = RuntimeError("its start was cancelled, and has left its directory locked")
             self._scheduler.after(0, server.gone, self, "refused")
             return
-        limits = Limits(request_timeout_s=server.config.proposal_timeout_ms / 1000)
+        limits = calls.Limits(request_timeout_s=server.config.proposal_timeout_ms / 1000)
         self.services = Services(self.loop, self.node, limits, self.threads[3], self._wall_clock)
-        if server.serves_connections:
+        if server.port_limits is not None:
             self.services.open()
             self.services.calls.asked_over = server.network.asked_over
-            self.port = PortServer(self.loop, self.services)
+            self.port = PortServer(self.loop, self.services, limits=server.port_limits)
             await self.port.start(server.host.name, CLIENT_PORT)
         self.is_started = True
         server.last_version = self.version

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,7 +45,8 @@ def explore(arguments: Sequence[str]) -> int:
         arguments: Those after `explore`.
 
     Returns:
-        0 when every property holds in all states found, 1 when one does not, 2 for bounds that cannot be explored.
+        0 when every property holds in all states found, 1 when one does not, 2 for bounds that cannot be explored or a
+        trace that cannot be written.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -64,9 +67,25 @@ def explore(arguments: Sequence[str]) -> int:
         memory_bytes=options.memory << 20 if options.memory is not None else None,
         seconds=options.seconds,
     )
-    result: Result = room.explore(bounds, limits, None if options.quiet else _show)
+    trace = BytesIO() if options.trace is not None else None
+    result: Result = room.explore(bounds, limits, None if options.quiet else _show, trace)
     print(msgspec.json.format(msgspec.json.encode(result)).decode() if options.json else describe(result))
+    if trace is not None and not _written(options.trace, trace.getvalue()):
+        return 2
     return 0 if result.found is None else 1
+
+
+def _written(path: str, trace: bytes) -> bool:
+    if not trace:
+        print("oarlock explore: nothing was violated, so there is no way to trace", file=sys.stderr)
+        return True
+    try:
+        Path(path).write_bytes(trace)
+    except OSError as error:
+        print(f"oarlock explore: {error}", file=sys.stderr)
+        return False
+    print(f"the way there: oarlock draw {path}", file=sys.stderr)
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after about this much processor time")
     parser.add_argument(
         "--mutant", metavar="ID", help="explore the code with a known bug; `oarlock zoo list` names all"
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="where a property breaks, write the way there as raft-trace/1, for `oarlock draw`",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--quiet", action="store_true", help="show no progress")

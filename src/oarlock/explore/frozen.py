@@ -105,14 +105,22 @@ def bring_to_rest(raft: Raft, bounds: Bounds) -> None:
     """Make alike what may differ and does not count."""
     state = raft.state
     settle_ids(state)
+    raft._ready_number = len(state.disk_writes)  # noqa: SLF001 - the numbers of writes rise without end, too
+    for number, write in enumerate(state.disk_writes, 1):
+        write.number = number
+    if not bounds.looks_at_leaders:
+        state.leader_id = None  # nothing else looks at it
+    set_clock_back(raft, bounds)
+
+
+def set_clock_back(raft: Raft, bounds: Bounds) -> None:
+    """Have all times begin anew, since any time may pass."""
+    state = raft.state
     state.now = state.last_contact = state.last_leader_contact = 0.0
     state.election_wait = state.config.election_timeout
     state.last_persisted = _DISKS
-    raft._ready_number = len(state.disk_writes)  # noqa: SLF001 - the numbers of writes rise without end, too
-    for number, write in enumerate(state.disk_writes, 1):
-        write.number, write.since = number, _DISKS
-    if not bounds.looks_at_leaders:
-        state.leader_id = None  # nothing else looks at it
+    for write in state.disk_writes:
+        write.since = _DISKS
     leader = state.leader
     if leader is not None:
         leader.last_heartbeat = leader.last_quorum_check = 0.0
@@ -173,11 +181,12 @@ class Freezer:
         entries: Sequence[Entry],
         applied: Index,
         tracer: Tracer | None = None,
+        rng: random.Random | None = None,
     ) -> Raft:
         """A core that begins a life from what a disk holds."""
         return Raft(
             self._config,
-            rng=self._rng,
+            rng=rng or self._rng,
             now=0.0,
             hard_state=hard_state,
             log=Log(base, entries),

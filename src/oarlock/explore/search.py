@@ -4,14 +4,15 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
 from oarlock.explore.bounds import Bounds
 from oarlock.explore.cover import Cover
+from oarlock.explore.replay import record
 from oarlock.explore.space import Key, Space
-from oarlock.explore.trace import Step, retrace
+from oarlock.explore.trace import Step, Way, retrace
 from oarlock.explore.violation import Broken
 from oarlock.explore.visited import Visited
 
@@ -85,15 +86,21 @@ class Result(msgspec.Struct, frozen=True):
     """Most memory that the process ever had."""
 
 
-def explore(bounds: Bounds, limits: Limits = NO_LIMITS, progress: Callable[[Progress], None] | None = None) -> Result:
+def explore(
+    bounds: Bounds,
+    limits: Limits = NO_LIMITS,
+    progress: Callable[[Progress], None] | None = None,
+    trace: IO[bytes] | None = None,
+) -> Result:
     """Explore all states within bounds, until a property breaks or a limit is reached.
 
     Args:
         bounds: What may happen.
         limits: When to stop.
         progress: Told every now and then.
+        trace: Takes the way to where a property breaks, as `raft-trace/1`, if one does.
     """
-    return _Search(bounds, limits, progress).run()
+    return _Search(bounds, limits, progress).run(trace)
 
 
 class _Search:
@@ -111,7 +118,7 @@ class _Search:
         self._is_complete = False
         self._stopped_by: str | None = None
 
-    def run(self) -> Result:
+    def run(self, trace: IO[bytes] | None) -> Result:
         """Explore."""
         found = None
         first = self._space.first()
@@ -119,8 +126,10 @@ class _Search:
         try:
             self._levels()
         except _Breaks as breaks:
-            steps = self._way_to(breaks)
+            steps, way = self._way_to(breaks)
             found = Found(breaks.broken.name, breaks.broken.sentence, steps)
+            if trace is not None:
+                record(self._space.bounds, way, breaks.broken, trace)
         return Result(
             bounds=self._space.bounds,
             states=len(self._visited),
@@ -189,7 +198,7 @@ class _Search:
             self._stopped_by = "seconds"
         return self._stopped_by is not None
 
-    def _way_to(self, breaks: "_Breaks") -> list[Step]:
+    def _way_to(self, breaks: "_Breaks") -> tuple[list[Step], Way]:
         numbers = [breaks.number]
         while numbers[-1]:
             numbers.append(self._visited.parent(numbers[-1]))

@@ -1,5 +1,6 @@
 """One step of one server: the production core is put together, given an event, and taken apart again."""
 
+import random
 from typing import NamedTuple
 
 import msgspec
@@ -95,12 +96,12 @@ class Stepper:
             event, dies_at = event
         if isinstance(event, Crash):
             return Outcome(self._start(server.id, server.disk, tracer), (), _NOTHING_AWAITED, crashed=True)
-        turn = _Turn(self._bounds, server, self.thaw(server, tracer), self._require, dies_at)
+        turn = self.turn(server, self.thaw(server, tracer), dies_at)
         before = frame_of(turn.raft.state)
         try:
             if not turn.take(event):
                 return None
-        except _Died:
+        except Died:
             return self._died(turn, tracer)
         except (Broken, NotLeader, Overloaded):
             raise
@@ -115,21 +116,35 @@ class Stepper:
         state = ServerState(server.id, core, turn.disk, tuple(turn.writing))
         return Outcome(state, sends, after if after != before else None, turn.ended_writes)
 
-    def _died(self, turn: "_Turn", tracer: Tracer | None) -> Outcome:
+    def _died(self, turn: "Turn", tracer: Tracer | None) -> Outcome:
         # Ids of the life that ended answer nothing in the next.
         ended = tuple([_normal(send, _NOTHING_AWAITED) for send in turn.sends])
         return Outcome(self._start(turn.server.id, turn.disk, tracer), ended, _NOTHING_AWAITED, crashed=True)
 
-    def _start(self, server_id: ServerId, disk: Disk, tracer: Tracer | None = None) -> ServerState:
-        """Begin a life: the state machine is what the newest snapshot holds."""
+    def begin(
+        self, server_id: ServerId, disk: Disk, tracer: Tracer | None = None, rng: random.Random | None = None
+    ) -> Raft:
+        """A core that begins a life: the state machine is what the newest snapshot holds.
+
+        Raises:
+            Broken: No snapshot leads to the log.
+        """
         newest = disk.newest_snapshot()
         applied = newest.last_included_index if newest is not None else 0
         is_led_to = newest is not None or not disk.base.last_included_index
         self._require(is_led_to, "no call raises", f"server {server_id} has no snapshot that leads to its log's base")
-        raft = self._freezers[server_id].start(disk.hard_state, disk.base, disk.entries, applied, tracer)
+        raft = self._freezers[server_id].start(disk.hard_state, disk.base, disk.entries, applied, tracer, rng)
         if newest is not None:
             raft.snapshot_taken(newest)
-        turn = _Turn(self._bounds, ServerState(server_id, (), disk), raft, self._require)
+        return raft
+
+    def turn(self, server: ServerState, raft: Raft, dies_at: int | None = None) -> "Turn":
+        """What gives a core an event; of `server` only what is beside the core counts."""
+        return Turn(self._bounds, server, raft, self._require, dies_at)
+
+    def _start(self, server_id: ServerId, disk: Disk, tracer: Tracer | None = None) -> ServerState:
+        raft = self.begin(server_id, disk, tracer)
+        turn = self.turn(ServerState(server_id, (), disk), raft)
         turn.run()
         self._require(
             not turn.sends and not turn.writing, "no call raises", f"the start of server {server_id} has effects"
@@ -141,11 +156,11 @@ class Stepper:
 _NOTHING_AWAITED = Frame(None, None, ())
 
 
-class _Died(BaseException):
+class Died(BaseException):
     """The process of a turn ends here."""
 
 
-class _Turn:
+class Turn:
     """One event, with all that follows from it."""
 
     def __init__(
@@ -212,7 +227,7 @@ class _Turn:
 
     def _write(self, ready: Ready) -> None:
         if self._writes == self._dies_at:
-            raise _Died
+            raise Died
         self._writes += 1
         self.writing.append(write_of(ready))
         if not self.bounds.writes:

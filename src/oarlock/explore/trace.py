@@ -23,26 +23,37 @@ class Step(msgspec.Struct, frozen=True):
     """How the server stands then; empty where the step breaks something before it is done."""
 
 
-def retrace(space: Space, keys: Sequence[Key], broken: Broken) -> list[Step]:
+Way = list[tuple[ServerId, Event | Fatal]]
+"""Who takes what, step by step."""
+
+
+def retrace(space: Space, keys: Sequence[Key], broken: Broken) -> tuple[list[Step], Way]:
     """Walk from the first of some states to the last and take the step that breaks, under the names of the first.
 
     The states found are each under names of their own; here the names stay, and `broken` comes to tell of them.
+
+    Returns:
+        The way in words, and as events.
     """
     parts = list(space.unpack(keys[0]))
-    steps = []
+    steps: list[Step] = []
+    way: Way = []
     for key in keys[1:]:
         for after in space.steps(parts):
             standing, under_way, history, move = after
             if space.canonical(standing, under_way, history) == key:
                 view = space.servers.views[move.server]
                 steps.append(_step(space, parts[view.id - 1], move.event, view))
+                way.append((view.id, move.event))
                 parts = space.parts(after)
                 break
     # The step was found under the names of the last state; here it is the one that breaks in the same way.
-    return [*steps, _last_step(space, parts, broken)]
+    server_id, event = _last_step(space, parts, broken)
+    steps.append(_step(space, parts[server_id - 1], event, None))
+    return steps, [*way, (server_id, event)]
 
 
-def _last_step(space: Space, parts: list[int], broken: Broken) -> Step:
+def _last_step(space: Space, parts: list[int], broken: Broken) -> tuple[ServerId, Event | Fatal]:
     move = None
     try:
         for standing, _under_way, history, move in space.steps(parts):  # noqa: B007 - needed where it breaks
@@ -54,7 +65,7 @@ def _last_step(space: Space, parts: list[int], broken: Broken) -> Step:
         broken.server_id, broken.event = again.server_id, again.event
     assert broken.server_id is not None  # noqa: S101 - what broke once breaks again
     assert broken.event is not None  # noqa: S101
-    return _step(space, parts[broken.server_id - 1], broken.event, None)
+    return broken.server_id, broken.event
 
 
 def _step(space: Space, server: int, event: Event | Fatal, after: View | None) -> Step:

@@ -36,6 +36,11 @@ export class Judge {
     return this.audit.found.length + this.violations.length;
   }
 
+  /** Events that the rules do not allow: some in more than one way. */
+  get wrongSteps() {
+    return [...new Set(this.audit.found.map((each) => each.id))];
+  }
+
   /** What could not be judged. @returns {Doubt[]} */
   get doubts() {
     return this.audit.doubts;

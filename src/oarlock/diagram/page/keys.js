@@ -21,7 +21,7 @@ export function listenToKeys(store) {
     m: () => otherEnd(store),
     e: () => go(store, run.elections, 1), E: () => go(store, run.elections, -1),
     c: () => go(store, run.commits, 1), C: () => go(store, run.commits, -1),
-    v: () => go(store, run.violations, 1), V: () => go(store, run.violations, -1),
+    v: () => go(store, run.faults, 1), V: () => go(store, run.faults, -1),
     w: () => askWhy(store),
     n: () => store.set({ view: "whynot" }),
     f: () => store.set({ follows: run.header.kind === "live" && !store.shared.follows }),

@@ -92,6 +92,8 @@ export class Run {
     /** Positions of events at which a leader came to be, a server crashed, and so on, for jumps. */
     this.elections = new Column(Int32Array);
     this.violations = new Column(Int32Array);
+    /** They, and steps that were found to be wrong. */
+    this.faults = new Column(Int32Array);
     this.commits = new Column(Int32Array);
     /** Filled by `position`. @type {Map<string, number>} */
     this.positionById = new Map();
@@ -151,6 +153,18 @@ export class Run {
     this.#followMessage(event, position, lane);
   }
 
+  /** An event was found to go against the rules. @param {string} id */
+  markWrong(id) {
+    const position = this.position(id);
+    const { data, length } = this.faults;
+    const at = lowerBound(data, length, position);
+    if (position < 0 || (at < length && data[at] === position)) return;
+    this.severity.data[position] = SEVERITY.violation;
+    this.faults.push(position);
+    this.faults.data.copyWithin(at + 1, at, length);
+    this.faults.data[at] = position;
+  }
+
   /** A server's process is gone, and others say so. @param {string} server @param {number} position */
   #endLife(server, position) {
     const state = this.track.latest.servers.get(server);
@@ -174,6 +188,7 @@ export class Run {
   #judge(event, position) {
     if (event.k === "viol") {
       this.violations.push(position);
+      this.faults.push(position);
       return SEVERITY.violation;
     }
     if (event.w?.commit) this.commits.push(position);

@@ -197,12 +197,13 @@ export class SpaceTime {
   /** Across everything, whatever the zoom. @param {import("oarlock/paint.js").Frame} frame */
   #paintViolations(frame) {
     const { context, run } = frame;
-    for (let at = 0; at < run.violations.length; at++) {
-      const y = frame.y(run.violations.data[at]);
+    for (let at = 0; at < run.faults.length; at++) {
+      const y = frame.y(run.faults.data[at]);
       if (y < HEAD - 2 || y > frame.height + 2) continue;
       context.fillStyle = this.colours.violation;
       context.fillRect(0, y - 1, frame.width, 2);
-      label(frame, `✖ ${run.events[run.violations.data[at]].x?.property ?? "violation"}`, GUTTER, y - 5, this.colours.violation);
+      const event = run.events[run.faults.data[at]];
+      label(frame, `✖ ${event.k === "viol" ? event.x?.property ?? "violation" : "a wrong step"}`, GUTTER, y - 5, this.colours.violation);
     }
   }
 

@@ -110,7 +110,7 @@ export class TermTape {
       else if (severity === SEVERITY.election) mark(context, colours.ink, this.#x(position, width), 0, height * 0.25);
       else if (severity === SEVERITY.crash) mark(context, colours.ink, this.#x(position, width), height * 0.78, height * 0.22);
     }
-    for (const position of run.violations.data.subarray(0, run.violations.length)) mark(context, colours.violation, this.#x(position, width), 0, height);
+    for (const position of run.faults.data.subarray(0, run.faults.length)) mark(context, colours.violation, this.#x(position, width), 0, height);
   }
 }
 

@@ -18,17 +18,20 @@ export function setUpToolbar(store, extras) {
   const axis = /** @type {HTMLSelectElement} */ (make("select", { "aria-label": "Axis", onchange: () => store.set({ axis: axis.value }) },
     make("option", { value: "logical" }, "by event"), make("option", { value: "time" }, "by time"), make("option", { value: "gaps" }, "time, silences cut")));
   const play = make("button", { title: "Play or pause (Space)", onclick: () => store.set({ isPlaying: !store.shared.isPlaying }) }, "▶");
+  const violation = jump("Violation", "v", () => go(store, store.run.faults, 1));
+  const help = make("button", { title: "How to read this, and keys (?)", onclick: () => showHelp() }, "?");
   nav.append(
     input, wrong, axis,
     make("button", { title: "Show or fold heartbeats (.)", onclick: () => store.set({ showsHeartbeats: !store.shared.showsHeartbeats }) }, "♥"),
     jump("Election", "e", () => go(store, store.run.elections, 1)),
     jump("Commit", "c", () => go(store, store.run.commits, 1)),
-    ...(store.run.violations.length ? [jump("Violation", "v", () => go(store, store.run.violations, 1))] : []),
-    make("button", { title: "How to read this, and keys (?)", onclick: () => showHelp() }, "?"),
+    ...(store.run.faults.length ? [violation] : []),
+    help,
   );
   setUpSteps(store, play);
   let isTold = false;
   store.subscribe((shared, changed) => {
+    if (changed.has("judged") && store.run.faults.length && !violation.isConnected) help.before(violation);
     if (changed.has("query") || (changed.has("run") && shared.query)) filter(store, input, wrong);
     if (axis.value !== shared.axis) axis.value = shared.axis;
     play.textContent = shared.isPlaying ? "❚❚" : "▶";

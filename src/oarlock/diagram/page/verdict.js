@@ -17,9 +17,9 @@ export class Verdict {
 
   draw() {
     const { judge, behind } = this.watch;
-    const steps = judge.audit.found.length;
+    const steps = judge.wrongSteps.length;
     const open = judge.gaps.length + judge.gapsUntold + judge.doubts.length + judge.audit.doubtsUntold;
-    const wrong = !steps ? "none against the rules" : `${steps === MOST_FOUND ? "at least " : ""}${steps} against the rules`;
+    const wrong = !steps ? "none against the rules" : `${judge.audit.found.length >= MOST_FOUND ? "at least " : ""}${steps} against the rules`;
     const said = `${judge.known.count.toLocaleString("en")} steps judged, ${wrong}${behind > 1000 ? `; ${behind.toLocaleString("en")} wait` : ""}`;
     if (said !== this.said) this.words.textContent = this.said = said;
     this.words.classList.toggle("bad", steps > 0);

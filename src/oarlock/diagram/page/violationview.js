@@ -45,11 +45,13 @@ export class ViolationBanner {
 
   /** Steps after the first that the rules do not allow either. */
   #later() {
-    const steps = this.store.watch?.judge.audit.found.slice(1) ?? [];
-    if (!steps.length) return undefined;
+    const { judge } = this.store.watch ?? {};
+    const steps = judge?.wrongSteps.slice(1) ?? [];
+    if (!judge || !steps.length) return undefined;
     const rest = steps.length - MOST_LATER;
-    return make("p", { class: "violated places" }, steps.length === 1 ? "One more wrong step " : `${steps.length} more wrong steps `,
-      ...steps.slice(0, MOST_LATER).map((each) => this.#event(each.id, each.sentence)), rest > 0 ? ` and ${rest} more` : undefined);
+    const sentenceOf = (/** @type {string} */ id) => judge.audit.found.find((each) => each.id === id)?.sentence ?? "";
+    return make("div", { class: "violated" }, make("p", { class: "places" }, steps.length === 1 ? "One more wrong step " : `${steps.length} more wrong steps `,
+      ...steps.slice(0, MOST_LATER).map((id) => this.#event(id, sentenceOf(id))), rest > 0 ? ` and ${rest} more` : undefined));
   }
 
   /** Events that were let go cannot be gone to. */
@@ -111,6 +113,12 @@ export class ViolationBanner {
 
   /** A sentence in which ids of events lead there. @param {string} text @returns {(Node | string)[]} */
   #linked(text) {
-    return text.split(/(n[0-9a-f]+\.\d+\.\d+)/).map((part, at) => (at % 2 ? this.#event(part, "Go there") : part));
+    // Brackets and full stops stay with their id at the end of a line.
+    return text.split(/(\(?n[0-9a-f]+\.\d+\.\d+\)?[.:]?)/).map((part, at) => {
+      if (at % 2 === 0) return part;
+      const id = /** @type {RegExpExecArray} */ (/n[0-9a-f]+\.\d+\.\d+/.exec(part))[0];
+      const [before, after] = part.split(id);
+      return make("span", { class: "whole" }, before, this.#event(id, "Go there"), after);
+    });
   }
 }

@@ -26,6 +26,7 @@ export class Watch {
     this.done = 0;
     this.timer = 0;
     this.faults = 0;
+    this.forgotten = 0;
     /** @type {import("oarlock/violation.js").Violated[]} */
     this.explained = [];
     /** Sentences of events that show a violation: they may be let go before it. @type {Map<string, string>} */
@@ -60,12 +61,21 @@ export class Watch {
       this.done = 0;
     }
     if (judge.faults !== this.faults) this.#explain();
+    else if (store.run.forgotten !== this.forgotten) this.#mark();
     store.judged();
+  }
+
+  /** What is wrong is red. */
+  #mark() {
+    const { judge, store: { run } } = this;
+    this.forgotten = run.forgotten;
+    for (const { id } of judge.audit.found) run.markWrong(id);
   }
 
   #explain() {
     const { judge, store: { run }, extras } = this;
     this.faults = judge.faults;
+    this.#mark();
     this.explained = explainAll(run, extras, judge.violations, judge.audit.found, this.told);
     for (const { id } of this.explained.flatMap((each) => each.witnesses)) {
       const event = run.find(id);

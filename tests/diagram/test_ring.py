@@ -133,6 +133,24 @@ def test_states_are_told_to_ears(open_page: OpenPage, troubled: Trace, troubled_
     expect(page.locator("#panel-ring .hint").first).to_contain_text("4 links cut")
 
 
+def test_learners_are_told_apart(open_page: OpenPage, tmp_path: Path) -> None:
+    """Who only learns, by the leader's configuration, is a learner in the ring and has no election timeout."""
+    run = record_schedule(steady(Fault(at=0.8, kind="add_learner", servers=(), seconds=1.0), seconds=2.2))[1]
+    path = tmp_path / "run.html"
+    path.write_text(page_of(run.header, run.events, title="A run"), encoding="utf-8")
+    page = open_page("#view=ring", path=path)
+    position, learner = next(
+        (at, event.w.conf[1].learners[0])
+        for at, event in reversed(list(enumerate(run.events)))
+        if event.w and event.w.conf and event.w.conf[1].learners
+    )
+    at(page, position)
+    lanes, timers = page.evaluate("(({ lanes, timers }) => [lanes, timers])(oarlock.views.ring.shown())")
+    assert page.evaluate(HEARD).count("is learner in term") == 1
+    assert dict(zip(lanes, timers, strict=True))[learner] is None
+    assert sum(timer is not None for timer in timers) == len(lanes) - 2
+
+
 def test_a_click_goes_to_what_is_drawn(open_page: OpenPage, run: Trace) -> None:
     """A click on a server goes to its last event, one on a message to its sending."""
     page = open_page("#view=ring")

@@ -3,7 +3,7 @@
 import { follow, make } from "oarlock/dom.js";
 import { flightsAt, paceOf } from "oarlock/flights.js";
 import { followPalette } from "oarlock/paint.js";
-import { messageInWords, paintRing, placeOf, placesOf } from "oarlock/ringpaint.js";
+import { messageInWords, paintRing, placeOf, placesOf, standingOf } from "oarlock/ringpaint.js";
 import { lowerBound } from "oarlock/run.js";
 import { glyph, nameOf, seconds } from "oarlock/spacetime.js";
 import { lastIndex } from "oarlock/state.js";
@@ -94,7 +94,7 @@ export class Ring {
     return {
       run, moment, cluster, event, lanes,
       flights: flightsAt(run, moment, { pace: this.pace.us, linger: shared.follows ? LINGER_US : 0 }),
-      timers: lanes.map((name) => this.#timerOf(name, cluster.servers.get(name), moment)),
+      timers: lanes.map((name) => this.#timerOf(name, cluster, moment)),
     };
   }
 
@@ -115,9 +115,10 @@ export class Ring {
   }
 
   /** The share of an election timeout that is left; undefined where none runs or it is not known.
-   * @param {string} name @param {ServerState | undefined} state @param {import("oarlock/flights.js").Moment} moment */
-  #timerOf(name, state, { position, time }) {
-    if (!state?.timer || state.role === "leader" || state.role === "learner") return undefined;
+   * @param {string} name @param {import("oarlock/state.js").Cluster} cluster @param {import("oarlock/flights.js").Moment} moment */
+  #timerOf(name, cluster, { position, time }) {
+    const state = cluster.servers.get(name);
+    if (!state?.timer || ["", "leader", "learner", "no member"].includes(standingOf(cluster, name))) return undefined;
     const sets = this.#timerSets()[this.store.run.laneOf.get(name) ?? 0] ?? [];
     const at = sets[lowerBound(sets, sets.length, position + 1) - 1];
     if (at === undefined) return undefined;
@@ -146,7 +147,7 @@ export class Ring {
     const flights = flightsAt(run, { position, time: run.t.data[position] }, { pace: this.pace.us, linger: 0 });
     const servers = run.servers.sort((a, b) => run.compare(a, b)).map((name) => {
       const state = cluster.servers.get(name);
-      const role = cluster.down.has(name) ? "is down" : state ? `is ${state.role.replace("_", "-")} in term ${state.term}, log up to ${lastIndex(state)}, committed ${state.commit}` : "is unknown";
+      const role = cluster.down.has(name) ? "is down" : state ? `is ${standingOf(cluster, name).replace("_", "-")} in term ${state.term}, log up to ${lastIndex(state)}, committed ${state.commit}` : "is unknown";
       return `${nameOf(run, name)} ${role}`;
     });
     const onWay = flights.filter((each) => each.fate !== "lost");

@@ -1,6 +1,8 @@
 /** How the ring is drawn. Hue is the term and nothing else, as in the space-time diagram; losses are brown. */
 
+import { leaderAmong } from "oarlock/logrows.js";
 import { CAUSE_WORDS, DASHES, termColour, verdictOf } from "oarlock/paint.js";
+import { cross, disc, line, ring } from "oarlock/shapes.js";
 import { glyph, nameOf } from "oarlock/spacetime.js";
 import { lastIndex, termAt } from "oarlock/state.js";
 
@@ -29,7 +31,8 @@ const MOST_NAMED = 6;
  * @property {TraceEvent | undefined} event At the cursor.
  * @property {string[]} lanes Servers, around the ring.
  * @property {import("oarlock/flights.js").Flight[]} flights
- * @property {(number | undefined)[]} timers By server: the share of its election timeout that is left. */
+ * @property {(number | undefined)[]} timers By server: the share of its election timeout that is left.
+ * @property {{x: number, y: number}[]} taken Where words have been written beside messages. */
 
 /** Where servers are: the first on top, the others clockwise, as large as there is room.
  * @param {number} count @param {number} width @param {number} height @returns {Places} */
@@ -50,8 +53,9 @@ export function placesOf(count, width, height) {
   return { points: unit.map(([x, y], at) => ({ x: left + x * reach, y: top + y * reach, isUpper: isUpper[at] })), radius, cells: cells < CELL.least ? 0 : cells };
 }
 
-/** @param {Picture} picture */
-export function paintRing(picture) {
+/** @param {Omit<Picture, "taken">} shown */
+export function paintRing(shown) {
+  const picture = { ...shown, taken: [] };
   picture.context.textAlign = "center";
   paintLinks(picture);
   const groups = grouped(picture.flights);
@@ -104,27 +108,38 @@ function paintLinks({ context, colours, places, lanes, cluster }) {
   }
 }
 
+/** What a server is: its role, "learner" or "no member" by the configuration that the leader goes by, or else it itself; empty
+ * while it is down or unknown. @param {import("oarlock/state.js").Cluster} cluster @param {string} name */
+export function standingOf(cluster, name) {
+  const state = cluster.servers.get(name);
+  if (!state || cluster.down.has(name)) return "";
+  const leader = leaderAmong(cluster, [...cluster.servers.keys()]);
+  const { voters = [], outgoing = [], learners = [] } = (leader === undefined ? state : cluster.servers.get(leader))?.conf ?? {};
+  if (state.role === "leader" || !voters.length || voters.includes(name) || outgoing.includes(name)) return state.role;
+  return learners.includes(name) ? "learner" : "no member";
+}
+
 /** @param {Picture} picture @param {string} name @param {number} at */
 function paintServer(picture, name, at) {
   const { context, colours, cluster, places, run, event } = picture;
   const state = cluster.servers.get(name);
   const isDown = cluster.down.has(name);
   const { x, y } = places.points[at];
-  const role = isDown || !state ? "" : state.role;
-  const radius = places.radius * (role === "learner" ? 0.82 : 1);
+  const role = standingOf(cluster, name);
+  const radius = places.radius * (role === "learner" || role === "no member" ? 0.82 : 1);
   const colour = isDown || !state ? colours.faint : termColour(colours, state.term);
   if (event && run.lanes[run.lane.data[run.position(event.id)]] === name) ring(context, x, y, places.radius + 12, colours.accent, 1.5, []);
   disc(context, x, y, radius + 2, colours.panel, 1);
   if (role) disc(context, x, y, radius, colour, role === "leader" ? 0.32 : 0.13);
   const width = role === "leader" ? 6 : role === "candidate" || role === "pre_candidate" ? 3 : role ? 2 : 1.2;
-  const dash = !role ? [2, 4] : role === "candidate" ? [7, 4] : role === "pre_candidate" ? [2, 3] : role === "learner" ? [1, 3] : [];
+  const dash = !role ? [2, 4] : role === "candidate" ? [7, 4] : role === "pre_candidate" ? [2, 3] : role === "learner" || role === "no member" ? [1, 3] : [];
   ring(context, x, y, radius, colour, width, dash);
   paintTimer(picture, at, x, y, places.radius + 6);
   if (state && (role === "candidate" || role === "pre_candidate")) paintVotes(picture, state, name, x, y, radius);
   if (isDown) cross(context, x, y, radius * 0.4, colours.faint, 3);
   else if (!state) text(picture, "?", x, y + 6, colours.faint, "600 18px");
   else paintTerm(picture, state.term, x, y, radius);
-  paintName(picture, name, at, isDown ? "× down" : state ? `${glyph(state.role)} ${state.role.replace("_", "-")}` : "unknown", colour);
+  paintName(picture, name, at, isDown ? "× down" : state ? `${role === "no member" ? "" : `${glyph(role)} `}${role.replace("_", "-")}` : "unknown", colour);
 }
 
 /** @param {Picture} picture @param {number} term @param {number} x @param {number} y @param {number} radius */
@@ -282,10 +297,12 @@ function paintFlight(picture, group, isNamed) {
   context.globalAlpha = 1;
 }
 
-/** Words on the outer side of a bent way. @param {Picture} picture @param {(share: number) => {x: number, y: number}} way @param {number} share
+/** Words on the outer side of a bent way, unless there are some already. @param {Picture} picture @param {(share: number) => {x: number, y: number}} way @param {number} share
  * @param {string} words @param {string} colour @param {string} font */
 function textBeside(picture, way, share, words, colour, font) {
   const { x, y } = way(share);
+  if (picture.taken.some((each) => Math.hypot(each.x - x, (each.y - y) * 2) < 44)) return;
+  picture.taken.push({ x, y });
   const angle = angleOf(way, share) + Math.PI / 2;
   const [nx, ny] = [Math.cos(angle), Math.sin(angle)];
   picture.context.textAlign = nx > 0.4 ? "left" : nx < -0.4 ? "right" : "center";
@@ -334,47 +351,6 @@ export function messageInWords(run, { message, fate, cause }) {
   const told = `${sent.x?.type ?? "a message"}${sent.x?.term === undefined ? "" : ` of term ${sent.x.term}`} from ${nameOf(run, run.lanes[message.from])} to ${nameOf(run, run.lanes[message.to])}`;
   const end = { flying: "", held: ", held up", unknown: ", its end unknown", lost: `, lost: ${CAUSE_WORDS[cause] ?? cause}` }[fate];
   return `${told} (${shortName(sent)})${end}`;
-}
-
-// -- shapes --------------------------------------------------------------------------------------------------------
-
-/** @param {CanvasRenderingContext2D} context @param {number} x @param {number} y @param {number} radius @param {string} colour @param {number} strength */
-function disc(context, x, y, radius, colour, strength) {
-  const was = context.globalAlpha;
-  context.globalAlpha = was * strength;
-  context.fillStyle = colour;
-  context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.fill();
-  context.globalAlpha = was;
-}
-
-/** @param {CanvasRenderingContext2D} context @param {number} x @param {number} y @param {number} radius @param {string} colour
- * @param {number} width @param {number[]} dash */
-function ring(context, x, y, radius, colour, width, dash) {
-  context.strokeStyle = colour;
-  context.lineWidth = width;
-  context.setLineDash(dash);
-  context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.stroke();
-  context.setLineDash([]);
-}
-
-/** @param {CanvasRenderingContext2D} context @param {number} x1 @param {number} y1 @param {number} x2 @param {number} y2 */
-function line(context, x1, y1, x2, y2) {
-  context.beginPath();
-  context.moveTo(x1, y1);
-  context.lineTo(x2, y2);
-  context.stroke();
-}
-
-/** @param {CanvasRenderingContext2D} context @param {number} x @param {number} y @param {number} size @param {string} colour @param {number} width */
-function cross(context, x, y, size, colour, width) {
-  context.strokeStyle = colour;
-  context.lineWidth = width;
-  line(context, x - size, y - size, x + size, y + size);
-  line(context, x + size, y - size, x - size, y + size);
 }
 
 /** @param {{context: CanvasRenderingContext2D, colours: import("oarlock/paint.js").Palette}} picture @param {string} words

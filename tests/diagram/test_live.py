@@ -83,8 +83,11 @@ def page(browser: Browser, cluster: LocalCluster) -> Iterator[Page]:
     page.wait_for_selector("html[data-ready=true]")
     page.wait_for_selector("#live .leads")
     yield page
+    wrong = page.evaluate("oarlock.store.watch.judge.audit.found")
     page.close()
     assert not complaints
+    # Whatever was done to them, sound servers do nothing wrong, and nobody guesses that they do.
+    assert wrong == []
 
 
 def _leader(page: Page) -> str:
@@ -195,6 +198,19 @@ def test_old_events_are_let_go_and_that_is_said(page: Page) -> None:
     assert page.evaluate("oarlock.run.length") <= 200
     assert page.evaluate("oarlock.run.length") >= 50
     assert page.evaluate("oarlock.run.spans.filter((spans) => spans.length).length") == 3
+
+
+def test_who_comes_later_is_told_what_is_not_here(page: Page) -> None:
+    """A page opened in the middle judges from there on, says what it has not seen, and finds nothing wrong."""
+    page.wait_for_selector("#facts .unresolved:text('unresolved')")
+    assert "revision" in _put(page)
+    _press(page, _leader(page), "Kill")
+    page.wait_for_selector("#facts:has-text('none against the rules')")
+    page.click("#facts .unresolved")
+    page.wait_for_selector(".nearmisses .open li:has-text('is seen from')")
+    down = page.locator("#live .server.off")
+    _press(page, str(down.first.get_attribute("data-server")), "Start")
+    page.wait_for_selector("#live .servers:not(:has(.off))")
 
 
 def test_wrong_token_gets_nothing(browser: Browser, cluster: LocalCluster) -> None:

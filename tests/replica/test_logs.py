@@ -38,6 +38,48 @@ async def test_records_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
     assert "a secret" not in caplog.text
 
 
+async def test_records_of_snapshots_and_of_leaving_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """A snapshot that is taken or sent, a server that leaves, and why one has ended are logged with fields too."""
+    with caplog.at_level(logging.INFO, "oarlock"):
+        async with cluster(1, objects=lambda: [Register()], snapshot_count=20, snapshot_tail=0) as servers:
+            for _ in range(30):
+                await servers.objects(0)[0].add(1)
+            await eventually(lambda: any("took snapshot" in one.getMessage() for one in caplog.records), "it is logged")
+            joined = await servers.add()
+            assert await servers.objects(1)[0].read("get") == 30
+            await eventually(lambda: len(servers.nodes[0].status().voters) == 2, "it has a vote")
+            server_id = joined.server_id
+            await joined.leave()
+            servers.nodes.pop(1)
+            founder = servers.nodes[0].server_id
+    records = [vars(one) | {"text": one.getMessage()} for one in caplog.records]
+    took = next(one for one in records if "took snapshot" in one["text"])
+    assert (took["server_id"], took["index"] >= 20, took["duration_ms"] >= 0) == (founder, True, True)
+    sent = next(one for one in records if "sending snapshot" in one["text"])
+    assert (sent["server_id"], sent["to"]) == (founder, server_id)
+    restored = next(one for one in records if "restored snapshot" in one["text"])
+    assert (restored["server_id"], restored["index"]) == (server_id, sent["index"])
+    left = [one for one in records if "has left" in one["text"] or "was removed" in one["text"]]
+    assert left
+    assert all(one["server_id"] == server_id for one in left)
+
+
+async def test_records_of_divergence_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that is outvoted says where, and that it ends."""
+    async with cluster(3, objects=lambda: [Register()], agreement_interval=5) as servers:
+        servers.objects(0)[0].drift = 1
+        own = servers.nodes[0].server_id
+        for _ in range(20):
+            await servers.objects(1)[0].add(1)
+        await eventually(lambda: servers.nodes[0].ended is not None, "it has ended")
+        await servers.nodes[0].stop()
+    records = [vars(one) | {"text": one.getMessage()} for one in caplog.records]
+    diverged = next(one for one in records if one.get("reason") == "diverged")
+    assert (diverged["server_id"], diverged["index"] > 0) == (own, True)
+    failed = next(one for one in records if one.get("reason") == "Diverged")
+    assert (failed["server_id"], failed["levelname"]) == (own, "CRITICAL")
+
+
 def test_nothing_is_printed_unasked() -> None:
     """The package's logger has a handler that does nothing, so Python's last resort prints nothing."""
     assert any(isinstance(one, logging.NullHandler) for one in logging.getLogger("oarlock").handlers)

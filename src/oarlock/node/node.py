@@ -245,6 +245,7 @@ class Node:
             "this server was removed from the cluster (%s): stopping; its data directory %s must be removed",
             why,
             self.config.data_dir,
+            extra={"server_id": self.config.server_id, "reason": why},
         )
         self._spawn("removal", self._leave())
 
@@ -291,7 +292,9 @@ class Node:
         if self._failure is not None:
             return
         self._failure = error
-        logger.critical("the server cannot go on: %s: %s", type(error).__name__, error, exc_info=error)
+        kind = type(error).__name__
+        fields = {"server_id": self.config.server_id, "reason": kind}
+        logger.critical("the server cannot go on: %s: %s", kind, error, exc_info=error, extra=fields)
         self._settle_all(Stopped(f"the server failed: {error}"))
         for task in self._tasks:
             task.cancel()

@@ -174,7 +174,9 @@ class SnapshotSender:
             self._on_unreadable(request.to)
             return
         if request.offset == 0:
-            logger.info("sending snapshot %d to server %x", request.metadata.last_included_index, request.to)
+            index = request.metadata.last_included_index
+            fields = {"server_id": self._server_id, "index": index, "to": request.to}
+            logger.info("sending snapshot %d to server %x", index, request.to, extra=fields)
         message = InstallSnapshot(
             source=self._server_id,
             term=request.term,

@@ -188,7 +188,7 @@ class Snapshots:
             began = self._loop.time()
             await restore_machine(self._store, self._machine, metadata, self._loop, self._executor)
             self._counters.snapshots_received += 1
-            logger.info("restored snapshot %d in %.0f ms", index, (self._loop.time() - began) * 1000)
+            self._log("restored", index, began)
             await self._remove_old(metadata)
         return index
 
@@ -204,12 +204,18 @@ class Snapshots:
         self.take()
         return await asyncio.shield(self._taking) if self._taking is not None else None
 
+    def _log(self, what: str, index: Index, began: float) -> None:
+        duration_ms = (self._loop.time() - began) * 1000
+        fields = {"server_id": self._config.server_id, "index": index, "duration_ms": duration_ms}
+        logger.info("%s snapshot %d in %.0f ms", what, index, duration_ms, extra=fields)
+
     async def _take(self) -> SnapshotMetadata | None:
         try:
             async with self._image_lock:
                 return await self._take_locked()
         except DiskFull as error:
-            logger.warning("cannot take a snapshot: %s", error)
+            fields = {"server_id": self._config.server_id, "reason": str(error)}
+            logger.warning("cannot take a snapshot: %s", error, extra=fields)
             await asyncio.sleep(_PAUSE_S)  # it is wanted again at once
         except Exception as error:  # noqa: BLE001 - a task's failure would go unnoticed
             self._on_failure(error)
@@ -235,7 +241,7 @@ class Snapshots:
         finally:
             view.close()
         self._counters.snapshots_taken += 1
-        logger.info("took snapshot %d in %.0f ms", metadata.last_included_index, (self._loop.time() - began) * 1000)
+        self._log("took", metadata.last_included_index, began)
         raft = self._owner.raft
         self._owner.call(lambda: raft.snapshot_taken(metadata))
         await self._remove_old(metadata)

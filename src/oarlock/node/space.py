@@ -65,9 +65,10 @@ class Space:
         """There is little space left, and why that is thought; None when there is enough."""
         if (problem is None) != (self._low is None):
             if problem is not None:
-                logger.error("writes are refused while this server leads: %s", problem)
+                fields = {"reason": problem, "disk_full": True}
+                logger.error("writes are refused while this server leads: %s", problem, extra=fields)
             else:
-                logger.warning("there is space again, writes are accepted")
+                logger.warning("there is space again, writes are accepted", extra={"disk_full": False})
         self._low = problem
         self._follow()
 

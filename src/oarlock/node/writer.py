@@ -142,7 +142,7 @@ class Writer:
             self._count(batch, now - began)
             if self._full:
                 self._full = False
-                logger.warning("disk has space again, writing goes on")
+                logger.warning("disk has space again, writing goes on", extra={"disk_full": False})
                 self._events.on_disk_full(None)
             self._finish(batch)
             self._go_on()
@@ -215,7 +215,8 @@ class Writer:
         counters.wal_entries += sum(len(ready.entries) for ready in batch)
         if seconds > self._slow_write_s:
             counters.slow_writes += 1
-            logger.warning("slow disk: writing the log took %.0f ms", seconds * 1000)
+            fields = {"duration_ms": seconds * 1000}
+            logger.warning("slow disk: writing the log took %.0f ms", seconds * 1000, extra=fields)
 
     # -- a full disk ---------------------------------------------------------------------------------------------
 
@@ -225,7 +226,8 @@ class Writer:
         self._waiting = []
         if not self._full:
             self._full = True
-            logger.error("%s; writes are refused until space returns", error)
+            fields = {"reason": str(error), "disk_full": True}
+            logger.error("%s; writes are refused until space returns", error, extra=fields)
             self._events.on_disk_full(error)
         if not self._stopped:
             self._retry = self._loop.call_later(_FULL_RETRY_S, self._begin)

@@ -1,12 +1,15 @@
 """Members of a library's cluster, by their addresses: who leads, who is removed, who leaves."""
 
 import contextlib
+import logging
 
 from oarlock.node.members import Change, ChangeKind
 from oarlock.raft.types import Configuration, ServerId
 from oarlock.replica.core import Core
 from oarlock.replica.errors import BadTransferee, OarlockError, translated
 from oarlock.replica.place import normal
+
+logger = logging.getLogger(__name__)
 
 
 def address_of(configuration: Configuration, server_id: ServerId) -> str:
@@ -58,6 +61,7 @@ async def leave(core: Core, own: ServerId, timeout_s: float | None) -> None:
         with contextlib.suppress(OarlockError):  # a leader can be removed as well
             await transfer_leadership(core, own, None, timeout_s)
     await _remove(core, own, timeout_s)
+    logger.info("this server has left the cluster", extra={"server_id": own})
 
 
 async def _remove(core: Core, server_id: ServerId, timeout_s: float | None) -> None:

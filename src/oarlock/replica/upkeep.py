@@ -78,6 +78,12 @@ class Upkeep:
             return
         why = self._machine.agreement.outvoted(index, self._core.configuration.voters)
         if why is not None:
+            logger.error(
+                "this server's state is not that of the others at index %d: %s",
+                index,
+                why,
+                extra={"server_id": self._server_id, "index": index, "reason": "diverged"},
+            )
             self._core.fail(
                 Diverged(
                     f"this server's state is not that of the others at index {index}: {why}. A command is not "

@@ -1,6 +1,7 @@
 /** The matrix of logs on a canvas: laying a table out costs a browser several times what these few pictures do. */
 
 import { termColour } from "oarlock/paint.js";
+import { Sprites } from "oarlock/sprites.js";
 
 /** The width of the names, and what a column of entries takes. */
 export const NAMES = 110;
@@ -11,8 +12,6 @@ const ENTRY = 28;
 const MARKS = 18;
 const ROW = ENTRY + MARKS;
 const GAP = 2;
-/** Pictures of cells that are kept: terms, times what an entry can be. */
-const MOST_PICTURES = 400;
 const FONT = "system-ui, sans-serif";
 
 /** How high the matrix of so many servers is. @param {number} servers */
@@ -29,18 +28,13 @@ export function partAt(x, y) {
 
 export class LogPainter {
   constructor() {
-    /** What a cell looks like, by everything that it depends on. @type {Map<string, OffscreenCanvas>} */
-    this.pictures = new Map();
-    /** @type {import("oarlock/paint.js").Palette | undefined} */
-    this.colours = undefined;
-    this.ratio = 1;
+    this.sprites = new Sprites();
   }
 
   /** @param {CanvasRenderingContext2D} context @param {import("oarlock/logrows.js").LogRows} logs
    * @param {import("oarlock/paint.js").Palette} colours @param {number} ratio Pixels of the screen in one of the page. */
   paint(context, logs, colours, ratio) {
-    if (this.colours !== colours || this.ratio !== ratio || this.pictures.size > MOST_PICTURES) this.pictures.clear();
-    Object.assign(this, { colours, ratio });
+    this.sprites.begin(colours, ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = colours.panel;
     context.fillRect(0, 0, context.canvas.width / ratio, context.canvas.height / ratio);
@@ -73,14 +67,7 @@ export class LogPainter {
   /** @param {import("oarlock/logrows.js").Entry} entry @param {import("oarlock/paint.js").Palette} colours */
   #picture(entry, colours) {
     const key = entry.isCompacted ? "▒" : entry.term === undefined ? "" : `${entry.term} ${entry.isCommitted} ${entry.isDurable}`;
-    const known = this.pictures.get(key);
-    if (known) return known;
-    const made = new OffscreenCanvas(Math.round((CELL - GAP) * this.ratio), Math.round((ENTRY - GAP) * this.ratio));
-    const context = /** @type {OffscreenCanvasRenderingContext2D} */ (made.getContext("2d"));
-    context.scale(this.ratio, this.ratio);
-    paintEntry(context, entry, colours);
-    this.pictures.set(key, made);
-    return made;
+    return this.sprites.picture(key, CELL - GAP, ENTRY - GAP, (context) => paintEntry(context, entry, colours));
   }
 }
 

@@ -1,7 +1,8 @@
 /** How the ring is drawn. Hue is the term and nothing else, as in the space-time diagram; losses are brown. */
 
 import { leaderAmong } from "oarlock/logrows.js";
-import { CAUSE_WORDS, DASHES, termColour, verdictOf } from "oarlock/paint.js";
+import { CAUSE_WORDS, DASHES, verdictOf } from "oarlock/messages.js";
+import { termColour } from "oarlock/paint.js";
 import { cross, disc, line, ring } from "oarlock/shapes.js";
 import { glyph, nameOf } from "oarlock/spacetime.js";
 import { lastIndex, termAt } from "oarlock/state.js";

@@ -262,11 +262,17 @@ export class Run {
 
   /** The messages that are under way somewhere between two positions. @param {number} first @param {number} last */
   messagesBetween(first, last) {
-    const found = new Set();
+    const found = [];
     for (let bucket = Math.floor(first / BUCKET); bucket * BUCKET <= last && bucket < this.buckets.length; bucket++) {
-      for (const number of this.buckets[bucket]) found.add(number);
+      for (const number of this.buckets[bucket]) {
+        const message = this.messages[number];
+        const begin = message.sent >= 0 ? message.sent : message.end;
+        // One that began earlier was found in an earlier bucket, if there was one.
+        const isKnown = begin < bucket * BUCKET && bucket * BUCKET > first;
+        if (!isKnown && begin <= last && Math.max(begin, message.end) >= first) found.push(message);
+      }
     }
-    return [...found].map((number) => this.messages[number]);
+    return found;
   }
 
   /** Where an event stands, by its id or that of a message; -1 if the trace does not hold it. @param {string} id */

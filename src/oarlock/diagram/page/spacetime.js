@@ -1,9 +1,12 @@
 /** The space-time diagram: servers side by side, time downwards, messages between them. */
 
 import { SEVERITY, WORLD, lowerBound } from "oarlock/run.js";
-import { followPalette, label, paintLanes, paintMark, paintMessage, paintWalls, termColour } from "oarlock/paint.js";
+import { paintMark } from "oarlock/marks.js";
+import { Messages } from "oarlock/messages.js";
+import { LABEL_FONT, followPalette, label, paintLanes, paintWalls, termColour } from "oarlock/paint.js";
 import { applyCut } from "oarlock/state.js";
 import { Pointer } from "oarlock/pointer.js";
+import { Sprites } from "oarlock/sprites.js";
 import { Tiles } from "oarlock/tiles.js";
 
 /** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
@@ -36,13 +39,20 @@ export class SpaceTime {
     this.canvas.style.cssText = "position:absolute;inset:0;width:100%;height:100%;touch-action:none";
     element.append(this.canvas);
     this.tiles = new Tiles(this.run, this.axis);
+    this.sprites = new Sprites();
+    /** Followed by an observer: to ask for it in a frame may lay the page out. */
+    this.size = { width: element.clientWidth, height: element.clientHeight };
+    this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d", { alpha: false }));
     this.cuts = cutsOf(this.run);
     this.#layOut();
     /** The lanes from left to right, and what that was made from. @type {{lanes: number, names: unknown, order: number[]}} */
     this.sorted = { lanes: -1, names: undefined, order: [] };
     /** How much is seen while following, and the window that this led to. */
     this.followed = { kind: "", height: 0, window: /** @type {[number, number]} */ ([0, 1]) };
-    new ResizeObserver(() => this.draw()).observe(element);
+    new ResizeObserver(() => {
+      this.size = { width: element.clientWidth, height: element.clientHeight };
+      this.draw();
+    }).observe(element);
     followPalette(element, (colours) => {
       this.colours = colours;
       this.draw();
@@ -87,9 +97,7 @@ export class SpaceTime {
   /** @returns {import("oarlock/paint.js").Frame} */
   frame() {
     const { window: shown, matches, showsHeartbeats } = this.store.shared;
-    const width = this.element.clientWidth;
-    const height = this.element.clientHeight;
-    const order = this.order;
+    const { context, order, size: { width, height } } = this;
     const folded = new Set(this.store.shared.folded.map((name) => this.run.laneOf.get(name) ?? -1));
     const open = order.filter((lane) => !folded.has(lane)).length;
     const spacing = (width - GUTTER - 30 - FOLDED * (order.length - open)) / Math.max(1, open);
@@ -102,10 +110,9 @@ export class SpaceTime {
     }
     const top = this.axis.at(shown[0]);
     const scale = (height - HEAD - 10) / Math.max(1e-9, this.axis.at(shown[1]) - top);
-    const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     return {
       context, run: this.run, colours: this.colours, width, height, order, spacing, matches, showsHeartbeats,
-      isFolded: this.axis.isFolded, folded, widthOf, labels: new Map(),
+      isFolded: this.axis.isFolded, folded, widthOf, sprites: this.sprites, ratio: devicePixelRatio || 1, labels: new Map(),
       first: Math.max(0, Math.floor(shown[0]) - 1), last: Math.min(this.run.length, Math.ceil(shown[1]) + 2),
       place: (coordinate) => HEAD + (coordinate - top) * scale,
       coordinate: (y) => top + (y - HEAD) / scale,
@@ -115,14 +122,13 @@ export class SpaceTime {
   }
 
   draw() {
-    const ratio = devicePixelRatio || 1;
-    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    const frame = this.frame();
+    const { context, width, height, ratio } = frame;
     if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
       this.canvas.width = Math.round(width * ratio);
       this.canvas.height = Math.round(height * ratio);
     }
-    const frame = this.frame();
-    const { context } = frame;
+    this.sprites.begin(this.colours, ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = this.colours.ground;
     context.fillRect(0, 0, width, height);
@@ -141,14 +147,16 @@ export class SpaceTime {
   /** Everything singly. @param {import("oarlock/paint.js").Frame} frame */
   #paintAll(frame) {
     const { run } = this;
+    const messages = new Messages(frame);
     for (const message of run.messagesBetween(frame.first, frame.last)) {
       const anchor = message.sent >= 0 ? message.sent : message.end;
       const isFolded = !frame.showsHeartbeats && frame.isFolded[anchor] && (message.outcome !== "dropped" || frame.isFolded[message.end]);
       if (isFolded) continue;
       const passes = !frame.matches || frame.matches[anchor] || (message.end >= 0 && frame.matches[message.end]);
       const isBeside = frame.folded.has(message.from) || frame.folded.has(message.to);
-      paintMessage(frame, message, !passes ? 0.12 : isBeside ? 0.3 : 0.9);
+      messages.add(message, !passes ? 0.12 : isBeside ? 0.3 : 0.9);
     }
+    messages.paint();
     if (!frame.showsHeartbeats) this.#paintFolds(frame);
     for (let position = frame.first; position < frame.last; position++) {
       if (frame.folded.has(run.lane.data[position]) && run.severity.data[position] < SEVERITY.crash) continue;
@@ -184,13 +192,16 @@ export class SpaceTime {
     const { context } = frame;
     const start = this.run.t.data[0] ?? 0;
     let last = -100;
+    context.font = LABEL_FONT;
     for (let y = HEAD + 8; y < frame.height; y += 48) {
       const position = Math.round(this.axis.positionAt(frame.coordinate(y)));
       if (position < 0 || position >= this.run.length || y - last < 40) continue;
       last = y;
       context.fillStyle = this.colours.line;
       context.fillRect(GUTTER - 6, frame.y(position), frame.width - GUTTER, 0.5);
-      label(frame, seconds(this.run.t.data[position] - start), 6, frame.y(position) + 4, this.colours.faint);
+      // Nothing is behind it, so it needs no rim.
+      context.fillStyle = this.colours.faint;
+      context.fillText(seconds(this.run.t.data[position] - start), 6, frame.y(position) + 4);
     }
   }
 
@@ -248,7 +259,10 @@ export class SpaceTime {
   #emphasise(frame, position) {
     const event = this.run.events[position];
     const number = this.run.messageById.get(event.k === "send" ? event.id : (event.m ?? "").split("#")[0]);
-    if (number !== undefined) paintMessage(frame, this.run.messages[number], 1);
+    if (number === undefined) return;
+    const messages = new Messages(frame);
+    messages.add(this.run.messages[number], 1);
+    messages.paint();
   }
 
   /** Names, roles and terms at the cursor, above all. @param {import("oarlock/paint.js").Frame} frame */
@@ -302,7 +316,7 @@ export class SpaceTime {
   pan(pixels) {
     const [from, to] = this.store.shared.window;
     const [low, high] = [this.axis.at(from), this.axis.at(to)];
-    const shift = (pixels * (high - low)) / (this.element.clientHeight - HEAD);
+    const shift = (pixels * (high - low)) / (this.size.height - HEAD);
     const end = this.axis.at(this.run.length);
     const kept = Math.min(Math.max(shift, -low), Math.max(0, end - high));
     this.store.set({ window: [this.axis.positionAt(low + kept), this.axis.positionAt(high + kept)], follows: false });
@@ -313,7 +327,7 @@ export class SpaceTime {
     const [from, to] = this.store.shared.window;
     const [low, high] = [this.axis.at(from), this.axis.at(to)];
     const end = this.axis.at(this.run.length);
-    const middle = low + ((y - HEAD) / (this.element.clientHeight - HEAD)) * (high - low);
+    const middle = low + ((y - HEAD) / (this.size.height - HEAD)) * (high - low);
     const width = Math.min(Math.max((high - low) * factor, 4 * Math.max(1e-9, end / Math.max(1, this.run.length))), end);
     const begin = Math.min(Math.max(0, middle - ((middle - low) / (high - low)) * width), end - width);
     this.store.set({ window: [this.axis.positionAt(begin), this.axis.positionAt(begin + width)] });

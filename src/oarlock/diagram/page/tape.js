@@ -13,8 +13,15 @@ export class TermTape {
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "slider");
     this.canvas.setAttribute("aria-label", "Position in the run");
+    this.canvas.setAttribute("aria-valuemin", "0");
+    this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d", { alpha: false }));
     element.append(this.canvas);
-    new ResizeObserver(() => this.draw()).observe(element);
+    /** Followed by an observer: to ask for it in a frame may lay the page out. */
+    this.size = { width: element.clientWidth, height: element.clientHeight };
+    new ResizeObserver(() => {
+      this.size = { width: element.clientWidth, height: element.clientHeight };
+      this.draw();
+    }).observe(element);
     store.subscribe((_, changed) => {
       if (["cursor", "window", "run"].some((name) => changed.has(name))) this.draw();
     });
@@ -59,13 +66,13 @@ export class TermTape {
   draw() {
     const run = this.store.run;
     const ratio = devicePixelRatio || 1;
-    const width = Math.max(1, Math.round(this.element.clientWidth * ratio));
-    const height = Math.max(1, Math.round(this.element.clientHeight * ratio));
+    const width = Math.max(1, Math.round(this.size.width * ratio));
+    const height = Math.max(1, Math.round(this.size.height * ratio));
     const { colours } = this;
-    if (!this.backdrop || this.backdrop.width !== width || this.drawnLength !== run.length) this.#paintBackdrop(width, height, colours);
+    const isGrown = this.drawnLength !== run.length;
+    if (!this.backdrop || this.backdrop.width !== width || isGrown) this.#paintBackdrop(width, height, colours);
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
-    const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
-    context.clearRect(0, 0, width, height);
+    const { context } = this;
     if (this.backdrop) context.drawImage(this.backdrop, 0, 0);
     if (!run.length) return;
     const [from, to] = this.store.shared.window.map((each) => this.#x(Math.min(run.length - 1, Math.max(0, Math.round(each))), width));
@@ -74,8 +81,7 @@ export class TermTape {
     context.strokeRect(from, ratio, Math.max(3, to - from), height - 2 * ratio);
     context.fillStyle = colours.accent;
     context.fillRect(this.#x(this.store.shared.cursor, width) - ratio, 0, 2 * ratio, height);
-    this.canvas.setAttribute("aria-valuemin", "0");
-    this.canvas.setAttribute("aria-valuemax", String(run.length - 1));
+    if (isGrown) this.canvas.setAttribute("aria-valuemax", String(run.length - 1));
     this.canvas.setAttribute("aria-valuenow", String(this.store.shared.cursor));
   }
 
@@ -92,6 +98,8 @@ export class TermTape {
     this.backdrop = new OffscreenCanvas(width, height);
     this.drawnLength = run.length;
     const context = /** @type {OffscreenCanvasRenderingContext2D} */ (this.backdrop.getContext("2d"));
+    context.fillStyle = colours.ground;
+    context.fillRect(0, 0, width, height);
     context.fillStyle = colours.line;
     context.fillRect(0, height * 0.35, width, height * 0.3);
     for (const spans of run.spans) {

@@ -113,3 +113,34 @@ def test_a_violation_can_be_asked_about(open_page: OpenPage, tmp_path: Path) -> 
     follow(page, "#view=why&why=V99")
     expect(page.locator("#linknotice")).to_contain_text("violation V99")
     assert page.evaluate("oarlock.store.shared.why") == "V1"
+
+
+def test_a_running_clusters_page_waits_for_the_event(open_page: OpenPage, run: Trace) -> None:
+    """A link to an event that comes later is followed when it comes; until then that is said, and the rest can change."""
+    page = open_page()
+    page.evaluate(
+        """async (id) => {
+          const [{ Run }, { Store }, { keepLink }] = await Promise.all(["run", "store", "link"].map((each) => import(`oarlock/${each}.js`)));
+          document.getElementById("linknotice").remove();
+          window.live = new Store(new Run(oarlock.run.header, oarlock.run.servers));
+          location.hash = `#e=${id}&q=kind:send`;
+          keepLink(live, { live: {} });
+          window.bring = (from, to) => {
+            for (const event of oarlock.run.events.slice(from, to)) live.run.append(event);
+            live.grew();
+          };
+        }""",
+        run.events[30].id,
+    )
+    notice = page.locator("#linknotice")
+    expect(notice).to_be_hidden()
+    page.evaluate("bring(0, 20)")
+    expect(notice).to_contain_text("does not hold yet, or no more")
+    assert page.evaluate("live.shared.query") == "kind:send"
+    page.evaluate("live.set({ query: 'kind:drop' })")
+    page.evaluate("bring(20, 25)")
+    settled(page)
+    page.evaluate("bring(25, 40)")
+    expect(notice).to_be_hidden()
+    assert page.evaluate("[live.shared.cursor, live.shared.selected]") == [30, 30]
+    assert page.evaluate("live.shared.query") == "kind:drop"

@@ -58,16 +58,33 @@ class LinkReader {
     this.wrong = [];
     this.notice = make("p", { id: "linknotice", role: "status", hidden: true });
     document.getElementById("notice")?.after(this.notice);
-    store.subscribe((_, changed) => {
-      if (this.awaited && changed.has("run")) this.#apply(this.awaited);
-    });
+    /** Whether nothing of what is awaited has been followed yet. */
+    this.isWhole = false;
+    store.subscribe((_, changed) => this.#await(changed));
   }
 
   read() {
     const parts = new URLSearchParams(location.hash.slice(1));
     // Before its first events a running cluster's page knows nothing that a link could name.
-    if (this.isLive && !this.store.run.length && parts.has("e")) this.awaited = parts;
+    this.isWhole = this.isLive && !this.store.run.length && parts.has("e");
+    if (this.isWhole) this.awaited = parts;
     else this.#apply(parts);
+  }
+
+  /** Go to the event that has come at last, unless somebody has gone elsewhere. @param {Set<string>} changed */
+  #await(changed) {
+    const { awaited, store } = this;
+    if (!awaited || !changed.has("run")) {
+      if (changed.has("cursor")) this.awaited = undefined;
+    } else if (this.isWhole) {
+      this.isWhole = false;
+      this.#apply(awaited);
+    } else if (store.run.position(awaited.get("e") ?? "") >= 0) {
+      this.wrong = [];
+      this.awaited = undefined;
+      store.set(this.#places(awaited));
+      this.#tell();
+    }
   }
 
   /** @param {URLSearchParams} parts */

@@ -119,7 +119,7 @@ export function showHelp() {
     ["w", "why this event"], ["n", "why not"], [".", "heartbeats"], ["/", "filter"], ["f", "follow the newest event of a running cluster"], ["b", "bookmark; B: next one"],
     ["s", "mark out a range: once at each end; its counts, and what changed between the two states"], ["z", "zoom into the range"],
     ["l", "fold this server's lane to a line; or double-click it"], ["Escape", "let go of selection, filter, question and range"], ["y", "copy a link to this view"],
-    ["+ −", "zoom"], ["0", "whole run"], ["1–8", "views"], ["?", "this list"],
+    ["+ −", "zoom"], ["0", "whole run"], ["1–9", "views, in the order of their tabs; ← → walk along the tabs"], ["?", "this list"],
   ];
   const dialog = /** @type {HTMLDialogElement} */ (make("dialog", { "aria-label": "How to read this, and keys" },
     make("h2", {}, "How to read this"),

@@ -4,7 +4,7 @@ The replicated configuration also carries where every member is reached, and, fo
 were reached last: so a removed server that comes back can be told, and its id is never used again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -86,7 +86,7 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
                     raise _refused(Refusal.MEMBER_EXISTS, f"server {server_id:x} is a member already")
                 if server_id in removed:
                     raise _refused(Refusal.ID_REMOVED, f"server {server_id:x} was removed; it needs a new id")
-                _check_addresses(change, {key: value for key, value in addresses.items() if key not in removed})
+                _check_addresses(change, addresses, removed)
                 if change.kind is ChangeKind.ADD_LEARNER:
                     _add_learner(learners, server_id, max_learners)
                 else:
@@ -122,8 +122,7 @@ def target(current: Configuration, changes: Sequence[Change], *, max_learners: i
             case ChangeKind.UPDATE:
                 if not is_member:
                     raise _unknown(server_id)
-                others = {key: value for key, value in addresses.items() if key not in removed and key != server_id}
-                _check_addresses(change, others)
+                _check_addresses(change, addresses, removed)
                 addresses[server_id] = change.addresses
     if not voters:
         raise _refused(Refusal.LAST_VOTER, "a cluster needs a member that votes")
@@ -149,7 +148,7 @@ def _ordered(
     return held + removed[-MAX_REMOVED:]
 
 
-def _check_addresses(change: Change, others: dict[ServerId, tuple[str, ...]]) -> None:
+def _check_addresses(change: Change, addresses: dict[ServerId, tuple[str, ...]], removed: Collection[ServerId]) -> None:
     if not 0 < len(change.addresses) <= MAX_ADDRESSES:
         raise _refused(Refusal.BAD_ADDRESS, f"a member needs 1 to {MAX_ADDRESSES} addresses")
     for text in change.addresses:
@@ -157,7 +156,9 @@ def _check_addresses(change: Change, others: dict[ServerId, tuple[str, ...]]) ->
             parse_address(text)
         except ValueError as error:
             raise _refused(Refusal.BAD_ADDRESS, str(error)) from None
-    for other, texts in others.items():
+    for other, texts in addresses.items():
+        if other in removed or other == change.server_id:
+            continue
         if shared := set(texts) & set(change.addresses):
             raise _refused(Refusal.ADDRESS_IN_USE, f"{min(shared)} is an address of server {other:x}")
 

@@ -52,7 +52,7 @@ class Sights:
             sight = self._sights[lane] = _Sight((place[0], place[1]))
             seen = Seen.ANEW
         else:
-            seen = _joined(sight, place[0], place[1])
+            seen = self._joined(lane, sight, place[0], place[1])
         if seen is not Seen.NEXT:
             sight.since = inf
         sight.has_ended = event.k is Kind.CRASH or (sight.has_ended and place[0] == sight.place[0])
@@ -76,12 +76,14 @@ class Sights:
         place = (sent.epoch, sent.number)
         self._heard[sent.lane] = max(self._heard.get(sent.lane, place), place)
 
-
-def _joined(sight: _Sight, epoch: int, number: int) -> Seen:
-    if (epoch, number) == (sight.place[0], sight.place[1] + 1):
-        return Seen.NEXT
-    if epoch <= sight.place[0] or number > 1:
-        return Seen.ANEW
-    if sight.has_ended:
-        return Seen.NEXT
-    return Seen.CUT if epoch == sight.place[0] + 1 else Seen.ANEW
+    def _joined(self, lane: str, sight: _Sight, epoch: int, number: int) -> Seen:
+        if (epoch, number) == (sight.place[0], sight.place[1] + 1):
+            return Seen.NEXT
+        if epoch <= sight.place[0] or number > 1:
+            return Seen.ANEW
+        if sight.has_ended:
+            return Seen.NEXT
+        if self.is_live:  # lives are numbered by the clock: whether there was one between is known from others
+            heard = self._heard.get(lane, sight.place)[0]
+            return Seen.CUT if heard <= sight.place[0] or heard == epoch else Seen.ANEW
+        return Seen.CUT if epoch == sight.place[0] + 1 else Seen.ANEW

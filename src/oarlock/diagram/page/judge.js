@@ -55,9 +55,9 @@ export class Judge {
       this.gapsUntold += 1;
       return;
     }
-    const sentence = isFirst ? `${lane} is seen from ${event.id} on; what it did and had on its disk before is not here`
-      : seen === "cut" ? `what ${lane} did last before it began anew (${event.id}) was not recorded`
-        : `events of ${lane} are missing before ${event.id}`;
+    const sentence = isFirst ? `${lane} is seen from this event on; what it did and had on its disk before is not here`
+      : seen === "cut" ? `${lane} begins anew; what it did last before was not recorded`
+        : `events of ${lane} are missing before this one`;
     this.gaps.push({ id: event.id, sentence });
   }
 

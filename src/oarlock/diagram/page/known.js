@@ -63,7 +63,7 @@ export class Known {
       return;
     }
     const isBegin = !this.sights.sights.has(lane) && event.id.endsWith(".1");
-    const seen = this.sights.take(lane, event);
+    const seen = this.sights.take(lane, event, this.isLive);
     if (seen === "again") return;
     this.count += 1;
     if (seen !== "next") {

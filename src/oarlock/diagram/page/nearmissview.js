@@ -3,6 +3,7 @@
 
 import { follow, make } from "oarlock/dom.js";
 import { nearMisses } from "oarlock/nearmiss.js";
+import { labelOf, named } from "oarlock/words.js";
 
 /** Of one rule, before the rest is asked for, and then. */
 const SHOWN = 6;
@@ -47,7 +48,7 @@ export class NearMissView {
     const rules = [...byRule.keys()].sort((a, b) => Math.sign(closeOf(b)) - Math.sign(closeOf(a)) || (judge ? 0 : closeOf(b) - closeOf(a)) || (a < b ? -1 : 1));
     this.head.textContent = rules.length
       ? "Guards that said no. Where a mark ● stands, everything else for the harm was there: the guard was needed."
-      : `No guard ${judge ? "has" : "had"} to refuse anything${judge ? " yet" : ""}.`;
+      : `No guard had to refuse anything${judge ? " so far" : ""}.`;
     this.#drawOpen();
     rules.forEach((rule, at) => {
       const { details } = this.#group(rule, byRule.get(rule) ?? []);
@@ -109,7 +110,7 @@ export class NearMissView {
     this.open.replaceChildren(
       make("summary", {}, "Unresolved", make("span", { class: "count" }, ` · ${asked ? `${plural(asked, "question")} that the events here do not answer` : "not everything was seen from its begin"}`)),
       make("p", { class: "hint" }, "What rests on events that are not here is not judged: it may have been right or wrong."),
-      make("ul", {}, ...[...gaps, ...doubts].map((each) => make("li", {}, this.#event(each.id), ` ${each.sentence}.`)),
+      make("ul", {}, ...[...gaps, ...doubts].map((each) => make("li", {}, this.#event(each.id), ` ${this.#named(each.sentence)}.`)),
         untold ? make("li", {}, `And ${untold.toLocaleString("en")} more.`) : undefined));
   }
 
@@ -130,9 +131,14 @@ export class NearMissView {
   /** @param {NearMiss} found */
   #row(found) {
     const known = this.extras.properties[found.property]?.figure3 || found.property;
-    return make("li", { class: found.isClose ? "close" : "" }, this.#event(found.id), " ", found.sentence,
-      make("span", { class: "harm" }, ` Else ${found.harm}: ${known}.`,
-        found.doubt ? ` Whether it was close is unresolved: ${found.doubt}.` : undefined));
+    return make("li", { class: found.isClose ? "close" : "" }, this.#event(found.id), " ", this.#named(found.sentence),
+      make("span", { class: "harm" }, ` Else ${this.#named(found.harm)}: ${known}.`,
+        found.doubt ? ` Whether it was close is unresolved: ${this.#named(found.doubt)}.` : undefined));
+  }
+
+  /** @param {string} text */
+  #named(text) {
+    return named(text, this.store.run.header.nodes ?? {});
   }
 
   /** @param {string} id */
@@ -140,9 +146,9 @@ export class NearMissView {
     const { store } = this;
     const isGone = store.run.forgotten > 0 && store.run.position(id) < 0;
     return make("button", {
-      class: "event", title: isGone ? "This event was let go to make room" : "Go there", disabled: isGone,
+      class: "event", title: isGone ? `${id} was let go to make room` : `Go to ${id}`, disabled: isGone,
       onclick: () => store.goTo(store.run.position(id), { select: true }),
-    }, id);
+    }, labelOf(store.run.header, id));
   }
 }
 

@@ -20,15 +20,17 @@ export class Sights {
     this.heard = new Map();
   }
 
-  /** An event of a server comes. @param {string} lane @param {TraceEvent} event @returns {Seen} */
-  take(lane, event) {
+  /** An event of a server comes. @param {string} lane @param {TraceEvent} event
+   * @param {boolean} isLive Whether lives are numbered by the clock, and not one after the other. @returns {Seen} */
+  take(lane, event, isLive) {
     const [epoch, number] = placeOf(event.id);
     const sight = this.sights.get(lane);
     if (!sight) {
       this.sights.set(lane, { epoch, number, hasEnded: event.k === "crash", since: Infinity });
       return "anew";
     }
-    const seen = this.#join(sight, epoch, number, event);
+    const isSuccessor = isLive ? (this.heard.get(lane)?.[0] ?? 0) <= sight.epoch || this.heard.get(lane)?.[0] === epoch : epoch === sight.epoch + 1;
+    const seen = this.#join(sight, epoch, number, event, isSuccessor);
     if (seen === "again") return seen;
     if (seen !== "next") sight.since = Infinity;
     sight.hasEnded = event.k === "crash" || (sight.hasEnded && epoch === sight.epoch);
@@ -37,13 +39,14 @@ export class Sights {
     return seen;
   }
 
-  /** @param {Sight} sight @param {number} epoch @param {number} number @param {TraceEvent} event @returns {Seen} */
-  #join(sight, epoch, number, event) {
+  /** @param {Sight} sight @param {number} epoch @param {number} number @param {TraceEvent} event
+   * @param {boolean} isSuccessor Whether no life between is known of. @returns {Seen} */
+  #join(sight, epoch, number, event, isSuccessor) {
     if (epoch === sight.epoch) return number <= sight.number ? "again" : number === sight.number + 1 ? "next" : "anew";
     if (epoch < sight.epoch) return event.k === "restart" ? "anew" : "again"; // with another disk, lives are counted anew
     if (number > 1) return "anew";
     if (sight.hasEnded) return "next";
-    return epoch === sight.epoch + 1 ? "cut" : "anew";
+    return isSuccessor ? "cut" : "anew";
   }
 
   /** Its whole state is known now. @param {string} lane @param {number} term */

@@ -3,6 +3,7 @@
 
 import { make } from "oarlock/dom.js";
 import { violations } from "oarlock/violation.js";
+import { labelOf, named } from "oarlock/words.js";
 
 /** Further wrong steps that are shown. */
 const MOST_LATER = 6;
@@ -78,7 +79,7 @@ export class ViolationBanner {
         ...(found.witnesses.length ? [make("span", {}, " Witnesses "), ...found.witnesses.map((each) => this.#event(each.id, each.sentence))] : []),
         found.asked ? make("button", { class: "ask", "data-event": found.asked.split(":")[0], "data-told": "", onclick: () => this.#ask(found.asked) }, "Why? Show the chain") : undefined),
       ...(found.missing?.missing.length ? [make("ul", {}, ...found.missing.missing.map((each) =>
-        make("li", {}, each.sentence, each.id ? " · since " : "", each.id ? this.#event(each.id, each.sentence) : "")))] : []),
+        make("li", {}, this.#named(each.sentence), each.id ? " · since " : "", each.id ? this.#event(each.id, each.sentence) : "")))] : []),
       rule ? make("p", { class: "what" }, make("code", {}, found.rule), " ", rule.sentence, rule.reason ? make("span", { class: "hint" }, ` ${rule.reason}`) : undefined) : undefined,
       make("p", { class: "lesson" }, found.means ? make("em", {}, `${found.means} `) : undefined, found.lesson));
   }
@@ -95,9 +96,16 @@ export class ViolationBanner {
       found.figure3 && found.figure3.toLowerCase() !== found.property ? make("span", { class: "by" }, ` · seen by “${found.property}”`) : undefined);
   }
 
+  /** @param {string} text */
+  #named(text) {
+    return named(text, this.store.run.header.nodes ?? {});
+  }
+
   /** @param {string} id @param {string} title */
   #event(id, title) {
-    return make("button", { class: "event", title, "data-event": id, "data-told": title, onclick: () => this.#go(id) }, id);
+    const { header } = this.store.run;
+    const told = this.#named(title);
+    return make("button", { class: "event", title: told, "data-event": id, "data-told": told, onclick: () => this.#go(id) }, labelOf(header, id));
   }
 
   /** @param {string} id */
@@ -115,7 +123,7 @@ export class ViolationBanner {
   #linked(text) {
     // Brackets and full stops stay with their id at the end of a line.
     return text.split(/(\(?n[0-9a-f]+\.\d+\.\d+\)?[.:]?)/).map((part, at) => {
-      if (at % 2 === 0) return part;
+      if (at % 2 === 0) return this.#named(part);
       const id = /** @type {RegExpExecArray} */ (/n[0-9a-f]+\.\d+\.\d+/.exec(part))[0];
       const [before, after] = part.split(id);
       return make("span", { class: "whole" }, before, this.#event(id, "Go there"), after);

@@ -49,7 +49,7 @@ export function sentence(extras, event, names = {}) {
 }
 
 /** Ids of live servers, which nobody can read, by their names. @param {string} text @param {Record<string, string>} names */
-function named(text, names) {
+export function named(text, names) {
   return text.replace(/\bn[0-9a-f]{12,16}\b/g, (id) => names[id] || id);
 }
 
@@ -137,4 +137,11 @@ function changesOf(event) {
     .filter((name) => delta[name])
     .map((name) => `${name} ${shown(delta[name]?.[0])} → ${shown(delta[name]?.[1])}`)
     .join(", ");
+}
+
+/** How an event is called where its id would be too long. @param {TraceHeader} header @param {string} id */
+export function labelOf(header, id) {
+  const [lane, , number] = id.split(".");
+  const name = header.kind === "live" ? header.nodes?.[lane] : undefined;
+  return name ? `${name} #${number}` : id;
 }

@@ -11,6 +11,7 @@ export class Verdict {
     this.said = "";
     this.words = make("span", {});
     this.unresolved = make("button", { class: "unresolved", hidden: true, title: "What cannot be judged, since earlier events are not here", onclick: () => this.#show() });
+    if (element.textContent) element.append(" · ");
     element.append(make("span", { class: "judged" }, this.words, " ", this.unresolved));
     store.subscribe((_, changed) => changed.has("judged") && this.draw());
   }

@@ -5,6 +5,7 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,20 @@ async def test_rubbish_ends_a_connection_and_nothing_else(tmp_path: Path) -> Non
             follower.transport.send(leader.config.server_id, b"\xff rubbish")
             await asyncio.sleep(0.01)
         assert await follower.propose(b"goes on") == 1
+
+
+async def test_a_later_versions_message_is_left_unheard(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A message of a kind that came later counts as lost: what travels with it arrives, and it is logged once."""
+    async with NodeCluster(tmp_path, tcp=True) as cluster:
+        leader = await cluster.leader()
+        follower = await cluster.follower()
+        later = msgspec.msgpack.encode([127, follower.config.server_id, "something new"])
+        for _ in range(3):
+            follower.transport.send(leader.config.server_id, later)
+        assert await follower.propose(b"goes on") == 1
+        unheard = [record for record in caplog.records if "kind 127" in record.message]
+        assert len(unheard) == 1
+        assert not [record for record in caplog.records if "could not be handled" in record.message]
 
 
 class Line:

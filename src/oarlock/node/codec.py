@@ -2,7 +2,7 @@
 
 import contextlib
 from enum import IntEnum
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -108,9 +108,16 @@ _decoder: Final[msgspec.msgpack.Decoder[NodeMessage]] = msgspec.msgpack.Decoder(
 encode = _encoder.encode
 """Message to payload."""
 
+_KNOWN: Final = frozenset(kind.__struct_config__.tag for kind in get_args(NodeMessage))
+"""Tags of messages."""
+
 
 class BadMessage(ValueError):
     """A payload is not a message this version knows."""
+
+
+class UnknownMessage(BadMessage):
+    """It is a message of a kind that came with a later version: to be left unheard, as if it had been lost."""
 
 
 def decode(payload: bytes, source: ServerId) -> NodeMessage:
@@ -121,7 +128,8 @@ def decode(payload: bytes, source: ServerId) -> NodeMessage:
         source: The server the transport says it came from, which the message must name too.
 
     Raises:
-        BadMessage: It is not a message this version knows, or names another sender; the text says which.
+        UnknownMessage: It is of a kind that this version does not know.
+        BadMessage: It is not a message, or names another sender; the text says which.
     """
     try:
         message = _decoder.decode(payload)
@@ -140,7 +148,19 @@ def _decode_unstamped(payload: bytes, source: ServerId, error: Exception) -> Nod
     if plain is not payload:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             return _decoder.decode(plain)
+    kind = _kind(payload)
+    if kind is not None and kind not in _KNOWN:
+        raise UnknownMessage(f"server {source:x} sent a message of kind {kind}, which this version does not know")
     raise BadMessage(f"{len(payload)} bytes from server {source:x} are not a message: {error}") from error
+
+
+def _kind(payload: bytes) -> int | None:
+    """The tag by which a message of whatever version says of what kind it is; None if it is no message at all."""
+    try:
+        content = msgspec.msgpack.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return content[0] if isinstance(content, list) and content and isinstance(content[0], int) else None
 
 
 def _check_envelopes(forward: Forward) -> None:

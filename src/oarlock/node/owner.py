@@ -24,11 +24,13 @@ from oarlock.node.codec import (
     NodeMessage,
     ReachMe,
     Removed,
+    UnknownMessage,
     decode,
 )
 from oarlock.node.errors import NodeError, Overloaded
+from oarlock.node.forwarded import ForwardedBatches
 from oarlock.node.peers import Peers
-from oarlock.node.proposals import REQUEST_ID_BITS, Proposals
+from oarlock.node.proposals import Proposals
 from oarlock.node.reads import ReadBarriers
 from oarlock.node.sender import Sender
 from oarlock.node.status import Counters
@@ -99,9 +101,9 @@ class Owner:
         self.wake = kick.set
         """Has the owner take a turn in the loop's next iteration; many calls are one turn."""
         self._messages: list[RaftMessage] = []
-        self._forwards: list[Forward] = []
-        self._forwarded: dict[ServerId, int] = {}
-        """The last batch that each member forwarded, by its request id."""
+        self._forwarded = ForwardedBatches()
+        self._is_newer: set[ServerId] = set()
+        """Who sent what only a later version knows; as many as the transport lets in."""
         self._calls: list[Callable[[], None]] = []
         self._unreachable: set[ServerId] = set()
         self._persisted = 0
@@ -132,7 +134,13 @@ class Owner:
         Raises:
             BadMessage: It is not a message, or claims another sender: the connection that brought it ends.
         """
-        message = decode(payload, source)
+        try:
+            message = decode(payload, source)
+        except UnknownMessage as error:
+            if source not in self._is_newer:
+                self._is_newer.add(source)
+                logger.warning("left unheard, as all such will be: %s", error)
+            return
         if self._trace is not None:
             self._note_arrival(self._trace, message, payload)
         if source not in self._peers:
@@ -154,8 +162,7 @@ class Owner:
     def _receive_other(self, message: BetweenNodes) -> None:
         match message:
             case Forward():
-                if not self._is_copy(message):
-                    self._forwards.append(message)
+                if self._forwarded.add(message, is_member=message.source in self._peers):
                     self.wake()
             case ForwardReply():
                 self._proposals.on_forward_reply(message)
@@ -170,20 +177,6 @@ class Owner:
                 self._peers.on_reach_me(message, self._raft.state)
             case AmIRemoved():
                 pass  # if it is, it was a stranger, and is being told
-
-    def _is_copy(self, forward: Forward) -> bool:
-        """Whether a batch came before, and is not to be answered twice.
-
-        The first might have been accepted, and the copy refused for want of room: its proposer would tell its callers
-        that nothing was proposed, and it was. What is overtaken is left out as well, and asked for again.
-        """
-        last = self._forwarded.get(forward.source, 0)
-        is_same_boot = forward.request_id >> REQUEST_ID_BITS == last >> REQUEST_ID_BITS
-        if is_same_boot and forward.request_id <= last:
-            return True
-        if forward.source in self._peers:  # of whom there are not many
-            self._forwarded[forward.source] = forward.request_id
-        return False
 
     def _is_no_news(self, message: AppendEntriesReply) -> bool:
         """Whether a reply makes no difference to what the leader does now: it can wait for the next turn.
@@ -305,14 +298,14 @@ class Owner:
 
     def _propose_all(self, now: float) -> None:
         """Hand all waiting commands, forwarded ones among them, to the core at once, or to the leader."""
-        if not (self._proposals.has_unsent or self._forwards):
+        forwards = self._forwarded.take()
+        if not (self._proposals.has_unsent or forwards):
             return
         state = self._raft.state
         leader_id, term = state.leader_id, state.current_term
         if state.leader is None or state.leader.transfer_to is not None:
-            for forward in self._forwards:
+            for forward in forwards:
                 self._answer(forward, ForwardOutcome.NOT_LEADER)
-            self._forwards.clear()
             if leader_id is not None and state.leader is None:
                 for message in self._proposals.forward(self._proposals.take_unsent(), leader_id, term):
                     self._sender.send(leader_id, message)
@@ -327,7 +320,6 @@ class Owner:
                 self._proposals.refused_here(batch, Overloaded(str(error)))
             else:
                 self._proposals.proposed_here(batch, term, now)
-        forwards, self._forwards = self._forwards, []
         for forward in forwards:
             self._answer(forward, self._append_forwarded(forward))
 

@@ -35,7 +35,7 @@ from oarlock.sim.machine import RecordingMachine, RecordingTransport
 from oarlock.sim.network import Host, Network
 from oarlock.sim.services import Services
 from oarlock.sim.threads import SimThread, hand_over
-from oarlock.sim.versions import Version, check_incoming, leave_behind, take_over
+from oarlock.sim.versions import Version, incoming, leave_behind, take_over
 from oarlock.sim.watcher import Watcher
 from oarlock.transport.interface import OnMessage, OnUnreachable
 from oarlock.transport.options import TransportOptions
@@ -281,8 +281,7 @@ class Process:
 
     def _received(self, on_message: OnMessage, source: ServerId, payload: bytes) -> None:
         """A message for a server of another version."""
-        check_incoming(self.version, payload, self.server.disk.strikes)
-        on_message(source, payload)
+        on_message(source, incoming(self.version, payload, self.server.disk.strikes))
 
     def _open_machine(self) -> RecordingMachine:
         self.machine = RecordingMachine(Store(self.server.backend), self.server.server_id)

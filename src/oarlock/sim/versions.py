@@ -11,7 +11,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from oarlock.node.codec import BadMessage
 from oarlock.node.config import NodeConfig
 from oarlock.sim.strikes import Strikes
 from oarlock.storage.disk import Disk
@@ -41,6 +40,8 @@ _FIXARRAY: Final = 0x90
 _MOST: Final = 15
 """Elements of an array whose length is in its first byte."""
 _NIL: Final = b"\xc0"
+_UNKNOWN: Final = b"\x7f"
+"""A tag that no message has."""
 _LIMIT_BYTES: Final = 4096
 
 
@@ -63,15 +64,12 @@ def outgoing(version: Version, payload: bytes, strikes: Strikes | None = None) -
     return payload
 
 
-def check_incoming(version: Version, payload: bytes, strikes: Strikes) -> None:
-    """Refuse a message as a server of that version does.
-
-    Raises:
-        BadMessage: It does not know such messages.
-    """
+def incoming(version: Version, payload: bytes, strikes: Strikes) -> bytes:
+    """What a payload is to a server of that version: what came later, it does not know."""
     if version is Version.BEFORE and len(payload) > 1 and payload[1] in _NEWER:
         strikes.hit("version.unknown_message")
-        raise BadMessage(f"no message has the tag {payload[1]}")
+        return payload[:1] + _UNKNOWN + payload[2:]
+    return payload
 
 
 def take_over(version: Version, config: NodeConfig, disk: Disk) -> None:

@@ -10,6 +10,7 @@ from tests.support.replicated import Register
 from tests.testing.test_pytest_plugin import run_pytest
 
 import oarlock
+from oarlock.diagram.audit import audit
 from oarlock.diagram.page import page
 from oarlock.testing import RecordedRuns, simulate
 from oarlock.testing.simulated import Client, RunFailed, SimulatedRun
@@ -71,6 +72,20 @@ def test_every_step_and_every_message_is_there(trace: Trace) -> None:
     committed = next(event.id for event in reversed(trace.events) if event.w is not None and event.w.commit is not None)
     assert len(list(why(trace, committed, "").steps)) > 5
     assert "<!doctype html>" in page(trace.header, trace.events, title="a run")
+
+
+def test_every_step_is_one_that_the_rules_allow() -> None:
+    """The record of a run in which servers join and leave holds no step that goes against a rule, and all names."""
+    kept: list[Trace] = []
+    simulate(3, objects=lambda: [Register()], work=count, seconds=8, faults=14, spares=2, record=kept.append)
+    [trace] = kept
+    assert audit(trace) == []
+    assert len(trace.header.nodes) > 3
+    assert set(trace.servers) <= trace.header.nodes.keys()
+    changed = {
+        tuple(event.x["servers"]) for event in trace.events if event.k is Kind.FAULT and event.x["kind"] == "leave"
+    }
+    assert changed
 
 
 def test_calls_are_on_the_axis_of_clients(trace: Trace) -> None:

@@ -12,6 +12,7 @@ import { Tiles } from "oarlock/tiles.js";
 /** More events than this in the window, and tiles are drawn instead; see benchmarks/. */
 export const MOST_DRAWN = 1500;
 const GUTTER = 64;
+const LABEL_HEIGHT = 13;
 const HEAD = 44;
 /** The width of a lane that is folded to a line. */
 const FOLDED = 36;
@@ -208,13 +209,20 @@ export class SpaceTime {
   /** Across everything, whatever the zoom. @param {import("oarlock/paint.js").Frame} frame */
   #paintViolations(frame) {
     const { context, run } = frame;
+    // Of two that are close the second label stands beside the first.
+    let last = -Infinity;
+    let x = GUTTER;
     for (let at = 0; at < run.faults.length; at++) {
       const y = frame.y(run.faults.data[at]);
       if (y < HEAD - 2 || y > frame.height + 2) continue;
       context.fillStyle = this.colours.violation;
       context.fillRect(0, y - 1, frame.width, 2);
       const event = run.events[run.faults.data[at]];
-      label(frame, `✖ ${event.k === "viol" ? event.x?.property ?? "violation" : "a wrong step"}`, GUTTER, y - 5, this.colours.violation);
+      const text = `✖ ${event.k === "viol" ? event.x?.property ?? "violation" : "a wrong step"}`;
+      if (y - last > LABEL_HEIGHT) x = GUTTER;
+      label(frame, text, x, y - 5, this.colours.violation);
+      x += context.measureText(text).width + LABEL_HEIGHT;
+      last = y;
     }
   }
 

@@ -9,7 +9,9 @@ export class Verdict {
     this.watch = watch;
     this.store = store;
     this.said = "";
-    this.words = make("span", {});
+    this.words = /** @type {HTMLButtonElement} */ (make("button", {
+      class: "words", disabled: true, title: "Go to what is wrong", onclick: () => document.getElementById("violations")?.scrollIntoView({ block: "nearest" }),
+    }));
     this.unresolved = make("button", { class: "unresolved", hidden: true, title: "What cannot be judged, since earlier events are not here", onclick: () => this.#show() });
     if (element.textContent) element.append(" · ");
     element.append(make("span", { class: "judged" }, this.words, " ", this.unresolved));
@@ -24,6 +26,7 @@ export class Verdict {
     const said = `${judge.known.count.toLocaleString("en")} steps judged, ${wrong}${behind > 1000 ? `; ${behind.toLocaleString("en")} wait` : ""}`;
     if (said !== this.said) this.words.textContent = this.said = said;
     this.words.classList.toggle("bad", steps > 0);
+    this.words.disabled = !steps;
     this.unresolved.hidden = !open;
     const text = `${open.toLocaleString("en")} unresolved`;
     if (this.unresolved.textContent !== text) this.unresolved.textContent = text;

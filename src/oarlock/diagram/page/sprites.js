@@ -5,7 +5,7 @@ const MOST = 400;
 
 export class Sprites {
   constructor() {
-    /** @type {Map<string, OffscreenCanvas>} */
+    /** @type {Map<string, ImageBitmap>} */
     this.made = new Map();
     /** @type {import("oarlock/paint.js").Palette | undefined} */
     this.colours = undefined;
@@ -25,10 +25,12 @@ export class Sprites {
   picture(name, width, height, paint) {
     let found = this.made.get(name);
     if (!found) {
-      found = new OffscreenCanvas(Math.ceil(width * this.ratio), Math.ceil(height * this.ratio));
-      const context = /** @type {OffscreenCanvasRenderingContext2D} */ (found.getContext("2d"));
+      const sheet = new OffscreenCanvas(Math.ceil(width * this.ratio), Math.ceil(height * this.ratio));
+      const context = /** @type {OffscreenCanvasRenderingContext2D} */ (sheet.getContext("2d"));
       context.scale(this.ratio, this.ratio);
       paint(context);
+      // A canvas that is copied from is asked each time whether it has changed.
+      found = sheet.transferToImageBitmap();
       this.made.set(name, found);
     }
     return found;

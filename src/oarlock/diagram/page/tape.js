@@ -82,7 +82,8 @@ export class TermTape {
     context.fillStyle = colours.accent;
     context.fillRect(this.#x(this.store.shared.cursor, width) - ratio, 0, 2 * ratio, height);
     if (isGrown) this.canvas.setAttribute("aria-valuemax", String(run.length - 1));
-    this.canvas.setAttribute("aria-valuenow", String(this.store.shared.cursor));
+    const now = String(this.store.shared.cursor);
+    if (this.canvas.getAttribute("aria-valuenow") !== now) this.canvas.setAttribute("aria-valuenow", now);
   }
 
   /** @param {number} position @param {number} width */

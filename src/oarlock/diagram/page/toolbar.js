@@ -34,7 +34,8 @@ export function setUpToolbar(store, extras) {
     if (changed.has("judged") && store.run.faults.length && !violation.isConnected) help.before(violation);
     if (changed.has("query") || (changed.has("run") && shared.query)) filter(store, input, wrong);
     if (axis.value !== shared.axis) axis.value = shared.axis;
-    play.textContent = shared.isPlaying ? "❚❚" : "▶";
+    // Set anew it would be laid out anew, in every frame.
+    if (changed.has("isPlaying")) play.textContent = shared.isPlaying ? "❚❚" : "▶";
     if (changed.has("isPlaying") && shared.isPlaying) step(store);
     if ((changed.has("cursor") || !isTold) && !shared.isPlaying && !shared.follows) tell(store, extras);
     isTold = true;

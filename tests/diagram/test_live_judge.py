@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Browser, Page, expect
 from tests.diagram.conftest import PATIENCE_MS, OpenPage
 from tests.support.broken_runs import broken_run
@@ -181,6 +182,49 @@ def test_attached_in_the_middle(opened: Callable[[Trace], Page], name: str) -> N
         assert alike == [[each.kind, each.event_id] for each in found]
     assert whole.issuperset(seen)
     assert bool(seen) == name.startswith("bug")
+
+
+def _with_a_false_memory(*, is_live: bool, forgets: str) -> tuple[Trace, str]:
+    """A sound run up to a restart that forgets its last entry or its term; of a live one the end of the life is missing."""
+    run = _cores(4)
+    for position, event in enumerate(run.events):
+        if event.k is not Kind.RESTART or event.s is None or len(event.s.log) < 1 or event.s.term < 1:
+            continue
+        lane = event.id.partition(".")[0]
+        changed = (
+            {"log": [*event.s.log[:-1], (event.s.log[-1][0], event.s.log[-1][1] - 1, event.s.log[-1][2])]}
+            if forgets == "log"
+            else {"term": event.s.term - 1, "vote": None}
+        )
+        before = run.events[:position]
+        life = [each for each in before if each.id.startswith(f"{lane}.")]
+        last = {each.id for each in life[-3:]} | {each.id for each in life if each.k is Kind.CRASH}
+        events = [each for each in before if not (is_live and each.id in last)]
+        wrong = structs.replace(event, s=structs.replace(event.s, **changed))
+        header = Header(v=1, run="core", kind="live" if is_live else "sim")
+        return Trace(header, [*events, wrong]), event.id
+    raise AssertionError("no server came back with a log")
+
+
+@pytest.mark.parametrize(("is_live", "forgets"), [(False, "log"), (False, "term"), (True, "log"), (True, "term")])
+def test_last_words_may_be_missing(opened: Callable[[Trace], Page], is_live: bool, forgets: str) -> None:
+    """Of a process that was killed it is known what it must not forget for certain: its term, but not the end of its log."""
+    run, event_id = _with_a_false_memory(is_live=is_live, forgets=forgets)
+    found = opened(run).evaluate(
+        """async (id) => {
+          const { Judge } = await import("oarlock/judge.js");
+          const judge = new Judge(oarlock.run.header, oarlock.extras);
+          for (const event of oarlock.run.events) judge.take(event);
+          const of = (all) => all.filter((each) => each.id === id);
+          return [of(judge.audit.found).map((each) => each.kind), of(judge.doubts).map((each) => each.sentence), of(judge.gaps).map((each) => each.sentence)];
+        }""",
+        event_id,
+    )
+    kinds, doubts, gaps = found
+    assert kinds == [each.kind for each in audit(run, most=1000) if each.event_id == event_id]
+    assert (f"forgot-{forgets}" in kinds) == (not is_live or forgets == "term")
+    assert any("has forgotten its log" in doubt for doubt in doubts) == (is_live and forgets == "log")
+    assert any("begins anew" in gap for gap in gaps) == is_live
 
 
 class Stream:

@@ -143,6 +143,17 @@ def test_streams_above_the_limit_are_refused() -> None:
     assert {error for outcome, error in _outcomes(schedule) if outcome == FAILED} == {"not looked at by the server"}
 
 
+def test_impatient_port_ends_connections_in_order() -> None:
+    """Some seeds have ports that let no connection idle: a call on its way then was not looked at, and is known so."""
+    clog = Fault(at=1.2, kind="client_clog", servers=(1, 2, 3), seconds=3.0)
+    schedule = _over_http2(clog, seed=16, seconds=5.0, proposal_timeout_ms=4000)
+    schedule = msgspec.structs.replace(schedule, operations=schedule.operations[::40])
+    report = run_schedule(schedule)
+    assert report.ok, report.violations
+    assert report.strikes["http2.goaway"]
+    assert report.strikes["http2.not_looked_at"]
+
+
 def test_calls_that_were_put_off_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where answers wait for the client's window, others are made later: reads and writes still take effect in order."""
     put_off = []

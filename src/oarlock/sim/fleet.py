@@ -55,10 +55,7 @@ class Fleet:
         self._next_number = settings.servers + 1
         self._port_limits: Limits | None = None
         if settings.client_protocol == "http2":
-            rng = random.Random(f"{seed}/port")  # noqa: S311
-            self._port_limits = Limits(
-                max_concurrent_streams=rng.choice((1024, 1024, 2)), put_off_bytes=rng.choice((1 << 24, 0))
-            )
+            self._port_limits = _draw_port_limits(random.Random(f"{seed}/port"))  # noqa: S311
         for number in range(1, settings.servers + 1):
             self._make(number, number, self._planned(number), ())
 
@@ -199,6 +196,22 @@ class Fleet:
             ping_interval_ms=timeout_ms,
         )
         return replace(options, **self._knobs(number, "transport."))
+
+
+def _draw_port_limits(rng: random.Random) -> Limits:
+    """What a run's ports allow: in many runs few streams, in others little patience with clients."""
+    limits = Limits(max_concurrent_streams=rng.choice((1024, 1024, 2)), put_off_bytes=rng.choice((1 << 24, 0)))
+    if rng.random() < 0.6:
+        return limits
+    return structs.replace(
+        limits,
+        preface_timeout_s=1.0,
+        frame_timeout_s=1.0,
+        idle_timeout_s=0.5,
+        keepalive_interval_s=1.0,
+        keepalive_timeout_s=1.0,
+        stall_timeout_s=1.0,
+    )
 
 
 class SimConfig(NodeConfig, frozen=True, kw_only=True):

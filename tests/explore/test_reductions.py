@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from tests.support.plain_exploration import all_states, classes, plain_states
 
-from oarlock.explore import Bounds
+from oarlock.explore import Bounds, explore
+from oarlock.explore.search import Search
 from oarlock.explore.space import Space
 
 SMALL = {
@@ -28,6 +29,47 @@ def test_servers_come_to_the_same_as_without_reductions(bounds: Bounds, *, eager
         for parts in all_states(space)
     }
     assert found == {(servers, *spent) for servers, _packets, *spent in plain_states(bounds)}
+
+
+@pytest.mark.parametrize("bounds", SMALL.values(), ids=SMALL)
+def test_states_that_others_cover_lead_to_no_other_servers(bounds: Bounds) -> None:
+    """With states left out that others cover, the same servers stand together with the same history."""
+    every, covering = [servers_of(msgspec.structs.replace(bounds, cover=cover)) for cover in (False, True)]
+    assert covering == every
+
+
+def servers_of(bounds: Bounds) -> set[tuple[object, ...]]:
+    """The servers and the history of every state that is explored, under all names."""
+    search = Search(bounds)
+    assert search.run().is_complete
+    space, count = search.space, bounds.servers
+    found = set()
+    for number in range(len(search.visited)):
+        for renaming in range(len(space.renamings)):
+            parts = space.renamed(space.unpack(search.visited.key(number)), renaming)
+            found.add((*[space.servers.states[server] for server in parts[:count]], space.histories[parts[-1]]))
+    return found
+
+
+def test_states_that_others_cover_are_left_out() -> None:
+    """The same is explored, as far from the beginning, by fewer states."""
+    result = explore(Bounds(terms=2, entries=0, cover=True))
+    assert (result.is_complete, result.states, result.steps, result.depth) == (True, 3593, 15051, 20)
+
+
+def test_what_was_forgotten_is_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exploration that forgets what it worked out, for want of memory, comes to just the same."""
+    bounds = Bounds(servers=2, terms=2, entries=0, crashes=1, heartbeats=False)
+    before = explore(bounds)
+    monkeypatch.setattr("oarlock.explore.numbers.MOST_KNOWN", 200)
+    after = explore(bounds)
+    assert (after.states, after.steps, after.depth) == (before.states, before.steps, before.depth)
+
+
+def test_with_changes_of_members_servers_keep_their_names() -> None:
+    """A leader that is removed asks the lowest of several equals: states that differ in names are not taken for one."""
+    assert len(Bounds(changes=0).renamings()) == 6
+    assert Bounds(changes=1).renamings() == [(1, 2, 3)]
 
 
 @pytest.mark.parametrize("servers", [2, 3])

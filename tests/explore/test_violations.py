@@ -73,6 +73,13 @@ def test_a_limit_ends_an_exploration_and_says_so() -> None:
     assert "NOT complete, stopped by the limit on depth" in describe_result(result)
 
 
+def test_limits_are_looked_at_often() -> None:
+    """An exploration ends soon after its limit is reached, not thousands of states later."""
+    result = explore(Bounds(terms=2, entries=0), Limits(states=1000))
+    assert result.stopped_by == "states"
+    assert 1000 <= result.states < 3000
+
+
 def test_a_mutant_of_the_zoo_is_found_from_the_command_line() -> None:
     """`oarlock explore --mutant` explores the code with that bug, and ends with 1 and the way there as data."""
     arguments = ["explore", "--terms", "1", "--entries", "0", "--no-heartbeats", "--quiet", "--json"]

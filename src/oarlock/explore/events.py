@@ -88,7 +88,8 @@ def describe(event: Event | Fatal) -> str:
             return f"{describe(inner)}, and crashes before its write {write + 1} is on disk; it starts again"
         case Deliver(message, late):
             waited = ", long after it last heard from anybody" if late else ""
-            return f"takes {type(message).__name__} of term {message.term} from server {message.source}{waited}"
+            sender = f"server {message.source}" if message.source else "somebody"  # where it does not matter who
+            return f"takes {type(message).__name__} of term {message.term} from {sender}{waited}"
         case TimeOut():
             return "has its election timer run out"
         case Heartbeat():

@@ -4,7 +4,7 @@ from typing import IO
 
 from oarlock.explore.bounds import Bounds
 from oarlock.explore.disk import Disk
-from oarlock.explore.events import Crash, Event, Fatal
+from oarlock.explore.events import Crash, Deliver, Event, Fatal
 from oarlock.explore.frozen import NoChance, set_clock_back
 from oarlock.explore.server import Died, Send, ServerState, Stepper, Turn
 from oarlock.explore.violation import Broken
@@ -70,6 +70,8 @@ class LiveCluster:
         self._stepper = stepper
         self._sink = stream_sink(out, header)
         self._table = MessageTable()
+        self._arrived: set[str] = set()
+        """The ids of messages that came."""
         self._now = 0.0
         self._world = World(self._sink, self._clock)
         self._servers = {each: LiveServer(each, stepper.first(each).disk) for each in bounds.ids}
@@ -92,6 +94,8 @@ class LiveCluster:
             self._end(server, server.beside.disk)
             return []
         inner, dies_at = event if isinstance(event, Fatal) else (event, None)
+        if isinstance(inner, Deliver):
+            self._arrives(server_id, inner.message)
         turn = self._stepper.turn(server.beside, server.raft, dies_at)
         try:
             turn.take(inner)
@@ -120,6 +124,15 @@ class LiveCluster:
         servers = [self._servers[broken.server_id]] if broken.server_id is not None else self._servers.values()
         witnesses = [server.recorder.last_id for server in servers if server.recorder is not None]
         self._world.violated(broken.name, broken.sentence, witnesses)
+
+    def _arrives(self, to: ServerId, message: RaftMessage) -> None:
+        stamp = self._table.find(to, message)
+        if stamp is None:
+            return
+        message_id = stamp.message_id(message.source)
+        if message_id in self._arrived:
+            self._world.doubled(message_id, source=message.source, to=to, seen=stamp.lc)
+        self._arrived.add(message_id)
 
     def _leave(self, source: ServerId, turn: Turn) -> None:
         for to, message, held in turn.sends:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-MOST_KNOWN: Final = 20_000_000
-"""Values that are kept at a time, of all functions of an exploration: about 2 GB."""
+MOST_KNOWN: Final = 10_000_000
+"""Values that are kept at a time, of all functions of an exploration: about a gigabyte."""
 
 
 class Memory:

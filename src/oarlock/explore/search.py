@@ -100,52 +100,54 @@ def explore(
         progress: Told every now and then.
         trace: Takes the way to where a property breaks, as `raft-trace/1`, if one does.
     """
-    return _Search(bounds, limits, progress).run(trace)
+    return Search(bounds, limits, progress).run(trace)
 
 
-class _Search:
+class Search:
     """One exploration."""
 
-    def __init__(self, bounds: Bounds, limits: Limits, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self, bounds: Bounds, limits: Limits = NO_LIMITS, progress: Callable[[Progress], None] | None = None
+    ) -> None:
         self._limits = limits
         self._progress = progress
         self._began = time.process_time()
-        self._space = Space(bounds)
-        self._visited = Visited(self._space.key_bytes)
-        self._cover = Cover(self._space.network.masks, bounds.servers) if bounds.cover else None
+        self.space = Space(bounds)
+        self.visited = Visited(self.space.key_bytes)
+        self._cover = Cover(self.space.network.masks, bounds.servers) if bounds.cover else None
         self._steps = 0
         self._depth = 0
         self._is_complete = False
         self._stopped_by: str | None = None
 
-    def run(self, trace: IO[bytes] | None) -> Result:
+    def run(self, trace: IO[bytes] | None = None) -> Result:
         """Explore."""
         found = None
-        first = self._space.first()
-        self._visited.add(first, self._visited.slot(first), 0)
+        first = self.space.first()
+        self.visited.add(first, self.visited.slot(first), 0)
         try:
             self._levels()
         except _Breaks as breaks:
             steps, way = self._way_to(breaks)
             found = Found(breaks.broken.name, breaks.broken.sentence, steps)
             if trace is not None:
-                record(self._space.bounds, way, breaks.broken, trace)
+                record(self.space.bounds, way, breaks.broken, trace)
         return Result(
-            bounds=self._space.bounds,
-            states=len(self._visited),
+            bounds=self.space.bounds,
+            states=len(self.visited),
             steps=self._steps,
             depth=self._depth,
             is_complete=self._is_complete,
             stopped_by=self._stopped_by,
             found=found,
-            server_states=len(self._space.servers.states),
-            core_steps=self._space.moves.core_steps,
+            server_states=len(self.space.servers.states),
+            core_steps=self.space.moves.core_steps,
             seconds=round(time.process_time() - self._began, 3),
             peak_bytes=_peak_bytes(),
         )
 
     def _levels(self) -> None:
-        visited, cover, first = self._visited, self._cover, 0
+        visited, cover, first = self.visited, self._cover, 0
         while first < len(visited):
             if self._limits.depth is not None and self._depth >= self._limits.depth:
                 self._stopped_by = "depth"
@@ -162,7 +164,7 @@ class _Search:
         self._is_complete = True
 
     def _expand(self, key: Key, number: int) -> None:
-        space, visited = self._space, self._visited
+        space, visited = self.space, self.visited
         canonical, check, cover = space.canonical, space.check, self._cover
         move = None
         try:
@@ -187,7 +189,7 @@ class _Search:
         """Whether a limit is reached, with all states before one gone on from."""
         limits = self._limits
         seconds = time.process_time() - self._began
-        states = len(self._visited)
+        states = len(self.visited)
         if self._progress is not None and number % (_LOOK_EVERY * _REPORT_EVERY) == 0:
             self._progress(Progress(self._depth, states, states - number, self._steps, seconds))
         if limits.states is not None and states >= limits.states:
@@ -201,9 +203,9 @@ class _Search:
     def _way_to(self, breaks: "_Breaks") -> tuple[list[Step], Way]:
         numbers = [breaks.number]
         while numbers[-1]:
-            numbers.append(self._visited.parent(numbers[-1]))
-        keys = [self._visited.key(number) for number in reversed(numbers)]
-        return retrace(self._space, keys, breaks.broken)
+            numbers.append(self.visited.parent(numbers[-1]))
+        keys = [self.visited.key(number) for number in reversed(numbers)]
+        return retrace(self.space, keys, breaks.broken)
 
 
 class _Breaks(Exception):

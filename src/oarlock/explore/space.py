@@ -6,9 +6,11 @@ touches one server and few parts, so it is looked up.
 
 from collections.abc import Iterator, Sequence
 from struct import Struct
+from typing import Final
 
+from oarlock.explore import numbers
 from oarlock.explore.bounds import Bounds, Renaming
-from oarlock.explore.choices import Acts, Choices, Menu
+from oarlock.explore.choices import Act, Acts, Choices, Menu
 from oarlock.explore.closure import Closures
 from oarlock.explore.history import (
     PROPOSAL,
@@ -21,7 +23,7 @@ from oarlock.explore.history import (
 )
 from oarlock.explore.moves import Move, Moves
 from oarlock.explore.network import Network
-from oarlock.explore.numbers import MOST_KNOWN, Memory, Table
+from oarlock.explore.numbers import Memory, Table
 from oarlock.explore.properties import check_change, check_pair
 from oarlock.explore.server import Stepper
 from oarlock.explore.servers import Servers
@@ -31,6 +33,9 @@ from oarlock.explore.violation import Broken, requirement
 
 Key = bytes
 """A state: four bytes for each of its parts."""
+
+_VALUES_OF_A_STANDING: Final = 16
+"""As much as that many values of tables take."""
 
 After = tuple[Standing, Sequence[int], int, Move]
 """What a step leads to, under the names that servers had before: the servers, what is under way from and for each,
@@ -130,6 +135,7 @@ class Space:
                 if (pair := server << 32 | other) not in sound:
                     check_pair(views[other], views[server], self._require)
                     sound.add(pair)
+        self._memory.known += _VALUES_OF_A_STANDING
         kinds = self.servers.kinds
         orders = self._orders.of([kinds[server] for server in servers])
         return Standing(servers, tuple([self._names(servers, order) for order in orders]) if orders != (0,) else ())
@@ -147,10 +153,10 @@ class Space:
         Raises:
             Broken: A step breaks a property.
         """
-        if self._memory.known > MOST_KNOWN:
+        if self._memory.known > numbers.MOST_KNOWN:
             self._forget()
         count, history = self._count, parts[-1]
-        standing, under_way = self._standings[tuple(parts[:count])], parts[count:-1]
+        standing, under_way = self._standings[tuple(parts[:count])], [*parts[count:-1]]
         spent = self._spent_by[history]
         for menu, choices in standing.choices.get(spent) or self._choose(standing, spent):
             bits = 0
@@ -159,21 +165,29 @@ class Space:
             for act in choices[bits]:
                 later = history if act.fact is None else self._later_history(history, act.move, standing)
                 target = standing.next.get(act.server) or self._next(standing, act.move)
-                settlers = target.settlers[act.may_crash] or self._settle(target, may_crash=act.may_crash)
-                new = [*under_way]
-                for owner, table in act.tables:
-                    before = new[owner]
-                    after = table[before]
-                    if after == before and not act.is_last_crash:
-                        continue
-                    before = -1
-                    while after != before:
-                        before = after
-                        for settler in settlers[owner]:
-                            after = settler[after]
-                    new[owner] = after
-                if target is not standing or later != history or new != [*under_way]:
+                try:
+                    new = self._under_way_after(act, target, under_way)
+                except Broken as broken:
+                    broken.comes_after = (act.server, act.move.event)
+                    raise
+                if target is not standing or later != history or new != under_way:
                     yield target, new, later, act.move
+
+    def _under_way_after(self, act: Act, target: Standing, under_way: list[int]) -> list[int]:
+        """What is under way after a step, and after all that follows by itself."""
+        settlers = target.settlers[act.may_crash] or self._settle(target, may_crash=act.may_crash)
+        new = under_way.copy()
+        for owner, table in act.tables:
+            after = table[new[owner]]
+            if after == new[owner] and not act.is_last_crash:
+                continue
+            before = -1
+            while after != before:
+                before = after
+                for settler in settlers[owner]:
+                    after = settler[after]
+            new[owner] = after
+        return new
 
     def parts(self, after: After) -> list[int]:
         """The parts of the state that a step leads to."""

@@ -49,6 +49,12 @@ def retrace(space: Space, keys: Sequence[Key], broken: Broken) -> tuple[list[Ste
                 break
     # The step was found under the names of the last state; here it is the one that breaks in the same way.
     server_id, event = _last_step(space, parts, broken)
+    if broken.comes_after is not None:
+        number, before = broken.comes_after
+        view = space.servers.views[number]
+        steps.append(_step(space, parts[view.id - 1], before, view))
+        way.append((view.id, before))
+        parts[view.id - 1] = number
     steps.append(_step(space, parts[server_id - 1], event, None))
     return steps, [*way, (server_id, event)]
 
@@ -62,7 +68,7 @@ def _last_step(space: Space, parts: list[int], broken: Broken) -> tuple[ServerId
         if again.event is None and move is not None:
             again.at(space.servers.states[move.server].id, move.event)
         broken.name, broken.sentence = again.name, again.sentence
-        broken.server_id, broken.event = again.server_id, again.event
+        broken.server_id, broken.event, broken.comes_after = again.server_id, again.event, again.comes_after
     assert broken.server_id is not None  # noqa: S101 - what broke once breaks again
     assert broken.event is not None  # noqa: S101
     return broken.server_id, broken.event

@@ -22,6 +22,8 @@ class Broken(Exception):
         """Whose step broke it, where a single step did."""
         self.event: Event | Fatal | None = None
         """The step."""
+        self.comes_after: tuple[int, Event | Fatal] | None = None
+        """What a server became by the step before, and that step, where both were taken at once."""
 
     def at(self, server_id: ServerId, event: Event | Fatal) -> None:
         """Note the step that broke it."""

@@ -1,8 +1,8 @@
 """How fast a page of a long run loads, pans and zooms, in headless Chromium: `python -m benchmarks.page_frames`.
 
 A frame's time is what the page's thread is busy from the frame's begin until everything is drawn and handed on. Where
-others use the machine, the wall's clock says more of them than of the page: `chrt -r 1 python -m ...` lets the browser's
-threads go first, and `--cpu` counts what the page's own thread has run.
+others use the machine, the wall's clock says more of them than of the page: `chrt -r 1 python -m ...` lets the
+browser's threads go first, and `--cpu` counts what the page's own thread has run.
 """
 
 import argparse
@@ -174,9 +174,9 @@ def _median(rounds: list[dict[str, Any]], path: Path) -> dict[str, Any]:
 
 
 def _table(median: dict[str, Any]) -> str:
+    size = f"{median['events']:,} events, a page of {median['bytes'] / 1e6:.1f} MB"
     lines = [
-        f"{median['page']}: {median['events']:,} events, a page of {median['bytes'] / 1e6:.1f} MB,"
-        f" loaded in {median['load_s']:.2f} s",
+        f"{median['page']}: {size}, loaded in {median['load_s']:.2f} s",
         "",
         "| | p50 ms | p95 ms |",
         "|-|-|-|",

@@ -16,6 +16,8 @@ export class Tiles {
     this.run = run;
     this.axis = axis;
     this.worst = new Worst(run);
+    // Not in the first frame that is zoomed out: it takes most of one.
+    setTimeout(() => this.worst.follow(), 0);
     /** What a row spans, in coordinates of the axis. */
     this.height = 0;
   }

@@ -58,7 +58,7 @@ KNOBS: Final[dict[str, tuple[int, ...]]] = {
 def generate(seed: int) -> Schedule:
     """Make a run's schedule; the same for the same seed, on every machine."""
     rng = random.Random(f"oarlock/schedule/{seed}")  # noqa: S311
-    settings = _settings(rng)
+    settings = _settings(rng, random.Random(f"oarlock/size/{seed}"))  # noqa: S311
     faults = _faults(rng, settings)
     may_have_more = settings.servers > 1 and not any(map(is_alone, faults))
     has_laggards = may_have_more and rng.random() < 0.4
@@ -92,8 +92,10 @@ def connection_faults(rng: random.Random, settings: Settings) -> list[Fault]:
     return [_fault(draw, name) for name in kinds for _ in range(rng.randint(1, 4))]
 
 
-def _settings(rng: random.Random) -> Settings:
+def _settings(rng: random.Random, own: random.Random) -> Settings:
     servers = rng.choices((1, 3, 5, 7), (5, 60, 30, 5))[0]
+    if servers == 1 and own.random() > 0.5:  # one server alone has little to go wrong, and little to see
+        servers = 3
     election_timeout_ms = rng.choice((150, 300, 300, 1000))
     delay_s = rng.choice((0.0002, 0.0005, 0.002, election_timeout_ms / 60_000))
     settings = Settings(

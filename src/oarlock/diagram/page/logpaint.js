@@ -38,7 +38,7 @@ export class LogPainter {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = colours.panel;
     context.fillRect(0, 0, context.canvas.width / ratio, context.canvas.height / ratio);
-    text(context, logs.facts, 0, 20, colours.faint, `14px ${FONT}`);
+    text(context, logs.facts, 0, 20, colours.faint, `14px ${FONT}`, context.canvas.width / ratio);
     if (!logs.rows.length) return;
     text(context, "index", 0, TOP + 15, colours.faint, `11px ${FONT}`);
     context.textAlign = "center";

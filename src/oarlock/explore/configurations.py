@@ -8,6 +8,7 @@ CONFIGURATIONS: Final[dict[str, Bounds]] = {
     "elections": Bounds(terms=2, entries=0),
     "entry": Bounds(terms=1, entries=1, heartbeats=False),
     "crash": Bounds(terms=2, entries=0, crashes=1, heartbeats=False),
+    "entry-and-crash": Bounds(terms=2, entries=1, crashes=1, heartbeats=False, cover=True),
     "figure-8": Bounds(
         terms=4,
         entries=1,

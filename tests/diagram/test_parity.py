@@ -33,11 +33,7 @@ def test_reasons_are_the_same(open_page: OpenPage, run: Trace) -> None:
     asked = run.events[::5]
     questions = [(event.id, "") for event in asked]
     questions += [
-        (event.id, name)
-        for event in asked
-        if event.w
-        for name in ("commit", "term", "role")
-        if getattr(event.w, name)
+        (event.id, name) for event in asked if event.w for name in ("commit", "term", "role") if getattr(event.w, name)
     ]
     found = page.evaluate(
         """async (questions) => {

@@ -1,12 +1,17 @@
 """Read barriers: linearizable, batched, never confirmed by an old answer."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
 from tests.support.node_cluster import NodeCluster
 
+from oarlock.node.config import NodeConfig
 from oarlock.node.errors import Overloaded, ReadTimeout
+from oarlock.node.reads import ReadBarriers
+from oarlock.node.status import Counters
+from oarlock.raft.ready import ReadState
 
 
 async def test_follower_sees_what_was_acknowledged(tmp_path: Path) -> None:
@@ -46,9 +51,9 @@ async def test_reads_share_a_round(tmp_path: Path) -> None:
         asked = []
         read_index = follower._owner.raft.read_index
 
-        def counting(context: int, now: float) -> None:
+        def counting(context: int, now: float, *, may_use_lease: bool) -> None:
             asked.append(context)
-            read_index(context, now)
+            read_index(context, now, may_use_lease=may_use_lease)
 
         follower._owner.raft.read_index = counting
         for _ in range(2):
@@ -93,3 +98,25 @@ async def test_waiting_readers_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(ReadTimeout):
         await node.read_barrier(timeout=0.05)
     await cluster.stop(1)
+
+
+async def test_a_lease_will_do_only_where_it_does_for_all() -> None:
+    """Readers who wait together are asked for together: one who trusts no clock is not answered by a lease, nor later."""
+    loop = asyncio.get_running_loop()
+    config = NodeConfig(cluster_id=1, server_id=1, data_dir="unused", members={1: (("127.0.0.1", 1),)})
+    barriers = ReadBarriers(loop, config, random.Random(1), Counters(), lambda: None)
+    strict, easy = barriers.barrier(None, may_use_lease=False), barriers.barrier(None)
+    context, may_use_lease = barriers.take(loop.time())
+    assert not may_use_lease
+    barriers.answered([ReadState(context, None)])
+    later = barriers.barrier(None)
+    barriers.leader_changed()
+    context, may_use_lease = barriers.take(loop.time())
+    assert not may_use_lease
+    barriers.answered([ReadState(context, 0)])
+    await asyncio.gather(strict, easy, later)
+    last = barriers.barrier(None)
+    context, may_use_lease = barriers.take(loop.time())
+    assert may_use_lease
+    barriers.answered([ReadState(context, 0)])
+    await last

@@ -4,7 +4,7 @@ import pytest
 from tests.support.raft_cluster import Cluster
 from tests.support.raft_server import accepted, append_entries, leader, server
 
-from oarlock.raft.messages import AppendEntries, PreVote, RequestVote, TimeoutNow
+from oarlock.raft.messages import AppendEntries, PreVote, ReadIndex, ReadIndexReply, RequestVote, TimeoutNow
 from oarlock.raft.ready import ReadState
 from oarlock.raft.state import NotLeader, Role
 
@@ -119,6 +119,22 @@ def test_a_read_within_the_lease_needs_no_round() -> None:
     assert sender.settle() == []
     assert sender.reads == [ReadState(5, 1)]
     assert "LS-1" in sender.rules()
+
+
+def test_a_reader_may_do_without_the_lease() -> None:
+    """LS-1: a read that trusts no clock takes a round within the lease too, here or forwarded by a follower."""
+    sender = leased_leader()
+    sender.raft.read_index(5, sender.state.now, may_use_lease=False)
+    sent = sender.settle()
+    assert sender.reads == []
+    assert [type(message) for _, message in sent] == [AppendEntries, AppendEntries]
+    term = sender.state.current_term
+    strict = sender.step(ReadIndex(3, term, 9, 6, may_use_lease=False))
+    assert ReadIndexReply not in {type(message) for _, message in strict}
+    assert ReadIndexReply in {type(message) for _, message in sender.step(ReadIndex(3, term, 10, 7))}
+    answered = sender.step(accepted(sender, 2, 1))
+    assert [read.context for read in sender.reads] == [5]
+    assert [message.context for _, message in answered if isinstance(message, ReadIndexReply)] == [6]
 
 
 def test_a_lease_is_shorter_than_an_election_timeout_by_the_drift_and_counts_from_the_sending() -> None:

@@ -115,6 +115,9 @@ def disturb(cluster: Cluster, rng: random.Random) -> None:
         cluster.change_membership(voters, {each for each in ids if each not in voters and rng.random() < 0.5})
     elif action < 0.89:
         cluster.transfer(one)
+    elif action < 0.91 and one not in cluster.down:
+        cluster[one].raft.forget_leader()
+        cluster.carry_out(cluster[one])
 
 
 @cache

@@ -58,6 +58,28 @@ async def test_leased_reads_need_to_be_turned_on() -> None:
             assert await servers.objects(number)[0].read("get", consistency="lease") == 1
 
 
+async def test_each_read_chooses_whether_a_lease_will_do() -> None:
+    """With leases on, a linearizable read asks the core for a round all the same; only a leased one believes a clock."""
+    async with cluster(3, objects=lambda: [Register()], lease_reads=True) as servers:
+        asked = []
+        [register] = servers.objects(0)
+        raft = servers.nodes[0]._core._core._owner.raft
+        read_index = raft.read_index
+
+        def noting(context: int, now: float, *, may_use_lease: bool) -> None:
+            asked.append(may_use_lease)
+            read_index(context, now, may_use_lease=may_use_lease)
+
+        raft.read_index = noting
+        await register.read("get")
+        assert asked
+        assert not any(asked)
+        asked.clear()
+        await register.read("get", consistency="lease")
+        assert asked
+        assert all(asked)
+
+
 async def test_many_stale_readers_ask_once(tmp_path: Path) -> None:
     """Readers that find the state too old share one question to the leader."""
     async with cluster(3, objects=lambda: [Register()], directory=tmp_path) as servers:

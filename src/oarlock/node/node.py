@@ -374,16 +374,17 @@ class Node:
         """The same, for who waits without a future: told once, perhaps at once."""
         self._proposals.propose_to(command, timeout, waiter)
 
-    def read_barrier(self, timeout: float | None = None) -> asyncio.Future[None]:
+    def read_barrier(self, timeout: float | None = None, *, may_use_lease: bool = True) -> asyncio.Future[None]:
         """Wait until reading `machine` is linearizable: it stands at what was committed when this was called, or later.
 
         Args:
             timeout: Seconds until it is given up; None for the configured time.
+            may_use_lease: Whether the leader's lease will do, where `lease_reads` is on; else a majority is asked.
 
         Returns:
             Done, or failed with `ReadTimeout`, `Overloaded` or `Stopped`.
         """
-        return self._reads.barrier(timeout)
+        return self._reads.barrier(timeout, may_use_lease=may_use_lease)
 
     def change_membership(
         self, changes: Sequence[Change], timeout: float | None = None, *, strict: bool = False

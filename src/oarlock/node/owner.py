@@ -251,9 +251,9 @@ class Owner:
         if self._changes.has_work:
             self._changes.turn(raft, self._sender.send)
         self._propose_all(now)
-        context = self._reads.take(now)
-        if context is not None:
-            raft.read_index(context, now)
+        attempt = self._reads.take(now)
+        if attempt is not None:
+            raft.read_index(attempt[0], now, may_use_lease=attempt[1])
         self._peers.follow(raft.state)  # before anything is sent to whom it adds
         if raft.has_ready():
             self._carry_out(raft.ready())

@@ -24,11 +24,12 @@ Barrier = tuple[asyncio.Future[None], float]
 
 
 class _Attempt:
-    __slots__ = ("barriers", "retry_at")
+    __slots__ = ("barriers", "may_use_lease", "retry_at")
 
-    def __init__(self, barriers: list[Barrier], retry_at: float) -> None:
+    def __init__(self, barriers: list[Barrier], retry_at: float, *, may_use_lease: bool) -> None:
         self.barriers = barriers
         self.retry_at = retry_at
+        self.may_use_lease = may_use_lease
 
 
 class ReadBarriers:
@@ -61,6 +62,8 @@ class ReadBarriers:
         self._pause_s = config.heartbeat_interval_ms / 2000
         self._sweep_s = max(0.01, min(config.heartbeat_interval_ms, 100) / 2000)
         self._waiting: list[Barrier] = []
+        self._may_use_lease = True
+        """Whether a lease will do for all who wait."""
         self._attempts: dict[int, _Attempt] = {}
         self._confirmed: list[tuple[Index, list[Barrier]]] = []
         self._applied: Index = 0
@@ -74,11 +77,12 @@ class ReadBarriers:
 
     # -- the reader's side ---------------------------------------------------------------------------------------
 
-    def barrier(self, timeout_s: float | None) -> asyncio.Future[None]:
+    def barrier(self, timeout_s: float | None, *, may_use_lease: bool = True) -> asyncio.Future[None]:
         """Register a reader.
 
         Args:
             timeout_s: When to give up, in seconds; None for the configured time.
+            may_use_lease: Whether the leader's lease will do, where there are leases.
 
         Returns:
             Done when the machine may be read; or fails with `ReadTimeout`, `Overloaded` or `Stopped`.
@@ -93,6 +97,7 @@ class ReadBarriers:
             future.set_exception(Overloaded(f"{self._count} reads are waiting"))
             return future
         self._count += 1
+        self._may_use_lease = self._may_use_lease and may_use_lease
         self._waiting.append(
             (future, self._loop.time() + (self._default_timeout_s if timeout_s is None else timeout_s))
         )
@@ -104,14 +109,15 @@ class ReadBarriers:
 
     # -- the owner's side ----------------------------------------------------------------------------------------
 
-    def take(self, now: float) -> int | None:
-        """A context to ask the core about, for all who wait; None when there is nothing to ask now."""
+    def take(self, now: float) -> tuple[int, bool] | None:
+        """A context to ask the core about, for all who wait, and whether a lease will do; None if nothing is asked."""
         if not self._waiting or len(self._attempts) >= _IN_FLIGHT or now < self._pause_until:
             return None
         self._context += 1
-        self._attempts[self._context] = _Attempt(self._waiting, now + self._retry_s)
+        may_use_lease, self._may_use_lease = self._may_use_lease, True
+        self._attempts[self._context] = _Attempt(self._waiting, now + self._retry_s, may_use_lease=may_use_lease)
         self._waiting = []
-        return self._context
+        return self._context, may_use_lease
 
     def leader_changed(self) -> None:
         """There is somebody else to ask: those refused before need not wait."""
@@ -135,8 +141,12 @@ class ReadBarriers:
             self._wake()
 
     def _try_again(self, attempt: _Attempt) -> None:
-        self._waiting = attempt.barriers + self._waiting
+        self._wait_again(attempt)
         self._pause_until = self._loop.time() + self._pause_s
+
+    def _wait_again(self, attempt: _Attempt) -> None:
+        self._waiting = attempt.barriers + self._waiting
+        self._may_use_lease = self._may_use_lease and attempt.may_use_lease
 
     # -- the applier's side --------------------------------------------------------------------------------------
 
@@ -167,7 +177,7 @@ class ReadBarriers:
         for context, attempt in list(self._attempts.items()):
             if attempt.retry_at <= now:
                 del self._attempts[context]
-                self._waiting = attempt.barriers + self._waiting
+                self._wait_again(attempt)
         self._waiting = self._still_in_time(self._waiting, now)
         for attempt in self._attempts.values():
             attempt.barriers = self._still_in_time(attempt.barriers, now)

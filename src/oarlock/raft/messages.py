@@ -92,9 +92,13 @@ class InstallSnapshotReply(Message, frozen=True, tag=8, gc=False):
 
 
 class ReadIndex(Message, frozen=True, tag=9, gc=False):
-    """A follower asks its leader for an index at which a read is linearizable (RI). `context` is the asker's."""
+    """A follower asks its leader for an index at which a read is linearizable (RI). `context` is the asker's.
+
+    Whether the leader's lease will do (LS-1), where there is one, is up to the reader.
+    """
 
     context: int
+    may_use_lease: bool = True
 
 
 class ReadIndexReply(Message, frozen=True, tag=10, gc=False):

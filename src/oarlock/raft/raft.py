@@ -236,13 +236,13 @@ class Raft:
         forget_leader(self.state)
         self._conclude()
 
-    def read_index(self, context: int, now: float) -> None:
+    def read_index(self, context: int, now: float, *, may_use_lease: bool = True) -> None:
         """Ask for an index at which a read is linearizable; a `ReadState` with `context` answers.
 
-        Every attempt must bring a context of its own.
+        Every attempt must bring a context of its own. Where leaders have leases, one will do only with `may_use_lease`.
         """
         self.state.now = now
-        read_index(self.state, context)
+        read_index(self.state, context, may_use_lease=may_use_lease)
         self._conclude()
 
     def applied(self, index: Index) -> None:

@@ -11,10 +11,10 @@ from oarlock.raft.state import LeaderState, PendingRead, RaftState
 from oarlock.raft.types import ServerId
 
 
-def read_index(state: RaftState, context: int) -> None:
+def read_index(state: RaftState, context: int, *, may_use_lease: bool) -> None:
     """A client of this server wants to read; the answer comes as a `ReadState`."""
     if state.leader is not None:
-        _begin(state, state.leader, PendingRead(context, None, 0))
+        _begin(state, state.leader, PendingRead(context, None, 0, may_use_lease))
         return
     state.fire("CL-Q1", state.leader_id)
     if state.leader_id is None:
@@ -29,7 +29,8 @@ def read_index(state: RaftState, context: int) -> None:
     state.fire("RI-1", state.leader_id, context)
     request_id = state.next_request_id()
     state.forwarded_reads[context] = request_id
-    state.send_when_true(state.leader_id, ReadIndex(state.server_id, state.current_term, request_id, context))
+    message = ReadIndex(state.server_id, state.current_term, request_id, context, may_use_lease)
+    state.send_when_true(state.leader_id, message)
 
 
 def on_read_index(state: RaftState, message: ReadIndex) -> None:
@@ -39,7 +40,8 @@ def on_read_index(state: RaftState, message: ReadIndex) -> None:
         refusal = ReadIndexReply(state.server_id, state.current_term, message.request_id, message.context, 0)
         state.send_when_true(message.source, refusal)
         return
-    _begin(state, state.leader, PendingRead(message.context, message.source, message.request_id))
+    read = PendingRead(message.context, message.source, message.request_id, message.may_use_lease)
+    _begin(state, state.leader, read)
 
 
 def on_read_index_reply(state: RaftState, message: ReadIndexReply) -> None:
@@ -62,7 +64,7 @@ def _begin(state: RaftState, leader: LeaderState, read: PendingRead) -> None:
         # Its commit_index may lag behind what an earlier leader acknowledged (etcd issue 7331).
         state.fire("CL-Q2", state.commit_index, state.current_term)
         leader.reads_before_commit.append(read)
-    elif state.config.lease_reads and state.now < leader.lease_until:
+    elif read.may_use_lease and state.config.lease_reads and state.now < leader.lease_until:
         state.fire("LS-1", state.now, leader.lease_until)
         read.read_index = state.commit_index
         _answer(state, read, confirmed=True)

@@ -84,6 +84,7 @@ class PendingRead(msgspec.Struct, gc=False):
     source: ServerId | None
     request_id: int
     """The asker's, to be repeated in the reply."""
+    may_use_lease: bool = True
     read_index: Index = 0
     confirmed_by: int = 0
     """Replies to requests with at least this id show that this leader led when the read arrived (RI-2)."""

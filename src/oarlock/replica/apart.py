@@ -180,9 +180,9 @@ class ApartCore(SeenCore):
             return
         self._there.put(partial(self._core.propose_to, command, timeout_s, _Far(waiter, self._back)))
 
-    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
+    def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """See `Core.read_barrier`."""
-        self._put(partial(self._core.read_barrier, timeout_s), settle)
+        self._put(partial(self._core.read_barrier, timeout_s, may_use_lease=may_use_lease), settle)
 
     def _put(self, begin: Callable[[], "asyncio.Future[Any]"], settle: Settle) -> None:
         if self._is_over:

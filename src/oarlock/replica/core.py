@@ -51,7 +51,7 @@ class Core(Protocol):
     def propose(self, command: bytes, timeout_s: float | None, waiter: Waiter) -> None:
         """Have a command applied; the waiter is told on the program's loop."""
 
-    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
+    def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """Wait until reading is linearizable."""
 
     async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
@@ -120,9 +120,10 @@ class SameLoopCore(SeenCore):
         self.peer_traffic = core.peer_traffic
         self.status = core.status
 
-    def read_barrier(self, timeout_s: float | None, settle: Settle) -> None:
+    def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """See `Core.read_barrier`."""
-        self._core.read_barrier(timeout_s).add_done_callback(partial(told, settle))
+        barrier = self._core.read_barrier(timeout_s, may_use_lease=may_use_lease)
+        barrier.add_done_callback(partial(told, settle))
 
     async def change_membership(self, changes: Sequence[Change], timeout_s: float | None = None) -> Configuration:
         """See `Core.change_membership`."""

@@ -52,7 +52,7 @@ class Reader:
             case "lease":
                 if not self._lease_reads:
                     raise ValueError("lease reads are not turned on: Settings(lease_reads=True) on all servers")
-                await self.barrier(timeout_s)
+                await self.barrier(timeout_s, may_use_lease=True)
             case "stale":
                 if max_staleness_ms is not None:
                     await self._at_most(max_staleness_ms / 1000)
@@ -60,15 +60,19 @@ class Reader:
                 raise ValueError(f"consistency must be linearizable, lease or stale, not {consistency!r}")
         return function()
 
-    async def barrier(self, timeout_s: float | None = None) -> None:
+    async def barrier(self, timeout_s: float | None = None, *, may_use_lease: bool = False) -> None:
         """Wait until this server's state holds all that was done before now, wherever.
+
+        Args:
+            timeout_s: When to give up.
+            may_use_lease: Whether to believe a leader that has a lease, or else a majority.
 
         Raises:
             Timeout: That could not be confirmed in time.
         """
-        await self._barrier(time_left(self._loop.time(), timeout_s))
+        await self._barrier(time_left(self._loop.time(), timeout_s), may_use_lease=may_use_lease)
 
-    def _barrier(self, timeout_s: float | None) -> asyncio.Future[None]:
+    def _barrier(self, timeout_s: float | None, *, may_use_lease: bool) -> asyncio.Future[None]:
         asked_at = self._loop.time()
         waiter: asyncio.Future[None] = self._loop.create_future()
 
@@ -82,7 +86,7 @@ class Reader:
             else:
                 waiter.set_exception(translated(error))
 
-        self._core.read_barrier(timeout_s, settle)
+        self._core.read_barrier(timeout_s, settle, may_use_lease=may_use_lease)
         return waiter
 
     @property
@@ -104,6 +108,6 @@ class Reader:
     def _refresh(self, within_s: float) -> asyncio.Future[None]:
         """Have the state refreshed, once for all who want it."""
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = self._barrier(within_s)
+            self._refreshing = self._barrier(within_s, may_use_lease=self._lease_reads)
             self._refreshing.add_done_callback(lambda done: done.cancelled() or done.exception())
         return self._refreshing

@@ -30,7 +30,7 @@ RUNTIME = (
         edits=(
             Edit(
                 "node.node",
-                "        return self._reads.barrier(timeout)\n",
+                "        return self._reads.barrier(timeout, may_use_lease=may_use_lease)\n",
                 "        future: asyncio.Future[None] = self._loop.create_future()\n"
                 "        future.set_result(None)\n        return future\n",
             ),

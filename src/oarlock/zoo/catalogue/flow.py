@@ -228,6 +228,13 @@ TRANSFER = (
         edits=(Edit("raft.reads", "        if leader.transfer_deadline:", "        if leader.transfer_deadline < 0:"),),
         source="etcd issue 12704",
     ),
+    Mutant(
+        id="forgets-the-promise-too",
+        breaks=("FL-1",),
+        bug="A follower that is told to forget its leader votes at once, though the leader reads by a lease.",
+        harm="safety",
+        edits=(Edit("raft.roles", "max(state.promised_until, promised_until)", "state.promised_until"),),
+    ),
 )
 
 FLOW_AND_TRANSFER = (*FLOW, *TRANSFER)

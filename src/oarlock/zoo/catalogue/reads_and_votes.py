@@ -56,7 +56,7 @@ READS = (
         edits=(
             Edit(
                 "raft.reads",
-                "elif state.config.lease_reads and state.now < leader.lease_until:",
+                "elif read.may_use_lease and state.config.lease_reads and state.now < leader.lease_until:",
                 "elif state.now < float('inf'):",
             ),
         ),

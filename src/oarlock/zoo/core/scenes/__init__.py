@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from oarlock.zoo.core.scenes.elections import ELECTIONS
+from oarlock.zoo.core.scenes.leases import LEASES
 from oarlock.zoo.core.scenes.membership import MEMBERSHIP
 from oarlock.zoo.core.scenes.replication import REPLICATION
 from oarlock.zoo.core.scenes.snapshots import SNAPSHOTS
@@ -10,5 +11,7 @@ from oarlock.zoo.core.scenes.snapshots import SNAPSHOTS
 Scene = Callable[[int], None]
 """Plays with a seed; raises `Broken` if its claim does not hold."""
 
-SCENES: dict[str, Scene] = {scene.__name__: scene for scene in (*ELECTIONS, *REPLICATION, *SNAPSHOTS, *MEMBERSHIP)}
+SCENES: dict[str, Scene] = {
+    scene.__name__: scene for scene in (*ELECTIONS, *LEASES, *REPLICATION, *SNAPSHOTS, *MEMBERSHIP)
+}
 """Every scene by its name."""

@@ -1,13 +1,11 @@
-"""Elections, pre-vote, check-quorum, transfer and leases."""
+"""Elections, pre-vote, check-quorum and transfer."""
 
-from oarlock.raft.messages import AppendEntries, InstallSnapshotReply, RaftMessage, RequestVoteReply, TimeoutNow
-from oarlock.raft.types import HardState, ServerId
+from oarlock.raft.messages import AppendEntries, InstallSnapshotReply, RequestVoteReply
+from oarlock.raft.types import HardState
 from oarlock.zoo.core.broken import require
-from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.scenes.stage import (
     AT_ONCE_S,
     HEARTBEAT_S,
-    LEADER_IN_TIME,
     SOON_S,
     TIMEOUT_S,
     campaign_up_to,
@@ -282,7 +280,7 @@ def the_leaders_disk_stalls(seed: int) -> None:
     someone_leads(cluster, without=1)
 
 
-# -- transfer and leases ---------------------------------------------------------------------------------------------
+# -- transfer -------------------------------------------------------------------------------------------------------
 
 _SUCCESSOR = "the successor leads soon"
 
@@ -338,31 +336,6 @@ def the_successor_is_gone(seed: int) -> None:
     require(cluster.propose(), "takes commands again", cluster.describe())
 
 
-def _read_at_the_old_leader(cluster: Cluster) -> None:
-    """Server 1 is cut off, server 2 campaigns: what that writes, a read at server 1 must not miss."""
-    cluster.isolate(1)
-    cluster.run_until(lambda: cluster[2].is_leading, AT_ONCE_S, LEADER_IN_TIME)
-    cluster.propose()
-    cluster.run_for(0.005)
-    cluster.read(1)
-    cluster.run_for(0.01)
-
-
-def a_lease_saves_the_round(seed: int) -> None:
-    """Within its lease a leader answers reads by itself, as long as a majority goes on answering."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(2 * TIMEOUT_S)
-    cluster.crash(3)
-    for _ in range(20):
-        cluster.run_for(0.025)
-        messages, answered = cluster.messages, cluster.watch.reads_answered
-        cluster.read(1)
-        is_answered = cluster.watch.reads_answered == answered + 1
-        count = cluster.messages - messages
-        require(is_answered and not count, "a lease saves the round", f"a read cost {count} messages")
-
-
 def an_election_is_lost(seed: int) -> None:
     """Who is refused by a majority campaigns no more, and waits as all others do."""
     cluster = in_agreement(seed)
@@ -381,44 +354,6 @@ def an_election_is_lost(seed: int) -> None:
     cluster.drop = lambda source, to, message: False  # noqa: ARG005
     someone_leads(cluster, without=3)
     converge(cluster)
-
-
-def a_lease_and_a_transfer(seed: int) -> None:
-    """A leader that asked another to campaign answers no read by its lease."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(0.2)
-    cluster.transfer(2)
-    cluster.run_for(0.0015)
-    _read_at_the_old_leader(cluster)
-
-
-def a_lease_and_a_slow_transfer(seed: int) -> None:
-    """Nor does it get a new lease while its successor may still campaign."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(0.2)
-
-    def delay(_source: ServerId, _to: ServerId, message: RaftMessage) -> float:
-        return 0.1 if isinstance(message, TimeoutNow) else 0.001
-
-    cluster.delay = delay
-    cluster.transfer(2)
-    cluster.run_for(0.1005)
-    _read_at_the_old_leader(cluster)
-
-
-def a_lease_and_slow_answers(seed: int) -> None:
-    """A lease is over before its voters may elect another leader, however late they answered."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(0.2)
-    cluster.delay = lambda source, to, message: 0.25 if to == 1 else 0.001  # noqa: ARG005
-    cluster.run_for(0.1)
-    cluster.cut = {(1, 2), (1, 3)}
-    cluster.run_for(TIMEOUT_S + 0.005)
-    cluster.time_out(2)
-    _read_at_the_old_leader(cluster)
 
 
 ELECTIONS = (
@@ -444,10 +379,6 @@ ELECTIONS = (
     the_successor_lags,
     commands_keep_coming,
     the_successor_is_gone,
-    a_lease_saves_the_round,
     an_election_is_lost,
-    a_lease_and_a_transfer,
-    a_lease_and_a_slow_transfer,
-    a_lease_and_slow_answers,
 )
 """The scenes of this module."""

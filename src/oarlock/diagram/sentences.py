@@ -107,7 +107,10 @@ def _opening(event: Event) -> str:
         case Kind.RECV:
             return f"received {message_words(fields) if fields else 'a message'} from {event.src}"
         case Kind.DROP:
-            return f"a message from {event.src} to {event.to} was {CAUSES.get(event.cause, event.cause)}"
+            fate = CAUSES.get(event.cause, event.cause)
+            if parse_id(event.id).lane == event.src:
+                return f"lost a message to {event.to}: it was {fate}"
+            return f"a message from {event.src} to {event.to} was {fate}"
         case Kind.DUP:
             return f"a message from {event.src} to {event.to} was doubled"
         case Kind.RESTART:

@@ -69,7 +69,11 @@ function openingOf(extras, event) {
   switch (event.k) {
     case "send": return `sent ${event.to} ${messageWords(fields)}`;
     case "recv": return `received ${event.x ? messageWords(fields) : "a message"} from ${event.src}`;
-    case "drop": return `a message from ${event.src} to ${event.to} was ${extras.words.cause[event.cause ?? ""] ?? event.cause ?? ""}`;
+    case "drop": {
+      const fate = extras.words.cause[event.cause ?? ""] ?? event.cause ?? "";
+      if (laneOf(event.id) === event.src) return `lost a message to ${event.to}: it was ${fate}`;
+      return `a message from ${event.src} to ${event.to} was ${fate}`;
+    }
     case "dup": return `a message from ${event.src} to ${event.to} was doubled`;
     case "restart": return "began a life, from what its disk held";
     case "crash": return fields.server ? `the process of ${fields.server} ended${fields.why ? ` (${fields.why})` : ""}` : "crashed";

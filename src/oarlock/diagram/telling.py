@@ -270,6 +270,10 @@ TELLINGS: Final[dict[str, Telling]] = {
         "campaigns at once, as {source} asked", "Voters do not hold their live leader against it this time."
     ),
     "LT-4": Telling("gave up handing over to {to}", "It took an election timeout; clients should not wait longer."),
+    "FL-1": Telling(
+        "forgets its leader, {leader}, as it was told to",
+        "It may vote for another at once, unless that leader reads by a lease that this server promised.",
+    ),
     "LS-1": Telling(
         "serves the read by its lease, which holds until {lease_until}; it is {now}",
         "Within it no other can have been elected, if clocks drift no more than declared.",

@@ -78,7 +78,7 @@ def test_reducing_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stale_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads that wait for nobody are not linearizable once a server lags."""
 
-    def at_once(self: ReadBarriers, _timeout_s: float | None, *, may_use_lease: bool) -> object:  # noqa: ARG001
+    def at_once(self: ReadBarriers, _timeout_s: float | None, *, may_use_lease: bool) -> object:
         future = self._loop.create_future()
         future.set_result(None)
         return future

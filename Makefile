@@ -6,10 +6,9 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# On two cores three workers: some always wait, for a disk or a browser. Cluster tests, which start and kill real servers,
-# come after the rest, and mostly wait.
-WORKERS ?= 3
-CLUSTER_WORKERS ?= 3
+# Cluster tests start and kill real servers: they come after the rest, and mostly wait.
+WORKERS ?= 2
+CLUSTER_WORKERS ?= 2
 PYTEST_ARGS ?=
 
 # The long campaign: interrupted or not, the next `make hunt` of the same source goes on where it stopped.

@@ -20,7 +20,12 @@ def server(request):
 
 @pytest.fixture(scope="module")
 def channel(server):
-    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    # A client that probes for bandwidth may grow its window beyond all that a test sends.
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.http2.bdp_probe", 0),
+    ]
     with grpc.insecure_channel(server.address, options=options) as channel:
         yield channel
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from oarlock.raft.types import ServerId
 from oarlock.sim.faults.kind import Draw, Drawn, Kind, anyone
+from oarlock.sim.faults.network import hold, slow_down
 from oarlock.sim.network import Link
 from oarlock.sim.schedule import Fault
 
@@ -43,27 +44,11 @@ def _half_open(simulation: "Simulation", fault: Fault, servers: list[ServerId]) 
 
 def _cut_short(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """Writes are cut short anywhere, each as likely as the value says, and the connection ends there."""
-    links = _links(simulation, servers)
-    for link in links:
-        link.severing.append(fault.value)
-
-    def end() -> None:
-        for link in links:
-            link.severing.remove(fault.value)
-
-    simulation.undo_after(fault.seconds, end)
+    hold(simulation, [link.severing for link in _links(simulation, servers)], fault.value, fault.seconds)
 
 
 def _slow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    links = _links(simulation, servers)
-    for link in links:
-        link.slowness *= fault.value
-
-    def end() -> None:
-        for link in links:
-            link.slowness /= fault.value
-
-    simulation.undo_after(fault.seconds, end)
+    slow_down(simulation, _links(simulation, servers), fault)
 
 
 def _clog(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
 
 
+def chance_of(simulation: "Simulation", fault: Fault) -> random.Random:
+    """The fault's own, so that what it does hangs on no other."""
+    return random.Random(f"{simulation.schedule.seed}/{fault.kind}/{fault.at}")  # noqa: S311
+
+
 class Draw:
     """Draws what a fault needs."""
 

@@ -1,10 +1,9 @@
 """What operators do to a cluster while faults strike: members come, go and return, and leadership is moved."""
 
-import random
 from typing import TYPE_CHECKING, Final
 
 from oarlock.raft.types import ServerId
-from oarlock.sim.faults.kind import Draw, Drawn, Kind
+from oarlock.sim.faults.kind import Draw, Drawn, Kind, chance_of
 from oarlock.sim.membership import Membership
 from oarlock.sim.schedule import Fault
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 def _tasks(simulation: "Simulation", fault: Fault) -> Membership:
     """Tasks with chance of their own, so that they are the same whatever else is in the schedule."""
-    return Membership(simulation, random.Random(f"{simulation.schedule.seed}/{fault.kind}/{fault.at}"))  # noqa: S311
+    return Membership(simulation, chance_of(simulation, fault))
 
 
 def _add(simulation: "Simulation", fault: Fault, _servers: list[ServerId]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ from oarlock.sim.schedule import Fault
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
+
+T = TypeVar("T")
 
 _TAGS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 64, 65, 66, 67, 68)
 """Kinds of messages that may be lost on purpose."""
@@ -110,27 +112,12 @@ def _clog(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> No
 
 
 def _slow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    links = links_between(simulation, servers)
-    for link in links:
-        link.slowness *= fault.value
-
-    def end() -> None:
-        for link in links:
-            link.slowness /= fault.value
-
-    simulation.undo_after(fault.seconds, end)
+    slow_down(simulation, links_between(simulation, servers), fault)
 
 
 def _narrow(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
-    links = links_between(simulation, servers)
-    for link in links:
-        link.narrowings.append(fault.value)
-
-    def end() -> None:
-        for link in links:
-            link.narrowings.remove(fault.value)
-
-    simulation.undo_after(fault.seconds, end)
+    narrowings = [link.narrowings for link in links_between(simulation, servers)]
+    hold(simulation, narrowings, fault.value, fault.seconds)
 
 
 def _reset(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
@@ -161,12 +148,29 @@ def _drop_kind(simulation: "Simulation", fault: Fault, servers: list[ServerId]) 
 
 def filter_frames(simulation: "Simulation", faults: FrameFaults, links: list[Link], seconds: float) -> None:
     """Have these faults on links for a while."""
+    hold(simulation, [link.filter.active for link in links], faults, seconds)
+
+
+def slow_down(simulation: "Simulation", links: list[Link], fault: Fault) -> None:
+    """Have links be slower, by as much as the fault's value says, for its time."""
     for link in links:
-        link.filter.active.append(faults)
+        link.slowness *= fault.value
 
     def end() -> None:
         for link in links:
-            link.filter.active.remove(faults)
+            link.slowness /= fault.value
+
+    simulation.undo_after(fault.seconds, end)
+
+
+def hold(simulation: "Simulation", lists: list[list[T]], item: T, seconds: float) -> None:
+    """Have something in lists for a while, beside whatever others put there."""
+    for each in lists:
+        each.append(item)
+
+    def end() -> None:
+        for each in lists:
+            each.remove(item)
 
     simulation.undo_after(seconds, end)
 

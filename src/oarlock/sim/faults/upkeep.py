@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from oarlock.etcd.proto.rpc_pb2 import AlarmRequest, AlarmType
 from oarlock.raft.types import ServerId
 from oarlock.sim.calls import OK
-from oarlock.sim.faults.kind import Kind
+from oarlock.sim.faults.kind import Kind, chance_of
 from oarlock.sim.faults.network import filter_frames, links_between
 from oarlock.sim.frames import FrameFaults
 from oarlock.sim.operator import Task
@@ -25,7 +25,7 @@ _LEAST_PATIENCE_S: Final = 0.002
 
 def _alarm(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """There is said to be no space, for a while: puts are refused by every state machine."""
-    rng = random.Random(f"{simulation.schedule.seed}/{fault.kind}/{fault.at}")  # noqa: S311
+    rng = chance_of(simulation, fault)
     simulation.operator.begin(_raise_alarm(simulation, rng, servers[0], fault.seconds))
 
 
@@ -51,7 +51,7 @@ def _repeat_proposals(simulation: "Simulation", fault: Fault, servers: list[Serv
     """What servers forward to the leader comes twice, or once more much later; and they forward it again unasked."""
     faults = FrameFaults(duplicate=fault.value, replay=fault.value / 2, kinds=(_FORWARD,))
     filter_frames(simulation, faults, links_between(simulation, servers), fault.seconds)
-    rng = random.Random(f"{simulation.schedule.seed}/{fault.kind}/{fault.at}")  # noqa: S311
+    rng = chance_of(simulation, fault)
     ends_at = simulation.scheduler.now + fault.seconds
 
     def again() -> None:

@@ -7,10 +7,22 @@ from oarlock.zoo.core.cluster import Cluster
 from oarlock.zoo.core.scenes.stage import AT_ONCE_S, LEADER_IN_TIME, TIMEOUT_S, elect, make
 
 
+def _leased(seed: int) -> Cluster:
+    """Server 1 leads three, and has a lease."""
+    cluster = make(3, seed, lease_reads=True)
+    elect(cluster, 1)
+    cluster.run_for(0.2)
+    return cluster
+
+
 def _read_at_the_old_leader(cluster: Cluster) -> None:
     """Server 1 is cut off, server 2 campaigns: what that writes, a read at server 1 must not miss."""
     cluster.isolate(1)
     cluster.run_until(lambda: cluster[2].is_leading, AT_ONCE_S, LEADER_IN_TIME)
+    _write_and_read(cluster)
+
+
+def _write_and_read(cluster: Cluster) -> None:
     cluster.propose()
     cluster.run_for(0.005)
     cluster.read(1)
@@ -34,9 +46,7 @@ def a_lease_saves_the_round(seed: int) -> None:
 
 def a_lease_and_a_transfer(seed: int) -> None:
     """A leader that asked another to campaign answers no read by its lease."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(0.2)
+    cluster = _leased(seed)
     cluster.transfer(2)
     cluster.run_for(0.0015)
     _read_at_the_old_leader(cluster)
@@ -44,9 +54,7 @@ def a_lease_and_a_transfer(seed: int) -> None:
 
 def a_lease_and_a_slow_transfer(seed: int) -> None:
     """Nor does it get a new lease while its successor may still campaign."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(0.2)
+    cluster = _leased(seed)
 
     def delay(_source: ServerId, _to: ServerId, message: RaftMessage) -> float:
         return 0.1 if isinstance(message, TimeoutNow) else 0.001
@@ -59,9 +67,7 @@ def a_lease_and_a_slow_transfer(seed: int) -> None:
 
 def a_lease_and_slow_answers(seed: int) -> None:
     """A lease is over before its voters may elect another leader, however late they answered."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(0.2)
+    cluster = _leased(seed)
     cluster.delay = lambda source, to, message: 0.25 if to == 1 else 0.001  # noqa: ARG005
     cluster.run_for(0.1)
     cluster.cut = {(1, 2), (1, 3)}
@@ -72,19 +78,14 @@ def a_lease_and_slow_answers(seed: int) -> None:
 
 def a_lease_and_forgetting(seed: int) -> None:
     """Followers that are told to forget their leader keep the promise that its lease rests on."""
-    cluster = make(3, seed, lease_reads=True)
-    elect(cluster, 1)
-    cluster.run_for(0.2)
+    cluster = _leased(seed)
     cluster.isolate(1)
     for follower in (cluster[2], cluster[3]):
         follower.raft.forget_leader()
         cluster.carry_out(follower)
     cluster.time_out(2)
     cluster.run_for(AT_ONCE_S)
-    cluster.propose()
-    cluster.run_for(0.005)
-    cluster.read(1)
-    cluster.run_for(0.01)
+    _write_and_read(cluster)
 
 
 LEASES = (

@@ -130,6 +130,8 @@ def test_put_and_get_through_the_panel(page: Page) -> None:
             page.wait_for_selector("#live dd:text-matches('[1-9].* ms')", timeout=6000)
             break
         _put(page)  # what is shown is of the last seconds
+    else:
+        pytest.fail("no latency is shown")
     counts = _counts(page)
     assert counts["received"] > 10 * counts["unknown"]
 

@@ -42,6 +42,11 @@ def last_sequence(node: Node) -> int:
     return node._proposals._sequence
 
 
+def lose_patience(node: Node) -> None:
+    """Have a node forward again, in a batch of its own, whatever the leader has not answered yet."""
+    node._proposals.resend_unanswered(0.0)
+
+
 def origin_of(context: RpcContext) -> tuple[str, int]:
     """The connection and the stream that a call came over; nowhere, for one that came over none."""
     return (context.peer, context._stream.id) if isinstance(context, Call) else ("", 0)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from oarlock.etcd.proto.rpc_pb2 import AlarmRequest, AlarmType
 from oarlock.raft.types import ServerId
+from oarlock.sim import inside
 from oarlock.sim.calls import OK
 from oarlock.sim.faults.kind import Kind, chance_of
 from oarlock.sim.faults.network import filter_frames, links_between
@@ -14,7 +15,6 @@ from oarlock.sim.schedule import Fault
 
 if TYPE_CHECKING:
     from oarlock.sim.cluster import Simulation
-    from oarlock.sim.process import Process
 
 _FORWARD: Final = 64
 """The tag of messages that carry proposals to the leader."""
@@ -58,15 +58,11 @@ def _repeat_proposals(simulation: "Simulation", fault: Fault, servers: list[Serv
         for server in simulation.servers.values():
             process = server.process
             if process is not None and process.is_started and rng.random() < fault.value:
-                process.loop.call_soon(_lose_patience, process)
+                process.loop.call_soon(inside.lose_patience, process.node)
         if simulation.scheduler.now < ends_at:
             simulation.scheduler.after(max(_LEAST_PATIENCE_S, simulation.schedule.settings.link_delay_s), again)
 
     again()
-
-
-def _lose_patience(process: "Process") -> None:
-    process.node._proposals.resend_unanswered(0.0)  # noqa: SLF001 - nobody but this has a use for it
 
 
 KINDS: Final[dict[str, Kind]] = {

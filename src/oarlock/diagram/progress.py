@@ -38,7 +38,7 @@ PROGRESS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
             "The successor's log is made complete first, with no new commands meanwhile; then it campaigns at once, "
             "and voters do not hold their live leader against it."
         ),
-        ("LT-1", "LT-2", "LT-3"),
+        ("LT-1", "LT-2", "LT-3", "LT-5"),
     ),
     "takes commands again": (
         "A handing over that does not come about ends by itself.",

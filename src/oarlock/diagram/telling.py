@@ -270,6 +270,9 @@ TELLINGS: Final[dict[str, Telling]] = {
         "campaigns at once, as {source} asked", "Voters do not hold their live leader against it this time."
     ),
     "LT-4": Telling("gave up handing over to {to}", "It took an election timeout; clients should not wait longer."),
+    "LT-5": Telling(
+        "appends nothing while {to} may campaign", "With an entry more than its own log others would not vote for it."
+    ),
     "FL-1": Telling(
         "forgets its leader, {leader}, as it was told to",
         "It may vote for another at once, unless that leader reads by a lease that this server promised.",

@@ -37,7 +37,8 @@ def note_disk(state: RaftState, progress: Progress, message: AppendEntriesReply 
     """A follower answers from another disk than was known: what the one acknowledged, the other may not have (NS-1).
 
     Returns:
-        Whether it does so today: not if it has answered a later request from the known disk (RS-1).
+        Whether it is to be heard: not if it has answered a later request from the known disk (RS-1), nor while the
+        successor may campaign, if its disk is not named yet (LT-5).
     """
     peer, disk_id = message.source, message.disk_id
     if message.request_id < progress.acknowledged_request_id:
@@ -45,6 +46,11 @@ def note_disk(state: RaftState, progress: Progress, message: AppendEntriesReply 
         return False
     admitted = state.configuration.disk_of(peer)
     progress.counts = admitted in (None, disk_id)
+    is_to_be_named = admitted is None and peer in state.configuration.all_voters
+    if is_to_be_named and (successor := state.told_successor) is not None:
+        # That takes an entry; the peer is heard again when the transfer is done, or given up.
+        state.fire("LT-5", successor)
+        return False
     if not progress.counts:
         state.fire("NS-1", peer, disk_id, admitted)
     is_first = progress.disk_id == 0

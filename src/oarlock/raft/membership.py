@@ -57,6 +57,9 @@ def _refuse_if_impossible(state: RaftState, target: Configuration) -> None:
 def follow_commit(state: RaftState) -> None:
     """The configuration in force is committed: leave joint consensus (MC-6)."""
     if state.configuration_index <= state.commit_index and state.configuration.is_joint:
+        if (successor := state.told_successor) is not None:
+            state.fire("LT-5", successor)
+            return
         state.fire("MC-6", state.configuration_index)
         left = msgspec.structs.replace(state.configuration, voters_outgoing=frozenset())
         state.append_configuration(left.with_disks({}))

@@ -193,7 +193,7 @@ def _on_success(state: RaftState, leader: LeaderState, progress: Progress, messa
     if is_news and message.match_index > state.commit_index:
         advance_commit_index(state, leader)
     if message.source == leader.transfer_to:
-        continue_transfer(state, leader)
+        continue_transfer(state)
 
 
 def _on_mismatch(state: RaftState, progress: Progress, message: AppendEntriesReply) -> None:
@@ -252,7 +252,8 @@ def on_leader_tick(state: RaftState, leader: LeaderState) -> None:
         state.fire("FC-5", state.commit_index)
         leader.news_due = True
         leader.news_deadline = float("inf")
-    give_up_late_transfer(state, leader)
+    if give_up_late_transfer(state, leader):
+        follow_commit(state)
     if not state.config.check_quorum or state.now < leader.last_quorum_check + state.config.election_timeout:
         return
     leader.last_quorum_check = state.now

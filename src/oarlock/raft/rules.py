@@ -176,6 +176,10 @@ _EXTENSIONS = {
     "LT-2": (Figure.DISSERTATION_3, "TimeoutNow goes to the successor once its log is complete."),
     "LT-3": (Figure.DISSERTATION_3, "On TimeoutNow a server campaigns at once, and its RequestVote is not refused."),
     "LT-4": (Figure.DISSERTATION_3, "A transfer that takes longer than an election timeout is given up."),
+    "LT-5": (
+        Figure.PRACTICE,
+        "Once it has sent TimeoutNow a leader appends nothing of its own: the successor's log must stay complete.",
+    ),
     "FL-1": (
         Figure.PRACTICE,
         "A follower told to forget its leader may vote at once, unless it has promised a lease.",

@@ -300,6 +300,16 @@ class RaftState:
         return self.leader_id is not None and self.now - self.last_leader_contact < self.config.election_timeout
 
     @property
+    def told_successor(self) -> ServerId | None:
+        """The server that may campaign by now, as it has the whole log of this leader, who hands over to it (LT-2)."""
+        successor = self.leader.transfer_to if self.leader is not None else None
+        if self.leader is None or successor is None:
+            return None
+        progress = self.leader.peers.get(successor)
+        is_ready = progress is not None and progress.counts and progress.match_index == self.log.last_index
+        return successor if is_ready else None
+
+    @property
     def disk_is_stalled(self) -> bool:
         """Whether the disk has had writes to do for an election timeout, and completed none (CQ-4)."""
         return self.now >= self.disk_stall_deadline

@@ -22,15 +22,13 @@ def transfer_leadership(state: RaftState, to: ServerId) -> None:
     leader.transfer_to = to
     leader.lease_until = float("-inf")
     leader.transfer_deadline = state.now + state.config.election_timeout
-    continue_transfer(state, leader)
+    continue_transfer(state)
 
 
-def continue_transfer(state: RaftState, leader: LeaderState) -> None:
+def continue_transfer(state: RaftState) -> None:
     """Once the successor has the whole log, let it campaign; again at every sign of life, as that may be lost."""
-    to = leader.transfer_to
-    progress = leader.peers.get(to) if to is not None else None
-    if to is not None and progress is not None and progress.counts and progress.match_index == state.log.last_index:
-        hand_over(state, to)
+    if (successor := state.told_successor) is not None:
+        hand_over(state, successor)
 
 
 def hand_over(state: RaftState, to: ServerId) -> None:
@@ -39,11 +37,17 @@ def hand_over(state: RaftState, to: ServerId) -> None:
     state.send_when_true(to, TimeoutNow(state.server_id, state.current_term, state.next_request_id()))
 
 
-def give_up_late_transfer(state: RaftState, leader: LeaderState) -> None:
-    """The successor did not take over in time: lead on (LT-4). It may still campaign, so there is no lease yet."""
-    if leader.transfer_to is not None and state.now >= leader.transfer_deadline:
-        state.fire("LT-4", leader.transfer_to)
-        leader.transfer_to = None
+def give_up_late_transfer(state: RaftState, leader: LeaderState) -> bool:
+    """The successor did not take over in time: lead on (LT-4). It may still campaign, so there is no lease yet.
+
+    Returns:
+        Whether that is so, and what waited for the transfer goes on.
+    """
+    if leader.transfer_to is None or state.now < leader.transfer_deadline:
+        return False
+    state.fire("LT-4", leader.transfer_to)
+    leader.transfer_to = None
+    return True
 
 
 def on_timeout_now(state: RaftState, message: TimeoutNow) -> None:

@@ -126,6 +126,7 @@ FLOWS: Final[dict[str, Flow]] = {
     "LT-2": _flow("to", "match.{0} last"),
     "LT-3": _flow("source", "m.term", "role"),
     "LT-4": _flow("to", "transfer", "transfer"),
+    "LT-5": _flow("to", "transfer match.{0} last"),
     "FL-1": _flow("leader", "role leader", "leader"),
     "LS-1": _flow("now lease_until", "role"),
     "LS-2": _flow("to", "transfer"),

@@ -173,7 +173,7 @@ TRANSFER = (
         edits=(
             Edit(
                 "raft.replication",
-                "    if message.source == leader.transfer_to:\n        continue_transfer(state, leader)\n",
+                "    if message.source == leader.transfer_to:\n        continue_transfer(state)\n",
                 "",
             ),
         ),
@@ -193,8 +193,8 @@ TRANSFER = (
         edits=(
             Edit(
                 "raft.transfer",
-                "        leader.transfer_to = None\n",
-                "        leader.transfer_deadline = state.now + state.config.election_timeout\n",
+                "    leader.transfer_to = None\n",
+                "    leader.transfer_deadline = state.now + state.config.election_timeout\n",
             ),
         ),
     ),

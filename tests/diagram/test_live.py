@@ -100,6 +100,14 @@ def _press(page: Page, server: str, order: str) -> None:
     page.click(f'[data-server={server}] button:text-is("{order}")')
 
 
+def _replaced_leader(page: Page, order: str) -> str:
+    """Give the leader an order after which another leads; tells who led."""
+    leader = _leader(page)
+    _press(page, leader, order)
+    page.wait_for_selector(f"#live .leads:not([data-server={leader}])")
+    return leader
+
+
 def _counts(page: Page) -> dict[str, Any]:
     """What the page's run knows."""
     found: dict[str, Any] = page.evaluate(
@@ -153,9 +161,7 @@ def test_held_page_does_not_move(page: Page) -> None:
 
 def test_killed_leader_is_followed_by_another(page: Page) -> None:
     """Kill the leader through the page: it stays down, another is elected, writes go on; start it, and it is back."""
-    leader = _leader(page)
-    _press(page, leader, "Kill")
-    page.wait_for_selector(f"#live .leads:not([data-server={leader}])")
+    leader = _replaced_leader(page, "Kill")
     assert page.inner_text(f"[data-server={leader}] .role").endswith("down")
     assert "revision" in _put(page)
     _press(page, leader, "Start")
@@ -164,9 +170,7 @@ def test_killed_leader_is_followed_by_another(page: Page) -> None:
 
 def test_partitioned_leader_is_replaced_and_comes_back(page: Page) -> None:
     """Cut the leader off: the others elect, what is sent over the cut stays unresolved; healed, all agree on a leader."""
-    leader = _leader(page)
-    _press(page, leader, "Cut off")
-    page.wait_for_selector(f"#live .leads:not([data-server={leader}])")
+    leader = _replaced_leader(page, "Cut off")
     page.wait_for_selector(f"[data-server={leader}] .marks:text('cut off')")
     assert _counts(page)["unresolved"] > 0
     page.click("#heal")
@@ -226,6 +230,15 @@ def test_wrong_token_gets_nothing(browser: Browser, cluster: LocalCluster) -> No
 
 def test_recorded_incident_opens_in_the_page(browser: Browser, cluster: LocalCluster, tmp_path: Path) -> None:
     """The servers' files and the record of what was done to them open as one page, which agrees with itself."""
+    page = browser.new_page()
+    page.set_default_timeout(DEADLINE_MS)
+    page.goto(cluster.page_url)
+    page.wait_for_selector("#live .leads")
+    killed = _replaced_leader(page, "Kill")
+    _press(page, killed, "Start")
+    page.wait_for_selector(f"[data-server={killed}]:not(.off) .role:text('follower')")
+    _replaced_leader(page, "Cut off")
+    page.close()
     cluster.stop()
     assert main(["trace", "check", str(cluster.traces)]) == 0
     drawn = tmp_path / "incident.html"
@@ -237,6 +250,6 @@ def test_recorded_incident_opens_in_the_page(browser: Browser, cluster: LocalClu
     assert counts["elections"] >= 3
     assert counts["unresolved"] > 0
     assert page.evaluate("oarlock.run.events.filter((event) => event.k === 'crash' && event.x.server).length") >= 1
-    assert page.evaluate("oarlock.run.events.filter((event) => event.k === 'part').length") == 1
+    assert page.evaluate("oarlock.run.events.filter((event) => event.k === 'part').length") >= 1
     assert not page.locator("#live").count()
     page.close()

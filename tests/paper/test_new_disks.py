@@ -389,6 +389,45 @@ def test_a_replacement_does_not_hold_up_a_transfer() -> None:
     assert disks(one) == dict(ADMITTED.disks)
 
 
+def leader_that_knows_one_disk() -> Server:
+    """A leader of three that has heard one of the others so far, and so named its disk; it is asked to hand over to it."""
+    one = candidate(Configuration(voters=frozenset({1, 2, 3})))
+    one.step(vote(one, 2, 200))
+    one.step(accepted(one, 2, 3, disk_id=200))
+    assert disks(one) == {1: 100, 2: 200}
+    one.raft.transfer_leadership(2, one.state.now)
+    return one
+
+
+def test_who_is_first_heard_during_a_transfer_is_heard_after_it() -> None:
+    """LT-5, NS-2: an entry that names its disk would be one more than the successor has, who could not win then."""
+    one = leader_that_knows_one_disk()
+    assert any(isinstance(message, TimeoutNow) for _, message in one.settle())
+    for _ in range(3):
+        one.beat()
+        one.step(accepted(one, 3, 0, disk_id=300))
+        one.step(accepted(one, 2, 3, disk_id=200))
+    assert one.state.log.last_index == 3
+    assert "LT-5" in one.rules()
+    assert one.state.leader.peers[3].match_index == 0
+    let_time_pass(one, lambda leader: accepted(leader, 2, 3, disk_id=200))
+    assert "LT-4" in one.rules()
+    one.step(accepted(one, 3, 0, disk_id=300))
+    assert disks(one) == {1: 100, 2: 200, 3: 300}
+
+
+def test_who_is_first_heard_before_the_successor_is_told_is_named() -> None:
+    """LT-5, LT-2: the successor's log is not complete yet, and gets that entry too before it may campaign."""
+    one = leader_that_knows_one_disk()
+    one.state.leader.transfer_to = None
+    one.propose(b"x")
+    one.raft.transfer_leadership(2, one.state.now)
+    one.step(accepted(one, 3, 0, disk_id=300))
+    assert disks(one) == {1: 100, 2: 200, 3: 300}
+    assert not any(isinstance(message, TimeoutNow) for _, message in one.step(accepted(one, 2, 4, disk_id=200)))
+    assert any(isinstance(message, TimeoutNow) for _, message in one.step(accepted(one, 2, 5, disk_id=200)))
+
+
 def test_a_removed_leader_hands_over_to_who_can_lead() -> None:
     """NS-1, MC-7: the one whose log is furthest may be on another disk, and would not campaign."""
     five = frozenset({1, 2, 3, 4, 5})

@@ -1,4 +1,4 @@
-"""Handing over leadership (dissertation 3.10; LT-1 to LT-4), forgetting it (FL-1), reads under a lease (LS-1, LS-2)."""
+"""Handing over leadership (dissertation 3.10; LT-1 to LT-5), forgetting it (FL-1), reads under a lease (LS-1, LS-2)."""
 
 import pytest
 from tests.support.raft_cluster import Cluster

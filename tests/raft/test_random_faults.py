@@ -21,6 +21,7 @@ NOT_REACHED = {
     "NS-1": "no disk is replaced in these runs",
     "NS-3": "as NS-1",
     "DL-1": "no disk loses what it synced in these runs",
+    "LT-5": "no transfer meets a voter's first word or the end of joint consensus; scenes of the zoo do that",
     "CL-Q7": "above the core",
 }
 """Rules that no run fires, each with the reason."""

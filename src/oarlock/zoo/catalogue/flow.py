@@ -159,9 +159,9 @@ TRANSFER = (
         harm="liveness",
         edits=(
             Edit(
-                "raft.transfer",
-                "progress.counts and progress.match_index == state.log.last_index:",
-                "progress.counts:",
+                "raft.state",
+                "progress.counts and progress.match_index == self.log.last_index",
+                "progress.counts",
             ),
         ),
     ),
@@ -175,6 +175,45 @@ TRANSFER = (
                 "raft.replication",
                 "    if message.source == leader.transfer_to:\n        continue_transfer(state)\n",
                 "",
+            ),
+        ),
+    ),
+    Mutant(
+        id="appends-behind-timeout-now",
+        breaks=("LT-5",),
+        bug="A leader names a disk in its log when its successor may campaign already, who cannot win then.",
+        harm="liveness",
+        edits=(
+            Edit(
+                "raft.disks",
+                "if is_to_be_named and (successor := state.told_successor) is not None:",
+                "if (successor := None) is not None:",
+            ),
+        ),
+    ),
+    Mutant(
+        id="leaves-joint-behind-timeout-now",
+        breaks=("LT-5",),
+        bug="A leader leaves joint consensus when its successor may campaign already, who cannot win then.",
+        harm="liveness",
+        edits=(
+            Edit(
+                "raft.membership",
+                "if (successor := state.told_successor) is not None:",
+                "if (successor := None) is not None:",
+            ),
+        ),
+    ),
+    Mutant(
+        id="stays-joint-after-a-transfer",
+        breaks=("LT-5",),
+        bug="What waits for the end of a transfer is forgotten when that is given up: a change of members never ends.",
+        harm="liveness",
+        edits=(
+            Edit(
+                "raft.replication",
+                "    if give_up_late_transfer(state, leader):\n        follow_commit(state)\n",
+                "    give_up_late_transfer(state, leader)\n",
             ),
         ),
     ),

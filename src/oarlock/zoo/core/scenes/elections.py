@@ -1,4 +1,4 @@
-"""Elections, pre-vote, check-quorum and transfer."""
+"""Elections, pre-vote and check-quorum."""
 
 from oarlock.raft.messages import AppendEntries, InstallSnapshotReply, RequestVoteReply
 from oarlock.raft.types import HardState
@@ -280,62 +280,6 @@ def the_leaders_disk_stalls(seed: int) -> None:
     someone_leads(cluster, without=1)
 
 
-# -- transfer -------------------------------------------------------------------------------------------------------
-
-_SUCCESSOR = "the successor leads soon"
-
-
-def leadership_is_handed_over(seed: int) -> None:
-    """A transfer waits for no timeout."""
-    cluster = make(3, seed)
-    elect(cluster, 1)
-    converge(cluster)
-    cluster.transfer(2)
-    cluster.run_until(lambda: cluster[2].is_leading, AT_ONCE_S, _SUCCESSOR)
-
-
-def the_successor_lags(seed: int) -> None:
-    """A successor that lacks entries gets them, and then leads."""
-    cluster = make(3, seed)
-    leader = elect(cluster, 1)
-    converge(cluster)
-    cluster.isolate(2)
-    propose(cluster, 20)
-    cluster.run_for(0.05)
-    cluster.heal()
-    cluster.transfer(2)
-    leader.raft.peer_unreachable(2)
-    cluster.carry_out(leader)
-    cluster.run_until(lambda: cluster[2].is_leading, AT_ONCE_S, _SUCCESSOR)
-
-
-def commands_keep_coming(seed: int) -> None:
-    """A transfer ends although clients go on asking."""
-    cluster = make(3, seed)
-    elect(cluster, 1)
-    cluster.delay = lambda source, to, message: 0.02  # noqa: ARG005
-    cluster.run_for(0.1)
-    propose(cluster, 1)
-    cluster.transfer(2)
-    for _ in range(60):
-        cluster.propose()
-        cluster.run_for(0.005)
-    require(cluster[2].state.leader is not None, _SUCCESSOR, cluster.describe())
-
-
-def the_successor_is_gone(seed: int) -> None:
-    """A transfer to a server that is down is given up after an election timeout, and commands are taken again."""
-    cluster = make(3, seed)
-    elect(cluster, 1)
-    cluster.crash(2)
-    propose(cluster, 1)
-    cluster.transfer(2)
-    cluster.run_for(TIMEOUT_S - AT_ONCE_S)
-    require(not cluster.propose(), "a transfer is given its time", cluster.describe())
-    cluster.run_for(HEARTBEAT_S + 2 * AT_ONCE_S)
-    require(cluster.propose(), "takes commands again", cluster.describe())
-
-
 def an_election_is_lost(seed: int) -> None:
     """Who is refused by a majority campaigns no more, and waits as all others do."""
     cluster = in_agreement(seed)
@@ -375,10 +319,6 @@ ELECTIONS = (
     a_higher_term_comes_back,
     the_leader_hears_nobody,
     the_leaders_disk_stalls,
-    leadership_is_handed_over,
-    the_successor_lags,
-    commands_keep_coming,
-    the_successor_is_gone,
     an_election_is_lost,
 )
 """The scenes of this module."""

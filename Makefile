@@ -15,6 +15,9 @@ PYTEST_ARGS ?=
 SEEDS ?= 1..1000000
 CAMPAIGN ?= campaigns/hunt.jsonl
 
+# Tests start some hundred processes of ours: what was compiled is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help up install test verify fix gallery hunt hunt-engines bench bench-quick proto clean
 
@@ -40,7 +43,7 @@ test: $(STAMPS)/test
 	$(BIN)/lint-imports
 	@status=0; \
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster and not engines" $(PYTEST_ARGS) || status=$$?; \
-	$(BIN)/python -m pytest -n $(CLUSTER_WORKERS) -m cluster $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n $(CLUSTER_WORKERS) --dist loadgroup -m cluster $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
 verify: $(STAMPS)/lint

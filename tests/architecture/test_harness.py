@@ -24,12 +24,12 @@ def test_that_passes():
 """
 
 
-def _run_suite(directory: Path, suite: str, continuous_integration: str) -> str:
+def _run_suite(directory: Path, suite: str, continuous_integration: str, *options: str) -> str:
     """Runs pytest on `suite` under this project's conftest and gives its output."""
     (directory / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     (directory / "test_suite.py").write_text(suite)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", "."],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", *options, "."],
         cwd=directory,
         env={**os.environ, "CI": continuous_integration, "PYTEST_ADDOPTS": ""},
         capture_output=True,
@@ -55,6 +55,14 @@ def test_skipped_module_fails_in_continuous_integration(tmp_path: Path) -> None:
 def test_skip_stays_a_skip_elsewhere(tmp_path: Path) -> None:
     """On a developer's machine a missing program costs only its tests."""
     assert "1 passed, 1 skipped, 1 xfailed" in _run_suite(tmp_path, SUITE, "")
+
+
+def test_modules_without_cluster_tests_are_not_imported_for_them(tmp_path: Path) -> None:
+    """With `-m cluster` a module that has none is not imported, and one that has some is; else both are."""
+    (tmp_path / "test_other.py").write_text("raise ValueError")
+    suite = "import pytest\n@pytest.mark.cluster\ndef test_that_passes(): pass\n"
+    assert "1 passed" in _run_suite(tmp_path, suite, "true", "-m", "cluster")
+    assert "1 error" in _run_suite(tmp_path, suite, "true", "-m", "not cluster")
 
 
 def test_present_program_is_found_without_apt() -> None:

@@ -17,7 +17,8 @@ from playwright.sync_api import TimeoutError as TookTooLong
 
 from oarlock.cli.main import main
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("live")]
+"""In one process, as all look at one cluster."""
 
 DEADLINE_MS = 60_000
 

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,11 @@ class Module:
     """Dotted, as it is imported."""
     path: Path
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Parsed when it is first looked at: to collect tests does not need it."""
+        return ast.parse(self.text)
 
     @property
     def room(self) -> str:
@@ -42,8 +46,7 @@ def modules() -> tuple[Module, ...]:
             continue
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        text = path.read_text()
-        found.append(Module(name, path, text, ast.parse(text)))
+        found.append(Module(name, path, path.read_text()))
     return tuple(found)
 
 

@@ -7,9 +7,7 @@ loop, so that they and whoever reads the objects never see each other half done.
 """
 
 import asyncio
-import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
@@ -22,10 +20,11 @@ from oarlock.node.errors import Stopped
 from oarlock.node.executors import settle
 from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
-from oarlock.node.proposals import Waiter
 from oarlock.node.status import NodeStatus
 from oarlock.raft.types import Configuration, Index, ServerId
+from oarlock.replica.caller import Caller, Nobody
 from oarlock.replica.core import SeenCore, Settle, told
+from oarlock.replica.crossing import Crossing
 from oarlock.transport.stats import PeerStats
 
 T = TypeVar("T")
@@ -36,64 +35,6 @@ _ASK_S: Final = 30.0
 
 MakeCore: TypeAlias = Callable[[StateMachine, Callable[[BaseException], None], Callable[[], None]], CoreNode]
 """Makes the node that is to live apart, given its machine, `on_fatal` and `on_removed`."""
-
-
-class Crossing:
-    """One way between two loops: many things handed over are one wake-up."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._calls: deque[Callable[[], object]] = deque()
-        self._woken = False
-
-    def put(self, call: Callable[[], object]) -> None:
-        """Have something called on the other loop."""
-        self._calls.append(call)
-        if not self._woken:
-            self._woken = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody to tell
-                self._loop.call_soon_threadsafe(self._take)
-
-    def _take(self) -> None:
-        self._woken = False  # first: what is put from here on wakes again
-        calls = self._calls
-        for _ in range(len(calls)):
-            call = calls.popleft()
-            try:
-                call()
-            except Exception as error:  # noqa: BLE001 - the others must not suffer from it
-                self._loop.call_exception_handler({"message": "a call between loops failed", "exception": error})
-
-
-class _Far:
-    """A waiter of the other loop."""
-
-    __slots__ = ("_back", "_told", "_waiter")
-
-    def __init__(self, waiter: Waiter, back: Crossing) -> None:
-        self._waiter = waiter
-        self._back = back
-        self._told = False
-
-    def done(self) -> bool:
-        return self._told or self._waiter.done()
-
-    def set_result(self, result: object) -> None:
-        self._back.put(partial(self.tell, result))
-
-    def set_exception(self, error: BaseException) -> None:
-        self._back.put(partial(self._tell_error, error))
-
-    def tell(self, result: object) -> None:
-        """The result, on the waiter's loop: what is told first counts."""
-        if not self._told:
-            self._told = True
-            self._waiter.set_result(result)
-
-    def _tell_error(self, error: BaseException) -> None:
-        if not self._told:
-            self._told = True
-            self._waiter.set_exception(error)
 
 
 class ApartCore(SeenCore):
@@ -124,7 +65,7 @@ class ApartCore(SeenCore):
         bridge = MachineBridge(machine, loop, self._raft_loop, self._there)
         self._core = make(
             bridge,
-            lambda error: self._back.put(partial(on_fatal, error)),
+            lambda error: self._back.put(on_fatal, error),
             lambda: self._back.put(on_removed),
         )
 
@@ -169,16 +110,17 @@ class ApartCore(SeenCore):
     def fail(self, error: BaseException) -> None:
         """See `Core.fail`."""
         self._is_over = True
-        self._there.put(partial(self._core.fail, error))
+        self._there.put(self._core.fail, error)
 
     # -- what it is for --------------------------------------------------------------------------------------------
 
-    def propose(self, command: bytes, timeout_s: float | None, waiter: Waiter) -> None:
+    def propose(self, command: bytes, timeout_s: float | None, waiter: Caller | Nobody) -> None:
         """See `Core.propose`."""
         if self._is_over:
             waiter.set_exception(Stopped("the server is stopping, or has stopped"))
             return
-        self._there.put(partial(self._core.propose_to, command, timeout_s, _Far(waiter, self._back)))
+        waiter.home = self._back
+        self._there.put(self._core.propose_to, command, timeout_s, waiter)
 
     def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """See `Core.read_barrier`."""
@@ -191,7 +133,7 @@ class ApartCore(SeenCore):
         self._there.put(lambda: begin().add_done_callback(partial(self._done, settle)))
 
     def _done(self, settle: Settle, future: "asyncio.Future[Any]") -> None:
-        self._back.put(partial(told, settle, future))
+        self._back.put(told, settle, future)
 
     def _check(self) -> None:
         if self._is_over:
@@ -249,9 +191,9 @@ class MachineBridge:
             try:
                 result = function()
             except BaseException as error:  # noqa: BLE001 - the node's, which ends with it
-                self._back.put(partial(settle, answer, None, error))
+                self._back.put(settle, answer, None, error)
             else:
-                self._back.put(partial(_go_on, answer, result, then))
+                self._back.put(_go_on, answer, result, then)
 
         self._there.put(call)
         return await answer
@@ -270,7 +212,7 @@ class MachineBridge:
         for index, data, waiter in entries:
             result = apply(index, data)
             results.append(result)
-            if type(waiter) is _Far and type(result) is not AlreadyApplied:
+            if type(waiter) is Caller and type(result) is not AlreadyApplied:
                 waiter.tell(result)
         return results
 

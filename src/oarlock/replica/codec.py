@@ -15,7 +15,7 @@ from oarlock.replica.errors import NotEncodable
 Value: TypeAlias = Any
 """None, a boolean, a number, text, bytes, or lists and mappings of these."""
 
-_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types of what is plain and has no parts."""
 _NOT_MSGPACK: Final = (OverflowError, UnicodeError, TypeError, ValueError)
 """What the encoder raises at plain data that msgpack cannot hold, such as a number beyond 64 bits."""
@@ -76,7 +76,7 @@ def canonical(value: Value, what: str) -> bytes:
 
 def copied(value: Value) -> Value:
     """A value as it may be handed out: apart from whoever else holds it, where it is plain data; else the value."""
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         return value
     try:
         check(value, "value")
@@ -96,7 +96,7 @@ def check(value: Value, what: str, *parts: object) -> None:
     Raises:
         NotEncodable: It is not; the text says what, and where.
     """
-    if type(value) not in _SCALARS:
+    if type(value) not in SCALARS:
         _check_parts(value, what % parts if parts else what, 0)
 
 
@@ -106,13 +106,13 @@ def _check_parts(value: Value, where: str, depth: int) -> None:
         raise NotEncodable(f"{where} is nested more than {_MAX_DEPTH} deep")
     if kind is list or kind is tuple:
         for position, part in enumerate(value):
-            if type(part) not in _SCALARS:
+            if type(part) not in SCALARS:
                 _check_parts(part, f"{where}[{position}]", depth + 1)
     elif kind is dict:
         for key, part in value.items():
-            if type(key) not in _SCALARS:
+            if type(key) not in SCALARS:
                 _check_key(key, where, depth)
-            if type(part) not in _SCALARS:
+            if type(part) not in SCALARS:
                 _check_parts(part, f"{where}[{key!r}]", depth + 1)
     else:
         raise NotEncodable(
@@ -125,7 +125,7 @@ def _check_key(key: Value, where: str, depth: int) -> None:
     if type(key) is not tuple:
         raise NotEncodable(f"a key of {where} is of type {_name(type(key))}: only plain data can be replicated")
     for part in key:
-        if type(part) not in _SCALARS:
+        if type(part) not in SCALARS:
             if depth > _MAX_DEPTH:
                 raise NotEncodable(f"a key of {where} is nested more than {_MAX_DEPTH} deep")
             _check_key(part, where, depth + 1)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from oarlock.raft.types import Index, ServerId
 from oarlock.replica.agreement import Vote
-from oarlock.replica.codec import Value, check, encode_checked
+from oarlock.replica.codec import SCALARS, Value, check, encode_checked
 
 
 class Kind(IntEnum):
@@ -28,6 +28,10 @@ class Kind(IntEnum):
     """Stamp, server, index, hash of results, hash of the state or nothing."""
 
 
+_are_plain: Final = SCALARS.issuperset
+"""Whether these types are of what has no parts."""
+
+
 def call(
     stamp_ms: int, target: str, method: str, version: int, args: tuple[Value, ...], kwargs: Mapping[str, Value]
 ) -> bytes:
@@ -36,7 +40,8 @@ def call(
     Raises:
         NotEncodable: An argument is not plain data; names it.
     """
-    _check_arguments(target, method, args, kwargs)
+    if kwargs or not _are_plain(map(type, args)):
+        _check_arguments(target, method, args, kwargs)
     command = (0, stamp_ms, target, method, version, args, kwargs)
     return encode_checked(command, "the arguments of %s.%s", target, method)
 

@@ -7,9 +7,9 @@ from typing import Any, Protocol, TypeAlias
 
 from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
-from oarlock.node.proposals import Waiter
 from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import Configuration, Index, ServerId
+from oarlock.replica.caller import Caller, Nobody
 from oarlock.transport.stats import PeerStats
 
 Settle: TypeAlias = Callable[[object, BaseException | None], None]
@@ -48,7 +48,7 @@ class Core(Protocol):
     def fail(self, error: BaseException) -> None:
         """End at once."""
 
-    def propose(self, command: bytes, timeout_s: float | None, waiter: Waiter) -> None:
+    def propose(self, command: bytes, timeout_s: float | None, waiter: Caller | Nobody) -> None:
         """Have a command applied; the waiter is told on the program's loop."""
 
     def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Final
 
@@ -30,15 +30,15 @@ def deadline(timeout_s: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def time_left(now: float, timeout_s: float | None) -> float | None:
+def time_left(clock: Callable[[], float], timeout_s: float | None) -> float | None:
     """How long a call may take, in seconds; None for the configured time.
 
     Args:
-        now: By the running loop.
+        clock: The running loop's; asked only where there is such a block.
         timeout_s: That the call itself brings.
     """
     end = _deadline.get()
     if end is None:
         return timeout_s
-    left = max(0.0, end - now)
+    left = max(0.0, end - clock())
     return left if timeout_s is None else min(left, timeout_s)

@@ -162,7 +162,7 @@ class Node:
         self._proposer = Proposer(
             self._loop,
             core,
-            self._date,
+            self._stamp_ms,
             self._upkeep.usable_version,
             self._why_not,
             lambda: self.leader,
@@ -179,9 +179,9 @@ class Node:
         self._upkeep.connect(core, self._proposer, self._machine)
         self._tasks.append(self._loop.create_task(self._upkeep.run(), name="oarlock-upkeep"))
 
-    def _date(self) -> float:
-        """The stamp for what is proposed now, in seconds since 1970: the date, or machine time where that is ahead."""
-        return max(self._environment.wall_clock(), self._machine.estimated_ms() / 1000)
+    def _stamp_ms(self) -> int:
+        """The stamp for what is proposed now, in ms since 1970: the date, or machine time where that is ahead."""
+        return max(int(self._environment.wall_clock() * 1000), self._machine.estimated_ms())
 
     async def _find_place(self) -> Place:
         environment = self._environment

@@ -52,6 +52,8 @@ class Command:
         self.name = body.__name__
         self.bodies: dict[int, Callable[..., Any]] = {}
         self._arities: dict[int, tuple[int, int]] = {}
+        self.first_version = version
+        """The first version of the object in which there is this method."""
         self._fitting: dict[int, tuple[int, int]] = {}
         """The arities by version of the object in force, as far as they were asked for: each call asks."""
         self.add_version(body, version)
@@ -74,6 +76,7 @@ class Command:
             raise ValueError(f"{body.__qualname__} needs a version of its own, from 1 on; not {version}")
         self.bodies[version] = body
         self._arities[version] = _arity(body)
+        self.first_version = min(self.first_version, version)
         self._fitting.clear()
 
     def version(self, number: int) -> "Callable[[Callable[..., Any]], Command]":
@@ -84,11 +87,6 @@ class Command:
             return self
 
         return add
-
-    @property
-    def first_version(self) -> int:
-        """The first version of the object in which there is this method."""
-        return min(self.bodies)
 
     def _version(self, in_force: int) -> int:
         """The method's version when one of the object is in force; 0 if there was no such method then."""

@@ -5,51 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from oarlock.replica import commands
+from oarlock.replica.caller import Caller, Nobody
 from oarlock.replica.codec import Value
 from oarlock.replica.core import Core
 from oarlock.replica.deadline import time_left
-from oarlock.replica.errors import NotUnderstood, translated
-from oarlock.replica.failures import Failure
+from oarlock.replica.errors import NotUnderstood
 from oarlock.replica.object import Command, ReplicatedObject
-
-
-class _Call:
-    """One command that somebody waits for; see `Waiter`. Told on the loop of who waits."""
-
-    __slots__ = ("_future", "_leader")
-
-    def __init__(self, future: asyncio.Future[Any], leader: Callable[[], str | None]) -> None:
-        self._future = future
-        self._leader = leader
-
-    def done(self) -> bool:
-        return self._future.done()
-
-    def set_result(self, result: object) -> None:
-        future = self._future
-        if future.done():
-            return  # whoever waited was cancelled
-        if type(result) is Failure:
-            future.set_exception(result.error)
-        else:
-            future.set_result(result)
-
-    def set_exception(self, error: BaseException) -> None:
-        if not self._future.done():
-            self._future.set_exception(translated(error, self._leader()))
-
-
-class _Nobody:
-    """Nobody waits; see `Waiter`."""
-
-    def done(self) -> bool:
-        return True
-
-    def set_result(self, result: object) -> None:
-        """Of no interest."""
-
-    def set_exception(self, error: BaseException) -> None:
-        """Of no interest."""
 
 
 class Proposer:
@@ -58,7 +19,7 @@ class Proposer:
     Args:
         loop: Of the callers.
         core: The node.
-        wall_clock: What commands are stamped with, in seconds since 1970.
+        now_ms: What commands are stamped with, in milliseconds since 1970.
         usable_version: The version of an object in which commands can be proposed now; 0 for none.
         why_not: The error for a version that is beyond it.
         leader: Where the leader is reached, for hints.
@@ -68,21 +29,18 @@ class Proposer:
         self,
         loop: asyncio.AbstractEventLoop,
         core: Core,
-        wall_clock: Callable[[], float],
+        now_ms: Callable[[], int],
         usable_version: Callable[[str], int],
         why_not: Callable[[str, int], NotUnderstood],
         leader: Callable[[], str | None],
     ) -> None:
         self._loop = loop
         self._core = core
-        self._wall_clock = wall_clock
+        self.now_ms = now_ms
+        """The stamp for a command that is proposed now."""
         self._usable_version = usable_version
         self._why_not = why_not
         self._leader = leader
-
-    def now_ms(self) -> int:
-        """The stamp for a command that is proposed now."""
-        return int(self._wall_clock() * 1000)
 
     def call(
         self,
@@ -132,7 +90,7 @@ class Proposer:
         timeout_s: float | None = None,
     ) -> asyncio.Future[Any]:
         """The same, of a method and version that are known to be right."""
-        stamp_ms = int(self._wall_clock() * 1000)
+        stamp_ms = self.now_ms()
         if session is None:
             command = commands.call(stamp_ms, name, method, version, args, kwargs)
         else:
@@ -142,10 +100,10 @@ class Proposer:
     def propose(self, command: bytes, timeout_s: float | None = None) -> asyncio.Future[Any]:
         """Propose a command; what waits for it may be cancelled, which changes nothing about the command."""
         loop = self._loop
-        waiter: asyncio.Future[Any] = loop.create_future()
-        self._core.propose(command, time_left(loop.time(), timeout_s), _Call(waiter, self._leader))
-        return waiter
+        future: asyncio.Future[Any] = loop.create_future()
+        self._core.propose(command, time_left(loop.time, timeout_s), Caller(future, self._leader))
+        return future
 
     def propose_unattended(self, command: bytes) -> None:
         """Propose what nobody waits for."""
-        self._core.propose(command, None, _Nobody())
+        self._core.propose(command, None, Nobody())

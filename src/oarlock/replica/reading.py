@@ -70,7 +70,7 @@ class Reader:
         Raises:
             Timeout: That could not be confirmed in time.
         """
-        await self._barrier(time_left(self._loop.time(), timeout_s), may_use_lease=may_use_lease)
+        await self._barrier(time_left(self._loop.time, timeout_s), may_use_lease=may_use_lease)
 
     def _barrier(self, timeout_s: float | None, *, may_use_lease: bool) -> asyncio.Future[None]:
         asked_at = self._loop.time()

@@ -70,7 +70,7 @@ class Deadline:
             timeout_s: How long; None for ever. A `deadline` around the call counts as well.
         """
         self._clock = asyncio.get_running_loop().time
-        left_s = time_left(self._clock(), timeout_s)
+        left_s = time_left(self._clock, timeout_s)
         self._end = None if left_s is None else self._clock() + left_s
 
     def left_s(self) -> float | None:

@@ -1,0 +1,42 @@
+"""The way from one loop to another, in another thread."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+class Crossing:
+    """One way between two loops: many things handed over are one wake-up, and keep their order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Lead to a loop.
+
+        Args:
+            loop: Where things are called.
+        """
+        self._loop = loop
+        self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._woken = False
+
+    def put(self, function: Callable[P, object], *args: P.args, **_: P.kwargs) -> None:
+        """Have something called on the other loop, with these arguments by position."""
+        self._calls.append((function, args))
+        if not self._woken:
+            self._woken = True
+            try:  # noqa: SIM105 - `suppress` costs more than all the rest here
+                self._loop.call_soon_threadsafe(self._take)
+            except RuntimeError:
+                pass  # the loop is closed: there is nobody to tell
+
+    def _take(self) -> None:
+        self._woken = False  # first: what is put from here on wakes again
+        calls = self._calls
+        for _ in range(len(calls)):
+            function, args = calls.popleft()
+            try:
+                function(*args)
+            except Exception as error:  # noqa: BLE001 - the others must not suffer from it
+                self._loop.call_exception_handler({"message": "a call between loops failed", "exception": error})

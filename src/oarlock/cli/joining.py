@@ -36,7 +36,7 @@ class Place(msgspec.Struct, frozen=True):
 
 def description_of(cluster_id: int, node: Node) -> bytes:
     """What a member answers those who ask: the members in force."""
-    return describe(cluster_id, node.configuration, node.machine)
+    return describe(cluster_id, node, node.machine)
 
 
 async def find_place(settings: ServeSettings, tls: PeerTls | None) -> Place:

@@ -12,7 +12,8 @@ import msgspec
 
 from oarlock.etcd.machine import EtcdMachine
 from oarlock.machine.interface import StateMachine
-from oarlock.raft.types import Configuration
+from oarlock.node.node import Node
+from oarlock.raft.types import Index
 from oarlock.transport.discovery import ask
 from oarlock.transport.interface import Address
 from oarlock.transport.tls import PeerTls
@@ -42,6 +43,8 @@ class Description(msgspec.Struct, frozen=True):
 
     cluster_id: str
     members: tuple[DescribedMember, ...]
+    commit_index: Index = 0
+    """How far it knows that to be so; an earlier version does not tell."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -53,14 +56,15 @@ class Asked(msgspec.Struct, frozen=True):
     tls: PeerTls | None = None
 
 
-def describe(cluster_id: int, configuration: Configuration, machine: StateMachine) -> bytes:
-    """What a member answers.
+def describe(cluster_id: int, node: Node, machine: StateMachine) -> bytes:
+    """What a member answers: the configuration in force, since a second voter is committed only with its own help.
 
     Args:
         cluster_id: The cluster's.
-        configuration: In force, committed or not, since a second voter is committed only with its own help.
+        node: The member's.
         machine: Tells who has started.
     """
+    configuration = node.configuration
     addresses = dict(configuration.addresses)
     published: Mapping[int, object] = machine.members if isinstance(machine, EtcdMachine) else {}
     members = tuple(
@@ -72,11 +76,13 @@ def describe(cluster_id: int, configuration: Configuration, machine: StateMachin
         )
         for server_id in sorted(configuration.members)
     )
-    return msgspec.json.encode(Description(cluster_id=f"{cluster_id:x}", members=members))
+    return msgspec.json.encode(Description(f"{cluster_id:x}", members, node.commit_index))
 
 
 async def find_member(own: set[str], others: Sequence[Asked]) -> tuple[Description, DescribedMember]:
-    """The cluster, and which of its members this server is.
+    """The cluster, and which of its members this server is, by those who know the cluster best.
+
+    Others may have been removed, or cut off, and tell of members that are none any more.
 
     Args:
         own: This server's peer URLs.
@@ -89,8 +95,9 @@ async def find_member(own: set[str], others: Sequence[Asked]) -> tuple[Descripti
     give_up_at = loop.time() + _JOIN_FOR_S
     while True:
         descriptions, failures = await ask_all(others)
+        newest = max((description.commit_index for description in descriptions), default=0)
         for description in descriptions:
-            for member in description.members:
+            for member in description.members if description.commit_index == newest else ():
                 if set(member.peer_urls) == own:
                     _refuse_lost_data(member)
                     return description, member

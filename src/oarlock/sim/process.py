@@ -276,7 +276,7 @@ class Process:
         )
         transport.promises = self.promises
         transport.version, transport.strikes = self.version, self.server.disk.strikes
-        transport.describe_by(lambda: describe(config.cluster_id, self.node.configuration, self.machine))
+        transport.describe_by(lambda: describe(config.cluster_id, self.node, self.machine))
         return transport
 
     def _received(self, on_message: OnMessage, source: ServerId, payload: bytes) -> None:

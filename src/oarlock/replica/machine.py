@@ -190,10 +190,10 @@ class ReplicaMachine:
 
     def _took_effect(self, result: object, error: BaseException | None) -> None:
         if self.agreement.add(result, error):
-            state = self._comparable_state() if self.agreement.wants_state else None
+            state = self.comparable_state() if self.agreement.wants_state else None
             self._events.vote_due(self._index, self.agreement.vote(self._index, state))
 
-    def _comparable_state(self) -> bytes | None:
+    def comparable_state(self) -> bytes | None:
         """The whole state; None where it cannot be encoded, which is no reason to stop before a snapshot is needed."""
         try:
             return self.encoded_state()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from oarlock.machine.interface import StateMachine
 from oarlock.node.executors import Executors
 from oarlock.raft.types import ServerId
 from oarlock.replica.table import Table
@@ -87,5 +88,7 @@ class Environment:
     """Makes what records a server's life, given its id and boot epoch, where no `trace` says so."""
     open_table: Callable[[Path], Table] = Table
     """Opens the table of a machine on disk, in a directory."""
+    watch_machine: Callable[[StateMachine], StateMachine] | None = None
+    """Puts between the node and its machine what looks on, where both are on one loop."""
     check_invariants: bool = False
     """Have the core check itself at each step; for tests."""

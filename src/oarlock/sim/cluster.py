@@ -26,6 +26,7 @@ from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
+from oarlock.sim.watched import WatchedServer
 from oarlock.sim.watcher import Watcher
 from oarlock.storage.errors import DiskFull, NewerFormat, ReadFailed, WriteFailed, WrongIdentity
 from oarlock.trace.schema import Event, Sink
@@ -350,7 +351,7 @@ class Simulation(Watcher):
         """See `Watcher.acted`."""
         self.rules[rule] += 1
 
-    def _led(self, server: Server, term: Term) -> None:
+    def _led(self, server: WatchedServer, term: Term) -> None:
         """A server is seen leading a term for the first time.
 
         Raises:

@@ -12,10 +12,10 @@ from oarlock.check.verdict import Violation
 from oarlock.raft.state import RaftState, Role
 from oarlock.raft.types import Configuration, EntryKind, HardState, Index, ServerId, SnapshotMetadata, Term
 from oarlock.sim import inside
-from oarlock.sim.process import Process, Server
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
+from oarlock.sim.watched import WatchedProcess, WatchedServer
 
 _NOT_APPLIED: Final = "not applied"
 _NOBODY: Final[list[Index]] = []
@@ -51,7 +51,7 @@ class _Life:
         "voted_for",
     )
 
-    def __init__(self, process: Process, state: RaftState) -> None:
+    def __init__(self, process: WatchedProcess, state: RaftState) -> None:
         self.process = process
         self.state = state
         self.base: SnapshotMetadata | None = None
@@ -115,7 +115,7 @@ class Observer:
         self.refused: dict[Index, None] = {}
         """Where the state machines refused what they were given."""
         self._committed: Index = 0
-        self.on_leader: Callable[[Server, Term], None] | None = None
+        self.on_leader: Callable[[WatchedServer, Term], None] | None = None
         """Told of each server that is seen leading a term for the first time."""
         self._terms_led: dict[Term, None] = {}
 
@@ -124,7 +124,7 @@ class Observer:
         """In how many terms a leader was seen."""
         return len(self._terms_led)
 
-    def look(self, server: Server) -> None:
+    def look(self, server: WatchedServer) -> None:
         """Look at a server, if it has a node that has recovered.
 
         Raises:
@@ -150,7 +150,7 @@ class Observer:
             life.note(applied, matches, version)
             self._observe(server, life, given)
 
-    def _observe(self, server: Server, life: _Life, given: tuple[tuple[Index, Digest], ...]) -> None:
+    def _observe(self, server: WatchedServer, life: _Life, given: tuple[tuple[Index, Digest], ...]) -> None:
         process, state, durable = life.process, life.state, server.durable
         log = state.log
         promises = tuple(process.promises)
@@ -189,7 +189,7 @@ class Observer:
         if found:
             raise PropertyBroken(found[0])
 
-    def _note(self, server: Server, state: RaftState, seen: Observed) -> None:
+    def _note(self, server: WatchedServer, state: RaftState, seen: Observed) -> None:
         self._trace.digest(
             _pack_state(
                 server.server_id,
@@ -239,7 +239,7 @@ class Observer:
         )
 
     def _applied(
-        self, process: Process, state: RaftState, before: Index, applied: Index
+        self, process: WatchedProcess, state: RaftState, before: Index, applied: Index
     ) -> tuple[tuple[Index, Digest], ...]:
         """What the machine was given, with the entries between that are not for it."""
         recorded = process.machine.applied

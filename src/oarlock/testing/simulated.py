@@ -2,7 +2,8 @@
 
 The node is the production one: Raft, log, snapshots, transport, objects. Below it are the simulator's loop, network,
 disks and clocks. Servers are killed, lose power, are cut off, stand still and are told wrong dates; at the end all is
-well, and all copies must be equal. Meanwhile the results of commands must be the same on all servers at every index.
+well, and all copies must be equal. Meanwhile the results of commands must be the same on all servers at every index,
+and after every event the observer of `oarlock sim` holds the server concerned against Raft's safety properties.
 """
 
 import asyncio
@@ -15,14 +16,16 @@ import msgspec
 
 from oarlock.check.history import Operation
 from oarlock.check.verdict import Violation
-from oarlock.replica.errors import Diverged, OarlockError, ServerRemoved, Stopped
+from oarlock.replica.errors import Diverged, JoinRefused, OarlockError, ServerRemoved, Stopped
 from oarlock.replica.node import Node
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.settings import Settings
 from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.sim.network import LinkSettings, Network
+from oarlock.sim.observer import Observer, PropertyBroken
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
+from oarlock.sim.trace import Trace as StateTrace
 from oarlock.testing.simulated_recording import LibraryRecording, write
 from oarlock.testing.simulated_server import Program, SimulatedServer
 from oarlock.testing.simulated_trouble import RESTART_S, Trouble
@@ -146,9 +149,11 @@ class SimulatedCluster:
             if is_recorded
             else None
         )
+        self.observer = Observer(self.scheduler, StateTrace(), self.strikes)
         self.history: list[Operation] = []
         self.left_out: set[int] = set()
         self.defects: list[Violation] = []
+        self._size = servers
         self._make = make
         self._work = work
         self._rng = random.Random(f"replica/{seed}")  # noqa: S311
@@ -189,6 +194,15 @@ class SimulatedCluster:
         except Exception as error:  # noqa: BLE001 - of the user's own checks
             self._broken("the client's own checks", f"the client of server {server.number} raised {error!r}", server)
 
+    def iterated(self, server: SimulatedServer) -> None:
+        """A server may have changed: hold it against Raft's properties."""
+        if self.defects:
+            return
+        try:
+            self.observer.look(server)
+        except PropertyBroken as broken:
+            self.defects.append(self._readable(broken.violation))
+
     def applied(self, server: SimulatedServer, index: int, results: int) -> None:
         """A server stands at an index: all that ever stood there must have had the same results."""
         known = self._results.setdefault(index, results)
@@ -200,9 +214,11 @@ class SimulatedCluster:
             )
 
     def ended(self, server: SimulatedServer, why: BaseException | None) -> None:
-        """A process ended by itself."""
+        """A process ended by itself: allowed only to one that the others have removed, or do not take in."""
         if isinstance(why, Diverged):
             self._broken("equal states", f"server {server.number}: {why}", server)
+        elif not isinstance(why, Stopped | ServerRemoved | JoinRefused):
+            self._broken("goes on", f"server {server.number} ended by itself: {why!r}", server)
         if isinstance(why, Stopped | ServerRemoved):
             if not server.is_leaving:
                 self._broken("members stay until they leave", f"server {server.number}: {why}", server)
@@ -228,6 +244,14 @@ class SimulatedCluster:
     def _broken(self, name: str, sentence: str, server: SimulatedServer | None = None) -> None:
         self.defects.append(Violation(name, sentence, server.server_id if server is not None else None))
 
+    def _readable(self, violation: Violation) -> Violation:
+        """With servers' numbers in place of their ids."""
+        sentence = violation.sentence
+        for server in self.servers:
+            if server.server_id:
+                sentence = sentence.replace(str(server.server_id), str(server.number))
+        return msgspec.structs.replace(violation, sentence=sentence)
+
     # -- the run -----------------------------------------------------------------------------------------------------
 
     def run(self, seconds: float, faults: int) -> SimulatedRun:
@@ -251,8 +275,15 @@ class SimulatedCluster:
         for server in self.servers:
             server.bury()
         if self.defects:
-            sentences = "; ".join(each.sentence for each in self.defects)
-            raise RunFailed(f"seed {self.seed}, {seconds:g} s: {sentences}")
+            found = "; ".join(map(str, self.defects))
+            shape = (
+                f"servers={self._size}, spares={len(self.servers) - self._size}, seconds={seconds:g}, faults={faults}"
+            )
+            raise RunFailed(
+                f"seed {self.seed}, after {self.scheduler.now:g} s: {found}\n"
+                f'again: oarlock.testing.simulate({self.seed}, {shape}, ..., record="run.jsonl"), '
+                "then: oarlock trace why run.jsonl viol"
+            )
         return SimulatedRun(
             seed=self.seed,
             history=[one for place, one in enumerate(self.history) if place not in self.left_out],
@@ -327,7 +358,8 @@ def simulate(
             The run is the same without.
 
     Raises:
-        RunFailed: Copies differ, results differ, a server diverged, or the cluster did not recover.
+        RunFailed: Copies differ, results differ, a server diverged or ended by itself, one of Raft's properties does
+            not hold, or the cluster did not recover.
     """
     if settings.own_thread:
         raise ValueError("a simulated node has one loop: Settings(own_thread=False)")

@@ -15,6 +15,7 @@ from oarlock.sim.machine import command_id
 from oarlock.testing.simulated_recording import LibraryRecording, Noted, shown, shown_arguments
 
 if TYPE_CHECKING:
+    from oarlock.node.node import Node as CoreNode
     from oarlock.node.proposals import Waiter
     from oarlock.testing.simulated_server import SimulatedServer
 
@@ -32,12 +33,20 @@ class SimulatedNode(Node):
     _proposed: Noted | None = None
     """The call that is being made."""
 
+    @property
+    def core_node(self) -> "CoreNode | None":
+        """The node below this one, from when there is one, which is before it has started."""
+        core = self._core
+        assert core is None or isinstance(core, SameLoopCore)  # noqa: S101 - by its settings
+        return core._core if core is not None else None  # noqa: SLF001 - as `inside` does for the node
+
     async def start(self) -> None:
         """See `Node.start`."""
         await super().start()
-        core = self._running
+        core, node = self._running, self.core_node
         assert isinstance(core, SameLoopCore)  # noqa: S101 - by its settings
-        node, propose = core._core, core.propose  # noqa: SLF001 - as `inside` does for the node
+        assert node is not None  # noqa: S101 - it has started
+        propose = core.propose
 
         def propose_noted(command: bytes, timeout: float | None, waiter: "Waiter") -> None:
             noted, self._proposed = self._proposed, None

@@ -16,6 +16,7 @@ from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.sim.clock import Clock
 from oarlock.sim.connection import SimServer, SimTransport, connect, listen
 from oarlock.sim.disk import SimDisk
+from oarlock.sim.durable import DurableLog
 from oarlock.sim.loop import SimLoop
 from oarlock.sim.network import Network
 from oarlock.sim.process import EPOCH_S
@@ -25,6 +26,7 @@ from oarlock.sim.threads import SimThread, hand_over
 from oarlock.testing.simulated_node import SimulatedNode
 from oarlock.testing.simulated_recording import LibraryRecording
 from oarlock.testing.simulated_table import Stored
+from oarlock.testing.simulated_watch import Watched
 from oarlock.trace.recorder import Recorder
 from oarlock.transport.options import TransportOptions
 
@@ -66,6 +68,9 @@ class World(Protocol):
 
     def started(self, server: "SimulatedServer", program: "Program") -> None:
         """A process is there."""
+
+    def iterated(self, server: "SimulatedServer") -> None:
+        """An iteration of its loop has ended."""
 
     def applied(self, server: "SimulatedServer", index: int, results: int) -> None:
         """A server stands at an index, with a hash of all results."""
@@ -109,9 +114,15 @@ class SimulatedServer:
         self._settings = settings
         self._rng = random.Random(f"{world.seed}/server/{number}")  # noqa: S311
         self._disks = 0
-        self._disk, self._table = self._new_disk(), Stored()
-        self._clock = Clock(0.0, self._rng.random() * 1e6)
+        self._change_disk()
+        self.clock = Clock(0.0, self._rng.random() * 1e6)
+        self.process: Watched | None = None
+        """Of the process that runs, what is watched; None before there is any of it."""
+        self.is_disk_intact = True
+        self._begun: SimulatedNode | None = None
+        """The node of the process that runs, from its beginning;"""
         self._node: SimulatedNode | None = None
+        """from when it has started."""
         self._threads: list[SimThread] = []
         self._held: list[SimThread] = []
         self._graveyard: list[SimLoop] = []
@@ -131,17 +142,26 @@ class SimulatedServer:
         """Whether its node has started."""
         return self._node is not None
 
-    def _new_disk(self) -> SimDisk:
+    @property
+    def incarnation(self) -> int:
+        """See `WatchedServer.incarnation`."""
+        return self.lives
+
+    def _change_disk(self) -> None:
+        """Give it an empty disk."""
         self._disks += 1
         which = self.number if self._disks == 1 else f"{self.number}/{self._disks}"
-        return SimDisk(random.Random(f"{self._world.seed}/disk/{which}"), self._world.strikes)  # noqa: S311
+        self.durable = DurableLog()
+        rng = random.Random(f"{self._world.seed}/disk/{which}")  # noqa: S311
+        self.disk = SimDisk(rng, self._world.strikes, self.durable)
+        self._table = Stored()
 
     def is_let_go(self) -> None:
         """It is no member any more: its process ends, and its data are of no use."""
         self.kill(power=False, why="left the cluster")
         self.is_in = self.is_leaving = self._founds = False
         self.server_id = 0
-        self._disk, self._table = self._new_disk(), Stored()
+        self._change_disk()
 
     # -- processes -----------------------------------------------------------------------------------------------------
 
@@ -152,7 +172,7 @@ class SimulatedServer:
         self.lives += 1
         self.host.is_powered = True
         # Abstract to mypy only: what a node never calls raises NotImplementedError.
-        self.loop = self.host.loop = SimLoop(self._world.scheduler, self._clock, _Process(self, self.lives))  # type: ignore[abstract]
+        self.loop = self.host.loop = SimLoop(self._world.scheduler, self.clock, _Process(self, self.lives))  # type: ignore[abstract]
         self._threads = [SimThread("wal"), SimThread("machine"), SimThread("snapshots")]
         self.loop.create_task(self._main())
 
@@ -160,7 +180,8 @@ class SimulatedServer:
         program = self._world.make_program()
         wal, machine, snapshots = self._threads
         timeout_ms = self._settings.election_timeout_ms
-        node = SimulatedNode(
+        self._watched = Watched(self._world.strikes)
+        node = self._begun = SimulatedNode(
             self.address,
             data_dir="/data",
             peers=self._founders if self._founds else None,
@@ -172,7 +193,7 @@ class SimulatedServer:
             settings=self._settings,
             on_end=self._ended_by_itself,
             environment=Environment(
-                disk=self._disk,
+                disk=self.disk,
                 rng=random.Random(self._rng.getrandbits(64)),  # noqa: S311
                 wall_clock=lambda: EPOCH_S + self._world.scheduler.now + self.date_offset_s,
                 executors=Executors(wal=wal, machine=machine, snapshots=snapshots),
@@ -182,8 +203,10 @@ class SimulatedServer:
                     backoff_max_ms=timeout_ms,
                     ping_interval_ms=timeout_ms,
                 ),
-                open_table=partial(self._table.open, self._disk),
+                open_table=partial(self._table.open, self.disk),
                 open_trace=self._open_trace if self._world.recording is not None else None,
+                transport=self._watched.transport(),
+                watch_machine=self._watched.watch_machine,
                 check_invariants=True,
             ),
         )
@@ -200,10 +223,15 @@ class SimulatedServer:
         recording, loop = self._world.recording, self.loop
         assert recording is not None  # noqa: S101 - or nobody asks
         assert loop is not None  # noqa: S101 - it runs
+        self._is(server_id)
+        return recording.begin(self, loop.time())
+
+    def _is(self, server_id: ServerId) -> None:
+        """Who this is, from now on."""
         if self.server_id != server_id:
             self.server_id = server_id
-            recording.is_at(self)
-        return recording.begin(self, loop.time())
+            if self._world.recording is not None:
+                self._world.recording.is_at(self)
 
     def _ended_by_itself(self, why: BaseException) -> None:
         self._world.scheduler.after(0, self._end_and_tell, self.lives, why)
@@ -219,7 +247,7 @@ class SimulatedServer:
             return False
         if self._world.recording is not None:
             self._world.recording.ended(self, why, power=power, error=error)
-        self.loop = self._node = None
+        self.loop = self.process = self._begun = self._node = None
         loop.kill()
         self._graveyard.append(loop)
         for thread in self._threads:
@@ -233,9 +261,9 @@ class SimulatedServer:
             transport.vanish(silent=power)
         self.host.is_powered = not power
         if power:
-            self._disk.lose_power()
+            self.disk.lose_power()
         else:
-            self._disk.end_process()
+            self.disk.end_process()
         return True
 
     def freeze(self) -> None:
@@ -260,7 +288,15 @@ class SimulatedServer:
     # -- what a loop asks of its surroundings --------------------------------------------------------------------------
 
     def iterated(self) -> None:
-        """An iteration has ended: tell how far the state has come."""
+        """An iteration has ended: have it looked at, and tell how far the state has come."""
+        if self.process is None:
+            node = self._begun.core_node if self._begun is not None else None
+            if node is None:
+                return
+            self._is(node.config.server_id)
+            self.process = self._watched
+            self.process.node = node
+        self._world.iterated(self)
         if self._node is not None:
             self._world.applied(self, *self._node.stands_at())
 

@@ -36,6 +36,11 @@ class Handover:
         self._owner = owner
         self._is_connected = is_connected
         self._election_timeout_s = election_timeout_s
+        self._ended: NodeError | None = None
+
+    def fail_all(self, error: NodeError) -> None:
+        """The node ends: nobody is waited for any more."""
+        self._ended = error
 
     async def hand_over(self, to: ServerId, timeout_s: float) -> None:
         """Have `to` lead; done when it does, as far as this server knows.
@@ -44,6 +49,7 @@ class Handover:
             NotLeader: This server does not lead.
             BadTransferee: `to` is not a voter.
             TransferTimeout: It did not take over; the core tries for an election timeout, and leads on.
+            Stopped: This server ends.
         """
         state = self._owner.raft.state
         if state.leader is None:
@@ -57,6 +63,8 @@ class Handover:
         self._owner.call(lambda: self._begin(to, begun))
         give_up_at = self._loop.time() + timeout_s
         while state.leader_id != to:
+            if self._ended is not None:
+                raise self._ended
             if begun.done() and (error := begun.result()) is not None:
                 raise error
             given_up = begun.done() and self._leads_on(to)

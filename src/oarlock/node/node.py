@@ -179,7 +179,7 @@ class Node:
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)
         self._changes.is_connected = self.transport.is_connected
         sender = self._make_sender(trace)
-        self._peers = Peers(loop, config, self.transport, sender.send, self._removed)
+        self._peers = Peers(loop, config, self.transport, sender.send, self._removed, kick.set)
         election_timeout_s = config.election_timeout_ms / 1000
         self._handover = Handover(loop, self._owner, self.transport.is_connected, election_timeout_s)
         self._space = Space(loop, self._owner, self._proposals, self._handover, election_timeout_s)
@@ -247,7 +247,8 @@ class Node:
             self.config.data_dir,
             extra={"server_id": self.config.server_id, "reason": why},
         )
-        self._spawn("removal", self._leave())
+        if self._failure is None and self._stopping is None:  # else it ends anyway, and is told again when it is back
+            self._spawn("removal", self._leave())
 
     async def _leave(self) -> None:
         executors = self._executors
@@ -344,6 +345,7 @@ class Node:
         self._proposals.fail_all(error)
         self._reads.fail_all(error)
         self._changes.fail_all(error)
+        self._handover.fail_all(error)
 
     # -- events between the parts --------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ class Peers:
         transport: Transport,
         send: Callable[[ServerId, Removed | AmIRemoved | ReachMe], bool],
         on_removed: Callable[[str], None],
+        wake: Callable[[], None],
     ) -> None:
         """Start without a link.
 
@@ -52,6 +53,7 @@ class Peers:
             transport: Whose peers they are.
             send: Sends a message; False when it was dropped.
             on_removed: Told, once, how it is known that this server is a member no more.
+            wake: Has `follow` be called.
         """
         self._loop = loop
         self._config = config
@@ -59,11 +61,12 @@ class Peers:
         self._transport = transport
         self._send = send
         self._on_removed: Callable[[str], None] | None = on_removed
+        self._wake = wake
         self._followed: Configuration | None = None
         """The configuration that the links are made for; None while some are to go."""
         self._linked: dict[ServerId, tuple[Address, ...]] = {}
         self._told: dict[ServerId, asyncio.TimerHandle] = {}
-        self._asked_at = float("-inf")
+        self._asks_again: asyncio.TimerHandle | None = None
         self._guests: dict[ServerId, float] = {}
         """Servers linked because they said where they are, and when each was last heard."""
         self._introduced_at = float("-inf")
@@ -156,10 +159,15 @@ class Peers:
     def _look_at_removal(self, state: RaftState) -> None:
         if state.configuration_index <= min(state.commit_index, state.last_applied):
             self.note_removal("the configuration without it is committed")
-        elif self._loop.time() - self._asked_at >= _ASK_EVERY_S:
-            self._asked_at = self._loop.time()
+        elif self._asks_again is None:
             for server_id in sorted(state.configuration.members):
                 self._send(server_id, AmIRemoved(self._server_id))
+            # Without a vote it waits for no election; if nobody speaks to it any more, nothing else wakes it.
+            self._asks_again = self._loop.call_later(_ASK_EVERY_S, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asks_again = None
+        self._wake()
 
     def on_removed(self, message: Removed) -> None:
         """A member says that this server was removed."""
@@ -207,6 +215,8 @@ class Peers:
         """Leave no timer."""
         for server_id in list(self._told):
             self._stop_telling(server_id)
+        if self._asks_again is not None:
+            self._asks_again.cancel()
 
 
 def _readable(server_id: ServerId, texts: tuple[str, ...]) -> tuple[Address, ...]:

@@ -28,6 +28,8 @@ class Atlas:
         self._simulation = simulation
         self._leaving: list[ServerId] = []
         """Voters whose removal was asked for and may still come about."""
+        self._gaining: list[ServerId] = []
+        """Learners for which a vote was asked, likewise."""
 
     def possible(self) -> list[Configuration]:
         """Every configuration that may be in force now or become so again."""
@@ -53,11 +55,11 @@ class Atlas:
         if server.has_anothers_disk:
             return False
         damaged = self.damaged | {server.server_id}
-        return self._stands(damaged, self._leaving)
+        return self._stands(damaged, self._leaving, self._gaining)
 
     def may_leave(self, leaving: Collection[ServerId]) -> bool:
         """Whether that is so if these servers are removed, or lose their votes; notes that they may be."""
-        if not self._stands(self.damaged, [*self._leaving, *leaving]):
+        if not self._stands(self.damaged, [*self._leaving, *leaving], self._gaining):
             return False
         self._leaving += leaving
         return True
@@ -67,14 +69,26 @@ class Atlas:
         for server_id in leaving:
             self._leaving.remove(server_id)
 
-    def _stands(self, damaged: set[ServerId], leaving: Collection[ServerId]) -> bool:
+    def may_gain(self, server_id: ServerId) -> bool:
+        """Whether that is so if this learner gets a vote; notes that it may."""
+        if not self._stands(self.damaged, self._leaving, [*self._gaining, server_id]):
+            return False
+        self._gaining.append(server_id)
+        return True
+
+    def gained(self, server_id: ServerId) -> None:
+        """It is known whether it has got it."""
+        self._gaining.remove(server_id)
+
+    def _stands(self, damaged: set[ServerId], leaving: Collection[ServerId], gaining: Collection[ServerId]) -> bool:
         if self._simulation.schedule.settings.mode == "safe":
             return True  # only safety is owed
         return all(
             len(half - damaged - set(leaving)) > len(half & damaged)
             for configuration in self.possible()
-            for half in (configuration.voters, configuration.voters_outgoing)
-            if half
+            for voters in (configuration.voters, configuration.voters_outgoing)
+            for half in (voters, voters | (configuration.learners & set(gaining)))
+            if voters
         )
 
     def is_core(self, servers: Collection[ServerId]) -> bool:

@@ -9,6 +9,7 @@ from oarlock.check.verdict import Violation
 from oarlock.etcd.joining import JoinError
 from oarlock.mvcc.errors import StorageFailedError, StorageFullError
 from oarlock.node.errors import ActivityCancelled, BootOutdated, ServerRemoved
+from oarlock.node.members import removed_servers
 from oarlock.raft.types import ServerId, Term
 from oarlock.sim import inside
 from oarlock.sim.atlas import Atlas
@@ -26,6 +27,7 @@ from oarlock.sim.schedule import Fault, Schedule
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace
+from oarlock.sim.versions import Version
 from oarlock.sim.watched import WatchedServer
 from oarlock.sim.watcher import Watcher
 from oarlock.storage.errors import DiskFull, NewerFormat, ReadFailed, WriteFailed, WrongIdentity
@@ -249,6 +251,7 @@ class Simulation(Watcher):
             process = self.servers[server_id].process
             if process is not None and process.is_started and inside.changes_members(process.node):
                 return False
+        self._stop_untold()
         possible = self.atlas.possible()
         if any(configuration.is_joint for configuration in possible):
             return False
@@ -258,6 +261,20 @@ class Simulation(Watcher):
             for configuration in possible
             for server_id in sorted(configuration.members)
         )
+
+    def _stop_untold(self) -> None:
+        """Stop removed servers of a version that has no word for it: whoever removed them knows that nobody tells them."""
+        leader = self.leader()
+        state = inside.raft_state(leader.process.node) if leader is not None and leader.process is not None else None
+        if state is None or state.configuration_index > state.commit_index:
+            return
+        for server_id in removed_servers(state.configuration):
+            server = self.servers.get(server_id)
+            process = server.process if server is not None else None
+            if server is not None and process is not None and process.version is Version.BEFORE:
+                self.strikes.hit("version.stopped_untold")
+                self.dismissed[server_id] = None
+                server.kill(power=False)
 
     def close(self) -> None:
         """End everything; nothing is left that could act."""

@@ -126,13 +126,16 @@ class Membership:
         Args:
             server_id: The learner; None for the first there is.
         """
+        atlas = self._simulation.atlas
         for _ in range(_TRIES):
             found = self._learner() if server_id is None else server_id
-            if found is None or self._operator.is_resting:
+            if found is None or self._operator.is_resting or not atlas.may_gain(found):
                 return
             answer = yield self._ask(
                 "/etcdserverpb.Cluster/MemberPromote", MemberPromoteRequest(ID=found).SerializeToString()
             )
+            if answer.outcome != UNKNOWN or _is_refusal(answer):
+                atlas.gained(found)
             if answer.outcome == OK:
                 self._strikes.hit("members.promote")
                 return

@@ -14,6 +14,8 @@ SMALL = {
     "a command": Bounds(servers=2, terms=1, entries=1),
     "a crash": Bounds(servers=2, terms=2, entries=0, crashes=1, heartbeats=False),
     "a command and a crash": Bounds(servers=2, terms=1, entries=1, crashes=1, heartbeats=False),
+    "a crash of one alone": Bounds(servers=2, terms=1, entries=1, crashes=1, crashing=(2,), heartbeats=False),
+    "a command in a term": Bounds(servers=2, terms=2, entries=1, proposed_in=(2,), candidates=(1, 2), heartbeats=False),
 }
 
 

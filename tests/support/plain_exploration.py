@@ -51,9 +51,10 @@ def plain_states(bounds: Bounds, *, anew: bool = False) -> set[State]:
 def _after(bounds: Bounds, stepper: Stepper, state: State) -> Iterator[State]:
     servers, packets, proposed, crashed = state
     for place, server in enumerate(servers):
+        may_crash = crashed < bounds.crashes and bounds.may_crash(server.id)
         events: list[Event] = [Deliver(each.message) for each in packets if each.to == server.id]
         events += [TimeOut(), *([Heartbeat(), News()] if bounds.heartbeats else [])]
-        if proposed < bounds.entries:
+        if proposed < bounds.entries and bounds.may_propose(proposed + 1, stepper.thaw(server).state.current_term):
             events.append(Propose(b"c%d" % (proposed + 1)))
         for event in events:
             outcome = stepper.step(server, event)
@@ -62,10 +63,10 @@ def _after(bounds: Bounds, stepper: Stepper, state: State) -> Iterator[State]:
             spent = isinstance(event, Propose)
             yield _with(state, place, outcome, proposed + spent, crashed)
             write = 0
-            while crashed < bounds.crashes and not spent and (died := stepper.step(server, Fatal(event, write))):
+            while may_crash and not spent and (died := stepper.step(server, Fatal(event, write))):
                 yield _with(state, place, died, proposed, crashed + 1)
                 write += 1
-        if crashed < bounds.crashes and (outcome := stepper.step(server, Crash())) is not None:
+        if may_crash and (outcome := stepper.step(server, Crash())) is not None:
             yield _with(state, place, outcome, proposed, crashed + 1)
 
 

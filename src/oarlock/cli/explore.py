@@ -102,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--candidates", nargs="*", type=int, metavar="ID", help="who alone may campaign for term 1, 2..."
     )
+    parser.add_argument(
+        "--proposed-in", nargs="*", type=int, metavar="TERM", help="in which term alone command 1, 2... is proposed"
+    )
+    parser.add_argument("--crashing", nargs="*", type=int, metavar="ID", help="who alone may crash")
     parser.add_argument("--ignore", nargs="*", dest="ignored", metavar="PROPERTY", help="do not check these properties")
     parser.add_argument("--depth", type=int, metavar="N", help="stop after this many steps")
     parser.add_argument("--states", type=int, metavar="N", help="stop at about this many states")
@@ -146,7 +150,7 @@ def _bounds(room: Any, options: argparse.Namespace) -> "Bounds":  # noqa: ANN401
         name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name in (*_NUMBERS, *_SWITCHES)
     }
     given = {name: value for name, value in given.items() if value is not None}
-    for name in ("candidates", "ignored"):
+    for name in ("candidates", "proposed_in", "crashing", "ignored"):
         if getattr(options, name) is not None:
             given[name] = tuple(getattr(options, name))
     bounds: Bounds = msgspec.structs.replace(named[options.name] if options.name else room.Bounds(), **given)
@@ -163,8 +167,9 @@ def _words(bounds: "Bounds") -> str:
         for name in _SWITCHES
         if getattr(bounds, name.replace("-", "_")) and name not in ("symmetry", "eager", "cover")
     ]
-    if bounds.candidates:
-        parts.append(f"candidates {' '.join(map(str, bounds.candidates))}")
+    for name in ("candidates", "proposed_in", "crashing"):
+        if named := getattr(bounds, name):
+            parts.append(f"{name.replace('_', ' ')} {' '.join(map(str, named))}")
     return ", ".join(parts)
 
 

@@ -47,6 +47,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Whether no message holds a command and anything else; a leader's first entry is empty, and costs no room."""
     candidates: tuple[ServerId, ...] = ()
     """Who alone may campaign for the terms 1, 2, ...; all may where none is named."""
+    proposed_in: tuple[Term, ...] = ()
+    """In which terms alone the commands 1, 2, ... are proposed; in any where none is named."""
+    crashing: tuple[ServerId, ...] = ()
+    """Who alone may crash; all may where none is named."""
     ignored: tuple[str, ...] = ()
     """Properties that are not checked."""
     symmetry: bool = True
@@ -74,9 +78,13 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.ignored:
             if name not in PROPERTIES:
                 raise ValueError(f'ignored names "{name}", which is no property')
-        for server_id in self.candidates:
-            if server_id not in self.ids:
-                raise ValueError(f"candidates names server {server_id}, which is not among {self.servers}")
+        for name in ("candidates", "crashing"):
+            for server_id in getattr(self, name):
+                if server_id not in self.ids:
+                    raise ValueError(f"{name} names server {server_id}, which is not among {self.servers}")
+        for term in self.proposed_in:
+            if not 1 <= term <= self.terms:
+                raise ValueError(f"proposed_in names term {term}, which is not among {self.terms}")
 
     @property
     def ids(self) -> range:
@@ -99,6 +107,14 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return term > len(self.candidates) or self.candidates[term - 1] == server_id
 
+    def may_propose(self, number: int, term: Term) -> bool:
+        """Whether a leader of a term may be given a command, by the command's number from 1 on."""
+        return number > len(self.proposed_in) or self.proposed_in[number - 1] == term
+
+    def may_crash(self, server_id: ServerId) -> bool:
+        """Whether a server may crash at all."""
+        return bool(self.crashes) and (not self.crashing or server_id in self.crashing)
+
     def targets(self, configuration: Configuration) -> list[Configuration]:
         """What the membership may be changed to."""
         one_more_or_less = [configuration.voters ^ {server_id} for server_id in self.ids]
@@ -109,9 +125,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         if not self.symmetry or self.changes:
             # A leader that is removed asks the lowest of several equally good successors to campaign.
             return [tuple(self.ids)]
-        voters, named = self.configuration.voters, set(self.candidates)
+        alike, named = (self.configuration.voters, frozenset(self.crashing)), set(self.candidates)
         return [
             renaming
             for renaming in permutations(self.ids)
-            if {renaming[voter - 1] for voter in voters} == voters and all(renaming[each - 1] == each for each in named)
+            if all({renaming[each - 1] for each in group} == group for group in alike)
+            and all(renaming[each - 1] == each for each in named)
         ]

@@ -135,7 +135,7 @@ class Moves:
             events.append((Compact(), SNAPSHOT))
         if bounds.changes:
             events += [(Change(each), CHANGE) for each in bounds.targets(self._servers.views[server].configuration)]
-        if bounds.crashes:
+        if bounds.may_crash(self._servers.states[server].id):
             events.append((Crash(), CRASH))
         return events
 
@@ -148,7 +148,8 @@ class Moves:
         found = self._proposals.get((server, number))
         if found is None:
             event = Propose(b"c%d" % (number + 1))
-            found = self._proposals[server, number] = self._outcomes(server, event, PROPOSAL)
+            may = self._bounds.may_propose(number + 1, self._servers.views[server].current_term)
+            found = self._proposals[server, number] = self._outcomes(server, event, PROPOSAL) if may else []
         return found
 
     def delivered(self, server: int, number: int) -> list[Move]:
@@ -220,12 +221,12 @@ class Moves:
         if outcome is None:
             return []
         moves = [self._move(server, event, outcome, spent)]
-        if self._bounds.crashes and not self._bounds.writes and spent < 0:
-            write = 0
-            while (died := self._step(server, Fatal(event, write))) is not None:
-                if died.sends or write:  # else it is as if it had crashed before
+        may_crash = self._bounds.may_crash(self._servers.states[server].id)
+        if may_crash and not self._bounds.writes and spent < 0:
+            for write in range(outcome.begun_writes):
+                died = self._step(server, Fatal(event, write))
+                if died is not None and (died.sends or write):  # else it is as if it had crashed before
                     moves.append(self._move(server, Fatal(event, write), died, CRASH))
-                write += 1
         return moves
 
     def _step(self, server: int, event: Event | Fatal) -> Outcome | None:

@@ -62,6 +62,8 @@ class Outcome(NamedTuple):
     ended_writes: int = 0
     crashed: bool = False
     """Whether messages that waited for the disk are lost."""
+    begun_writes: int = 0
+    """In each of which the process may die."""
 
 
 class Stepper:
@@ -114,7 +116,8 @@ class Stepper:
         bring_to_rest(turn.raft, self._bounds)
         core = self._freezers[server.id].freeze(turn.raft)
         state = ServerState(server.id, core, turn.disk, tuple(turn.writing))
-        return Outcome(state, sends, after if after != before else None, turn.ended_writes)
+        frame = after if after != before else None
+        return Outcome(state, sends, frame, turn.ended_writes, begun_writes=turn.begun_writes)
 
     def _died(self, turn: "Turn", tracer: Tracer | None) -> Outcome:
         # Ids of the life that ended answer nothing in the next.
@@ -175,7 +178,7 @@ class Turn:
         self.ended_writes = 0
         self._require = require
         self._dies_at = dies_at
-        self._writes = 0
+        self.begun_writes = 0
 
     def take(self, event: Event) -> bool:
         """Carry out an event; False if it cannot happen now."""
@@ -226,9 +229,9 @@ class Turn:
             self._move_snapshots(ready)
 
     def _write(self, ready: Ready) -> None:
-        if self._writes == self._dies_at:
+        if self.begun_writes == self._dies_at:
             raise Died
-        self._writes += 1
+        self.begun_writes += 1
         self.writing.append(write_of(ready))
         if not self.bounds.writes:
             self._end_write()

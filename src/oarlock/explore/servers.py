@@ -72,8 +72,9 @@ class Servers:
             self.states.append(server)
             view = view_of(server, self._stepper.thaw(server).state)
             self.views.append(view)
+            crashes = self._bounds.may_crash(server.id)
             for may_crash, tidiers in enumerate(self.tidiers):
-                tidiers.append(Tidier(view, self._bounds, may_crash=bool(may_crash)))
+                tidiers.append(Tidier(view, self._bounds, may_crash=bool(may_crash) and crashes))
             self.kinds.append(0)
             for images in self.images:
                 images.append(0)

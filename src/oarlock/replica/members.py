@@ -1,4 +1,4 @@
-"""Members of a library's cluster, by their addresses: who leads, who is removed, who leaves."""
+"""Members of a library's cluster, by their addresses: who leads, who has a vote, who is removed, who leaves."""
 
 import contextlib
 import logging
@@ -7,7 +7,7 @@ from oarlock.node.members import Change, ChangeKind
 from oarlock.raft.types import Configuration, ServerId
 from oarlock.replica.core import Core
 from oarlock.replica.errors import BadTransferee, OarlockError, translated
-from oarlock.replica.place import normal
+from oarlock.replica.place import Place, normal
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,89 @@ def leader_of(core: Core) -> str | None:
     return None if leader_id is None else address_of(core.configuration, leader_id)
 
 
-async def transfer_leadership(core: Core, own: ServerId, to: str | None, timeout_s: float | None) -> None:
-    """See `Node.transfer_leadership`."""
+class MembersCalls:
+    """What a `Node` can be asked about its cluster's members."""
+
+    _place: Place
+
+    @property
+    def _running(self) -> Core:
+        raise NotImplementedError
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this server leads, as far as it knows."""
+        return self._running.is_leader
+
+    @property
+    def leader(self) -> str | None:
+        """Where the leader is reached, as far as this server knows."""
+        return leader_of(self._running)
+
+    @property
+    def members(self) -> dict[ServerId, str]:
+        """All members, and where they are reached."""
+        return addresses_of(self._running.configuration)
+
+    async def transfer_leadership(self, to: str | None = None, timeout_s: float | None = None) -> None:
+        """Have another server lead; asked of the leader.
+
+        Args:
+            to: Its address; None for any.
+            timeout_s: When to give up.
+
+        Raises:
+            NotLeader: This server does not lead; says who does.
+            BadTransferee: There is no such server, or it has no vote.
+            Timeout: The other did not take over.
+        """
+        await _transfer(self._running, self._place.server_id, to, timeout_s)
+
+    async def remove(self, address: str, timeout_s: float | None = None) -> None:
+        """Remove a server from the cluster for good; it ends when it learns of that.
+
+        Raises:
+            ChangeRefused: There is no such server, or it is the last one.
+            Timeout: It is not known to be removed.
+        """
+        await _change(self._running, ChangeKind.REMOVE, self._id_at(address), timeout_s)
+
+    async def demote(self, address: str, timeout_s: float | None = None) -> None:
+        """Take a server's vote: it keeps its copy, and takes commands and reads; the cluster does not wait for it.
+
+        It asks for no vote by itself any more, in later lives neither; `promote` gives it one.
+
+        Raises:
+            ChangeRefused: There is no such server, it has no vote, it is the last that has one, too few of those who
+                stay answer, or there are as many without a vote as there may be.
+            Timeout: It is not known to be demoted.
+        """
+        await _change(self._running, ChangeKind.DEMOTE, self._id_at(address), timeout_s)
+
+    async def promote(self, address: str, timeout_s: float | None = None) -> None:
+        """Give a vote to a server that has none; those that join ask for it themselves.
+
+        Raises:
+            ChangeRefused: There is no such server, it has a vote, or it has not caught up or does not answer.
+            Timeout: It is not known to have a vote.
+        """
+        await _change(self._running, ChangeKind.PROMOTE, self._id_at(address), timeout_s)
+
+    def _id_at(self, address: str) -> ServerId:
+        wanted = normal(address)
+        return next((server_id for server_id, held in self.members.items() if held == wanted), 0)
+
+
+async def leave(core: Core, own: ServerId, timeout_s: float | None) -> None:
+    """See `Node.leave`."""
+    if core.is_leader and len(core.configuration.voters) > 1:
+        with contextlib.suppress(OarlockError):  # a leader can be removed as well
+            await _transfer(core, own, None, timeout_s)
+    await _change(core, ChangeKind.REMOVE, own, timeout_s)
+    logger.info("this server has left the cluster", extra={"server_id": own})
+
+
+async def _transfer(core: Core, own: ServerId, to: str | None, timeout_s: float | None) -> None:
     members = addresses_of(core.configuration)
     if to is None:
         candidates = sorted(core.configuration.voters - {own}) or [own]
@@ -48,24 +129,8 @@ async def transfer_leadership(core: Core, own: ServerId, to: str | None, timeout
             return
 
 
-async def remove(core: Core, address: str, timeout_s: float | None) -> None:
-    """See `Node.remove`."""
-    members = addresses_of(core.configuration)
-    found = [server_id for server_id, held in members.items() if held == normal(address)]
-    await _remove(core, found[0] if found else 0, timeout_s)
-
-
-async def leave(core: Core, own: ServerId, timeout_s: float | None) -> None:
-    """See `Node.leave`."""
-    if core.is_leader and len(core.configuration.voters) > 1:
-        with contextlib.suppress(OarlockError):  # a leader can be removed as well
-            await transfer_leadership(core, own, None, timeout_s)
-    await _remove(core, own, timeout_s)
-    logger.info("this server has left the cluster", extra={"server_id": own})
-
-
-async def _remove(core: Core, server_id: ServerId, timeout_s: float | None) -> None:
+async def _change(core: Core, kind: ChangeKind, server_id: ServerId, timeout_s: float | None) -> None:
     try:
-        await core.change_membership([Change(ChangeKind.REMOVE, server_id)], timeout_s)
+        await core.change_membership([Change(kind, server_id)], timeout_s)
     except OarlockError as error:
         raise translated(error, leader_of(core)) from None

@@ -15,10 +15,11 @@ from oarlock.replica.assembly import Assembly
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core
+from oarlock.replica.demotion import Demotion
 from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped
 from oarlock.replica.hosting import APPLY, MACHINE, known_versions
 from oarlock.replica.joining import join
-from oarlock.replica.members import address_of, addresses_of, leader_of, leave, remove, transfer_leadership
+from oarlock.replica.members import MembersCalls, address_of, leave
 from oarlock.replica.metrics import Metrics
 from oarlock.replica.object import Command, Consistency, ReplicatedObject
 from oarlock.replica.place import Place, normal, planned
@@ -29,7 +30,7 @@ from oarlock.replica.settings import Environment, Settings
 from oarlock.replica.statemachine import DiskStateMachine, StateMachine
 from oarlock.replica.tracing import NodeTrace
 from oarlock.replica.upkeep import Upkeep
-from oarlock.storage.identity import load_identity
+from oarlock.storage.identity import Identity, load_identity
 from oarlock.transport.stats import PeerStats
 from oarlock.transport.tls import PeerTls
 
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 _DEFAULT_NAME: Final = "oarlock"
 
 
-class Node:
+class Node(MembersCalls):
     """One server.
 
     ::
@@ -151,7 +152,9 @@ class Node:
             raise RuntimeError("this node was started before; make another one")
         self._loop = asyncio.get_running_loop()
         self._place = place = await self._find_place()
-        self._upkeep = Upkeep(place.server_id, self.settings.agreement_interval, votes=self._votes)
+        self._upkeep = Upkeep(
+            place.server_id, self.settings.agreement_interval, votes=self._votes, demotion=self._demotion
+        )
         self._machine = self._assembly(place).make_machine(
             self._loop, self.objects, self._user_machine, self._upkeep, lambda: self.context
         )
@@ -186,7 +189,8 @@ class Node:
     async def _find_place(self) -> Place:
         environment = self._environment
         executor = environment.executors.wal if environment.executors is not None else None
-        identity = await self._loop.run_in_executor(executor, load_identity, environment.disk, Path(self._data_dir))
+        self._demotion = Demotion(environment.disk, Path(self._data_dir), executor)
+        identity = await self._loop.run_in_executor(executor, self._look_at_directory)
         if identity is not None:
             members = {identity.server_id: self.address}
             return Place(identity.cluster_id, identity.server_id, joins=True, members=members)
@@ -195,6 +199,10 @@ class Node:
         assert self._join is not None and self._token is not None  # noqa: S101, PT018 - see __init__
         rng, known = environment.rng, known_versions(self.objects, self._user_machine)
         return await join(self._loop, self._join, self.address, self.name, self._token, self._tls, rng, known)
+
+    def _look_at_directory(self) -> Identity | None:
+        self._demotion.read()
+        return load_identity(self._environment.disk, Path(self._data_dir))
 
     async def _open_trace(self, place: Place) -> None:
         if self._trace_path is not None:
@@ -392,44 +400,6 @@ class Node:
         """This server's id."""
         self._check_started()
         return self._place.server_id
-
-    @property
-    def is_leader(self) -> bool:
-        """Whether this server leads, as far as it knows."""
-        return self._running.is_leader
-
-    @property
-    def leader(self) -> str | None:
-        """Where the leader is reached, as far as this server knows."""
-        return leader_of(self._running)
-
-    @property
-    def members(self) -> dict[ServerId, str]:
-        """All members, and where they are reached."""
-        return addresses_of(self._running.configuration)
-
-    async def transfer_leadership(self, to: str | None = None, timeout_s: float | None = None) -> None:
-        """Have another server lead; asked of the leader.
-
-        Args:
-            to: Its address; None for any.
-            timeout_s: When to give up.
-
-        Raises:
-            NotLeader: This server does not lead; says who does.
-            BadTransferee: There is no such server, or it has no vote.
-            Timeout: The other did not take over.
-        """
-        await transfer_leadership(self._running, self._place.server_id, to, timeout_s)
-
-    async def remove(self, address: str, timeout_s: float | None = None) -> None:
-        """Remove a server from the cluster for good; it ends when it learns of that.
-
-        Raises:
-            ChangeRefused: There is no such server, or it is the last one.
-            Timeout: It is not known to be removed.
-        """
-        await remove(self._running, address, timeout_s)
 
     async def leave(self, timeout_s: float | None = None) -> None:
         """Leave the cluster for good, leadership handed over first, and stop; the data directory is of no use then.

@@ -9,6 +9,7 @@ from oarlock.raft.types import Index, ServerId
 from oarlock.replica import commands
 from oarlock.replica.agreement import Vote
 from oarlock.replica.core import Core
+from oarlock.replica.demotion import Demotion
 from oarlock.replica.errors import Diverged, OarlockError
 from oarlock.replica.machine import ReplicaMachine
 from oarlock.replica.proposing import Proposer
@@ -30,14 +31,16 @@ class Upkeep:
         server_id: This server.
         vote_every: See `Settings.agreement_interval`.
         votes: Whether this server is to have a vote once it has caught up.
+        demotion: Tells whether its vote was taken.
     """
 
-    def __init__(self, server_id: ServerId, vote_every: int, *, votes: bool) -> None:
+    def __init__(self, server_id: ServerId, vote_every: int, *, votes: bool, demotion: Demotion) -> None:
         self.slow_commands = 0
         """Commands that took long."""
         self._server_id = server_id
         self._vote_every = vote_every
         self._votes = votes
+        self._demotion = demotion
         self._kick = asyncio.Event()
         self._usable: dict[str, int] = {}
         self._core: Core | None = None
@@ -136,9 +139,11 @@ class Upkeep:
                 await self._proposer.propose(commands.put_in_force(self._proposer.now_ms(), due, members))
 
     async def _promote(self) -> None:
-        """Ask for this server's vote, as long as it has none and is to have one."""
+        """Ask for this server's vote, as long as it has none, is to have one, and was not demoted."""
         core = self._core
-        if core is None or not self._votes or self._server_id not in core.configuration.learners:
+        if core is None or await self._demotion.look(core, self._server_id):
+            return
+        if not self._votes or self._server_id not in core.configuration.learners:
             return
         await core.change_membership([Change(ChangeKind.PROMOTE, self._server_id)])
         logger.info("this server has caught up, and has a vote", extra={"server_id": self._server_id})

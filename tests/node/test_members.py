@@ -17,6 +17,7 @@ from oarlock.node.errors import (
     NotLeader,
     Refusal,
     ServerRemoved,
+    Stopped,
     TransferTimeout,
 )
 from oarlock.node.members import MAX_REMOVED, Change, ChangeKind, removed_servers, target
@@ -274,6 +275,21 @@ async def test_a_follower_forgets_its_leader(tmp_path: Path) -> None:
         assert follower.leader_id == leader.config.server_id
         assert leader.is_leader
         assert leader.term == term
+
+
+async def test_who_ended_does_not_leave_or_hand_over(tmp_path: Path) -> None:
+    """A node that has failed begins nothing more, whatever it is told or asked: nobody would wait for its end."""
+    async with NodeCluster(tmp_path, **CALM) as cluster:
+        node, successor = await cluster.leader(), await cluster.follower()
+        waiting = asyncio.ensure_future(node.transfer_leadership(successor.config.server_id))
+        await asyncio.sleep(0)
+        node.fail(RuntimeError("by the test"))
+        node._peers.note_removal("a member says so")
+        assert "oarlock-removal" not in {task.get_name() for task in node._tasks}
+        for transfer in (waiting, node.transfer_leadership(successor.config.server_id)):
+            with pytest.raises(Stopped):
+                await transfer
+        await cluster.crash(node.config.server_id)
 
 
 async def test_one_becomes_two(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ class Peers:
         elif self._asks_again is None:
             for server_id in sorted(state.configuration.members):
                 self._send(server_id, AmIRemoved(self._server_id))
-            # Without a vote it waits for no election; if nobody speaks to it any more, nothing else wakes it.
+            # By a timer: where nobody speaks to it, only its election timer wakes it, and that may be long.
             self._asks_again = self._loop.call_later(_ASK_EVERY_S, self._ask_again)
 
     def _ask_again(self) -> None:

@@ -263,7 +263,7 @@ class Simulation(Watcher):
         )
 
     def _stop_untold(self) -> None:
-        """Stop removed servers of a version that has no word for it: whoever removed them knows that nobody tells them."""
+        """Stop removed servers of a version that has no word for it: whoever removed them knows that."""
         leader = self.leader()
         state = inside.raft_state(leader.process.node) if leader is not None and leader.process is not None else None
         if state is None or state.configuration_index > state.commit_index:

@@ -52,6 +52,7 @@ class Applier:
             counters: Running totals.
             on_applied: Told after each slice how far the machine has come.
         """
+        self._loop = loop
         self._machine = machine
         self._apart = machine if isinstance(machine, MachineApart) else None
         self._proposals = proposals
@@ -63,10 +64,26 @@ class Applier:
         self.applied_index = applied_index
         reads.applied(applied_index)
 
-    def commit(self, entries: list[Entry]) -> None:
-        """Take over entries that are committed, and durable here."""
+    def commit(self, entries: list[Entry], *, may_wait: bool = False) -> None:
+        """Take over entries that are committed, and durable here; those that may wait do so for one of the others."""
         self._queue.append(entries)
-        self._kick.set()
+        if not may_wait:
+            self._kick.set()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something that was taken over and not begun."""
+        return bool(self._queue)
+
+    def go_on(self) -> None:
+        """Apply whatever was taken over."""
+        if self._queue:
+            self._kick.set()
+
+    def go_on_soon(self) -> None:
+        """The same, once the messages of this iteration of the loop are on their way."""
+        if self._queue:
+            self._loop.call_soon(self.go_on)
 
     def install(self, restore: Restore) -> None:
         """Take over a snapshot, to be installed after everything handed over before."""

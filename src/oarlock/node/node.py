@@ -199,7 +199,9 @@ class Node:
             self._owner,
             self._space.is_low,
         )
-        events = WriterEvents(self._persisted, sender.send_all, self._space.log_is_full, self._fail)
+        events = WriterEvents(
+            self._persisted, sender.send_all, self._space.log_is_full, self._fail, self._applier.go_on_soon
+        )
         self._writer = Writer(
             loop,
             executors.wal,

@@ -8,7 +8,6 @@ and written in one iteration of the loop travels, and is synced, together.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 from oarlock.node.alarm import Kick
 from oarlock.node.applier import Applier
@@ -35,33 +34,18 @@ from oarlock.node.reads import ReadBarriers
 from oarlock.node.sender import Sender
 from oarlock.node.status import Counters
 from oarlock.node.ticker import Ticker
+from oarlock.node.wiring import SnapshotEffects
 from oarlock.node.writer import Writer
 from oarlock.raft.messages import AppendEntriesReply, Message, RaftMessage
 from oarlock.raft.progress import Mode
 from oarlock.raft.raft import Raft
-from oarlock.raft.ready import Ready, SnapshotChunk, SnapshotChunkRequest
+from oarlock.raft.ready import Ready
 from oarlock.raft.state import Overloaded as RaftOverloaded
-from oarlock.raft.state import Role
-from oarlock.raft.types import Index, ServerId, SnapshotMetadata, Term
+from oarlock.raft.state import RaftState, Role
+from oarlock.raft.types import Index, ServerId, Term
 from oarlock.trace.recorder import Recorder
 
 logger = logging.getLogger(__name__)
-
-
-class SnapshotEffects(Protocol):
-    """Carries out what the core wants done with snapshots; each call returns at once."""
-
-    def send_chunk(self, request: SnapshotChunkRequest) -> None:
-        """Read a chunk and send it."""
-
-    def write_chunk(self, chunk: SnapshotChunk) -> None:
-        """Write a received chunk, then tell the owner."""
-
-    def install(self, metadata: SnapshotMetadata, number: int) -> None:
-        """Have the machine restored, once the log's new base (`Ready` `number`) is durable."""
-
-    def take(self) -> None:
-        """Make a snapshot for followers, then tell the owner."""
 
 
 class Owner:
@@ -206,15 +190,25 @@ class Owner:
     def persisted(self, number: int) -> None:
         """The disk part of every `Ready` up to `number` is durable.
 
-        A follower that knows of no entry to be applied now has nothing to do about it before its next turn.
+        If there is no entry to be applied now, and none that a leader's own disk completes a quorum for, there is
+        nothing to do about it before the next turn.
         """
         self._persisted = number
         state = self._raft.state
-        if state.role is not Role.FOLLOWER or state.commit_index > state.handed_to_apply:
+        if state.commit_index > state.handed_to_apply or self._may_complete_quorum(state):
             self.wake()
 
+    @staticmethod
+    def _may_complete_quorum(state: RaftState) -> bool:
+        """Whether what became durable here may commit, or elect: it does neither before another has acknowledged it."""
+        if state.leader is None:
+            return state.role is not Role.FOLLOWER
+        committed = state.commit_index
+        acknowledged = any(progress.match_index > committed for progress in state.leader.peers.values())
+        return acknowledged or len(state.configuration.all_voters) == 1
+
     def applied(self, index: Index) -> None:
-        """The machine stands at `index`. Only reads are in a hurry to know."""
+        """The machine stands at `index`. Only reads and changes of members are in a hurry to know."""
         self._applied = index
         if len(self._reads) or self._changes.has_work or self._peers.is_leaving:
             self.wake()
@@ -236,6 +230,11 @@ class Owner:
         """For reading only."""
         return self._raft
 
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether somebody here waits for what is applied."""
+        return len(self._proposals) > 0 or len(self._reads) > 0 or self._changes.has_work or self._peers.is_leaving
+
     # -- the task ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -254,6 +253,8 @@ class Owner:
         attempt = self._reads.take(now)
         if attempt is not None:
             raft.read_index(attempt[0], now, may_use_lease=attempt[1])
+        if self._applier.has_work and self._is_awaited:
+            self._applier.go_on()
         self._peers.follow(raft.state)  # before anything is sent to whom it adds
         if raft.has_ready():
             self._carry_out(raft.ready())
@@ -351,7 +352,8 @@ class Owner:
             self._sender.send_all(ready.messages_after_persist)
             self._advanced = self._persisted = ready.number
         if ready.committed_entries:
-            self._applier.commit(ready.committed_entries)
+            # First the disk, for which the leader waits: the machine competes with its thread for the interpreter.
+            self._applier.commit(ready.committed_entries, may_wait=self._writer.is_writing and not self._is_awaited)
         if ready.reads:
             self._reads.answered(ready.reads)
         for request in ready.chunk_requests:

@@ -41,6 +41,8 @@ class WriterEvents(msgspec.Struct, frozen=True):
     """The disk is full; None when it no longer is."""
     on_failure: Callable[[BaseException], None]
     """A write failed. What is on disk is unknown: the server must end."""
+    on_ended: Callable[[], None]
+    """A write has ended, in whatever way; told after all else about it."""
 
 
 class Writer:
@@ -81,6 +83,8 @@ class Writer:
         self._failed: list[Ready] = []
         """What found the disk full; it comes before everything that waits."""
         self._busy = False
+        self.is_writing = False
+        """Whether a write is under way, of whose end `on_ended` will tell."""
         self._full = False
         self._stopped = False
         self._retry: asyncio.TimerHandle | None = None
@@ -123,13 +127,13 @@ class Writer:
         if not writes:
             self._finish(batch)
             return
-        self._busy = True
+        self._busy = self.is_writing = True
         began = self._loop.time()
         future = self._loop.run_in_executor(self._executor, self._wal.append_many, writes)
         future.add_done_callback(partial(self._written, batch, began))
 
     def _written(self, batch: list[Ready], began: float, future: asyncio.Future[None]) -> None:
-        self._busy = False
+        self._busy = self.is_writing = False
         error = _error_of(future)
         if isinstance(error, DiskFull):
             self._on_full(batch, error)
@@ -146,6 +150,7 @@ class Writer:
                 self._events.on_disk_full(None)
             self._finish(batch)
             self._go_on()
+        self._events.on_ended()
         self._tell_idle()
 
     def _go_on(self) -> None:
@@ -255,6 +260,8 @@ def _error_of(future: asyncio.Future[Any]) -> BaseException | None:
 
 def _fitting(waiting: list[Ready]) -> int:
     """How many, from the first on, one write takes: at least all up to the first that brings entries."""
+    if len(waiting) == 1:
+        return 1
     size = 0
     for count, ready in enumerate(waiting):
         more = sum(len(entry.data) for entry in ready.entries)

@@ -63,8 +63,8 @@ def _after(bounds: Bounds, stepper: Stepper, state: State) -> Iterator[State]:
             spent = isinstance(event, Propose)
             yield _with(state, place, outcome, proposed + spent, crashed)
             write = 0
-            while may_crash and not spent and (died := stepper.step(server, Fatal(event, write))):
-                yield _with(state, place, died, proposed, crashed + 1)
+            while may_crash and (died := stepper.step(server, Fatal(event, write))):
+                yield _with(state, place, died, proposed + spent, crashed + 1)
                 write += 1
         if may_crash and (outcome := stepper.step(server, Crash())) is not None:
             yield _with(state, place, outcome, proposed, crashed + 1)

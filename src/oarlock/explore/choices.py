@@ -95,11 +95,11 @@ class Choices(dict[Mask, list[Act]]):
                 found.setdefault((move.server, move.changes, move.fact, move.spent), move)
         moves = [*self._given, *found.values()]
         left = self._left
-        acts = self[bits] = [self._act(move) for move in moves if move.spent < 0 or left[move.spent] > 0]
+        acts = self[bits] = [self._act(move) for move in moves if all(left[bound] > 0 for bound in move.spent)]
         return acts
 
     def _act(self, move: Move) -> Act:
-        return self._acts.of(move, may_crash=self._left[CRASH] > (move.spent == CRASH))
+        return self._acts.of(move, may_crash=self._left[CRASH] > (CRASH in move.spent))
 
 
 class Acts:
@@ -127,7 +127,7 @@ class Acts:
         """A move as an act, after which a crash may come or not."""
         act = self._known[may_crash].get(move)
         if act is None:
-            is_last_crash = move.spent == CRASH and not may_crash
+            is_last_crash = CRASH in move.spent and not may_crash
             tables = self._tables(move, self._closures[may_crash], is_last_crash=is_last_crash)
             act = self._known[may_crash][move] = Act(move, tables, may_crash=may_crash, is_last_crash=is_last_crash)
         return act

@@ -52,7 +52,8 @@ class Fact(NamedTuple):
     """The server that won its term by it."""
     commits: View | None = None
     """The server that knows of more committed entries since."""
-    spent: int | None = None
+    spent: tuple[int, ...] = ()
+    """The bounds that it counts against."""
     configurations: tuple[Configuration, ...] = ()
     """In which the server that knows of more may have counted: the ones before and after the step."""
 
@@ -62,11 +63,11 @@ def first_history(bounds: Bounds) -> History:
     return History((None,) * bounds.terms)
 
 
-def fact_of(before: View, after: View, spent: int | None) -> Fact | None:
+def fact_of(before: View, after: View, spent: tuple[int, ...]) -> Fact | None:
     """What a step adds to history, if anything."""
     wins = after.is_leader and (not before.is_leader or after.current_term != before.current_term)
     commits = after.commit_index > before.commit_index
-    if not wins and not commits and spent is None:
+    if not wins and not commits and not spent:
         return None
     held = (before.configuration, after.configuration) if commits else ()
     return Fact(after if wins else None, after if commits else None, spent, held)
@@ -78,9 +79,10 @@ def extend(history: History, fact: Fact, require: Require) -> History:
     Raises:
         Broken: The two go against each other.
     """
-    if fact.spent is not None:
+    if fact.spent:
         spent = list(history.spent)
-        spent[fact.spent] += 1
+        for bound in fact.spent:
+            spent[bound] += 1
         history = history._replace(spent=tuple(spent))
     if fact.won is not None:
         history = _win(history, fact.won, require)

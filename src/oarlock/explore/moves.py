@@ -40,8 +40,8 @@ class Move:
     changes: tuple[tuple[int, Effect | None, Mask], ...]
     """Owners of parts of the network, from 0, what becomes of the packets there, if anything, and what is added."""
     fact: Fact | None
-    spent: int
-    """Which bound it counts against; -1 for none."""
+    spent: tuple[int, ...]
+    """The bounds that it counts against."""
     event: Event | Fatal
     idle: Mask | None = None
     """What it sends, if that is all it does: the server stays as it is, and so does everything else."""
@@ -124,19 +124,19 @@ class Moves:
         """
         return _union(self._delivered(server, packet))
 
-    def _local_events(self, server: int) -> list[tuple[Event, int]]:
+    def _local_events(self, server: int) -> list[tuple[Event, tuple[int, ...]]]:
         bounds = self._bounds
-        events: list[tuple[Event, int]] = [(TimeOut(), -1), (EndWrite(), -1)]
+        events: list[tuple[Event, tuple[int, ...]]] = [(TimeOut(), ()), (EndWrite(), ())]
         if bounds.heartbeats:
-            events += [(Heartbeat(), -1), (News(), -1)]
+            events += [(Heartbeat(), ()), (News(), ())]
         if bounds.check_quorum:
-            events.append((LoseMajority(), -1))
+            events.append((LoseMajority(), ()))
         if bounds.snapshots:
-            events.append((Compact(), SNAPSHOT))
+            events.append((Compact(), (SNAPSHOT,)))
         if bounds.changes:
-            events += [(Change(each), CHANGE) for each in bounds.targets(self._servers.views[server].configuration)]
+            events += [(Change(each), (CHANGE,)) for each in bounds.targets(self._servers.views[server].configuration)]
         if bounds.may_crash(self._servers.states[server].id):
-            events.append((Crash(), CRASH))
+            events.append((Crash(), (CRASH,)))
         return events
 
     def proposals(self, server: int, number: int) -> list[Move]:
@@ -149,7 +149,7 @@ class Moves:
         if found is None:
             event = Propose(b"c%d" % (number + 1))
             may = self._bounds.may_propose(number + 1, self._servers.views[server].current_term)
-            found = self._proposals[server, number] = self._outcomes(server, event, PROPOSAL) if may else []
+            found = self._proposals[server, number] = self._outcomes(server, event, (PROPOSAL,)) if may else []
         return found
 
     def delivered(self, server: int, number: int) -> list[Move]:
@@ -179,10 +179,10 @@ class Moves:
             with suppress(Broken):  # it breaks under its own name
                 return self._renamed(self._delivered(twin, packet), server, renaming)
         message = self._network.packets[number].message
-        moves = self._outcomes(server, Deliver(message), -1)
+        moves = self._outcomes(server, Deliver(message), ())
         asks_for_votes = isinstance(message, PreVote | RequestVote) and self._bounds.looks_at_leaders
         if asks_for_votes or self._bounds.late:
-            moves += self._outcomes(server, Deliver(message, late=True), -1)
+            moves += self._outcomes(server, Deliver(message, late=True), ())
         return moves
 
     def _renamed(self, moves: list[Move], server: int, number: int) -> list[Move]:
@@ -215,18 +215,18 @@ class Moves:
 
     # -- one event -------------------------------------------------------------------------------------------------
 
-    def _outcomes(self, server: int, event: Event, spent: int) -> list[Move]:
+    def _outcomes(self, server: int, event: Event, spent: tuple[int, ...]) -> list[Move]:
         """What an event may lead to: to nothing, if it cannot happen; to more than one end, if a crash may come in."""
         outcome = self._step(server, event)
         if outcome is None:
             return []
         moves = [self._move(server, event, outcome, spent)]
         may_crash = self._bounds.may_crash(self._servers.states[server].id)
-        if may_crash and not self._bounds.writes and spent < 0:
+        if may_crash and not self._bounds.writes:
             for write in range(outcome.begun_writes):
                 died = self._step(server, Fatal(event, write))
-                if died is not None and (died.sends or write):  # else it is as if it had crashed before
-                    moves.append(self._move(server, Fatal(event, write), died, CRASH))
+                if died is not None and (spent or died.sends or write):  # else it is as if it had crashed before
+                    moves.append(self._move(server, Fatal(event, write), died, (*spent, CRASH)))
         return moves
 
     def _step(self, server: int, event: Event | Fatal) -> Outcome | None:
@@ -238,7 +238,7 @@ class Moves:
             broken.at(state.id, event)
             raise
 
-    def _move(self, number: int, event: Event | Fatal, outcome: Outcome, spent: int) -> Move:
+    def _move(self, number: int, event: Event | Fatal, outcome: Outcome, spent: tuple[int, ...]) -> Move:
         before = self._servers.views[number]
         try:
             server = self._servers.number_of(outcome.server)
@@ -247,15 +247,15 @@ class Moves:
         except Broken as broken:
             broken.at(before.id, event)
             raise
-        fact = self._fact(number, server, spent if spent >= 0 else None)
+        fact = self._fact(number, server, spent)
         changes = self._changes_of(before.id, outcome)
         does_more = outcome.frame is not None or outcome.ended_writes or outcome.crashed or fact is not None
         idle = None
-        if server == number and spent < 0 and not does_more:
+        if server == number and not spent and not does_more:
             idle = mask_of([self._network.number_of(Packet(*send)) for send in outcome.sends])
         return Move(server, changes, fact, spent, event, idle)
 
-    def _fact(self, before: int, after: int, spent: int | None) -> Fact | None:
+    def _fact(self, before: int, after: int, spent: tuple[int, ...]) -> Fact | None:
         fact = fact_of(self._servers.views[before], self._servers.views[after], spent)
         return fact and self._facts.setdefault(fact, fact)
 

@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Callable
 from queue import Empty
 from typing import Any, NamedTuple, Protocol
 
+from tests.support.object_models import Permits, Priorities
+
 from oarlock.check import Recorder
+from oarlock.check.model import Model
 from oarlock.replica.errors import OarlockError
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.objects import (
@@ -19,6 +22,7 @@ from oarlock.replica.objects import (
     ReplicatedLock,
     ReplicatedPriorityQueue,
     ReplicatedQueue,
+    ReplicatedSemaphore,
     ReplicatedSet,
 )
 
@@ -45,7 +49,7 @@ class Workload(NamedTuple):
 
     make: Callable[[], ReplicatedObject]
     step: Step
-    model: str
+    model: str | Model[Any]
     operations: int = 60
     """Asked by all clients together; queues are costly to judge."""
 
@@ -120,19 +124,29 @@ async def use_list(items: ReplicatedList[int], operate: Operate, _own: str, rng:
 
 
 async def use_queue(q: Any, operate: Operate, _own: str, rng: random.Random) -> None:
-    """Puts values of which there is but one each, and takes; at one priority, where there are priorities."""
+    """Puts values of which there is but one each, and takes."""
     if rng.random() < 0.55:
         value = rng.randrange(1 << 40)
         await operate("enqueue", value, lambda: q.put_nowait(value))
-        return
+    else:
+        await operate("dequeue", None, lambda: _taken(q))
 
-    async def get() -> Any:
-        try:
-            return await q.get_nowait()
-        except Empty:
-            return None
 
-    await operate("dequeue", None, get)
+async def use_priorities(q: Any, operate: Operate, _own: str, rng: random.Random) -> None:
+    """The same, with priorities of which many are equal."""
+    if rng.random() < 0.55:
+        priority, value = rng.randrange(3), rng.randrange(1 << 40)
+        await operate("enqueue", [priority, value], lambda: q.put_nowait(value, priority))
+    else:
+        await operate("dequeue", None, lambda: _taken(q))
+
+
+async def _taken(q: Any) -> Any:
+    """What a queue gives; None if it is empty."""
+    try:
+        return await q.get_nowait()
+    except Empty:
+        return None
 
 
 async def use_lock(lock: ReplicatedLock, operate: Operate, own: str, rng: random.Random) -> None:
@@ -146,12 +160,22 @@ async def use_lock(lock: ReplicatedLock, operate: Operate, own: str, rng: random
         await operate("release", given, lambda: lock.try_release(own))
 
 
+async def use_semaphore(permits: ReplicatedSemaphore, operate: Operate, own: str, rng: random.Random) -> None:
+    """Tries to get a permit for one of several owners, and gives back what that may have."""
+    owner = f"{own} {rng.randrange(2)}"
+    if rng.random() < 0.6:
+        await operate("acquire", owner, told(lambda: permits.try_acquire(owner, LONG_LEASE_MS), bool))
+    else:
+        await operate("release", owner, lambda: permits.try_release(owner))
+
+
 WORKLOADS: dict[str, Workload] = {
     "counter": Workload(lambda: ReplicatedCounter("counter"), count, "counter"),
     "dict": Workload(lambda: ReplicatedDict("dict"), use_dictionary, "cas-register"),
     "set": Workload(lambda: ReplicatedSet("set"), use_set, "set"),
     "list": Workload(lambda: ReplicatedList("list"), use_list, "counter"),
     "queue": Workload(lambda: ReplicatedQueue("queue"), use_queue, "queue"),
-    "priority queue": Workload(lambda: ReplicatedPriorityQueue("priority queue"), use_queue, "queue"),
+    "priority queue": Workload(lambda: ReplicatedPriorityQueue("priority queue"), use_priorities, Priorities()),
     "lock": Workload(lambda: ReplicatedLock("lock"), use_lock, "lock"),
+    "semaphore": Workload(lambda: ReplicatedSemaphore("semaphore", 2), use_semaphore, Permits(2)),
 }

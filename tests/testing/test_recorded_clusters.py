@@ -10,6 +10,7 @@ from tests.support.replicated import Register
 from tests.testing.test_pytest_plugin import run_pytest
 
 import oarlock
+from oarlock.cli.main import main
 from oarlock.diagram.audit import audit
 from oarlock.diagram.page import page
 from oarlock.testing import RecordedRuns, simulate
@@ -72,6 +73,20 @@ def test_every_step_and_every_message_is_there(trace: Trace) -> None:
     committed = next(event.id for event in reversed(trace.events) if event.w is not None and event.w.commit is not None)
     assert len(list(why(trace, committed, "").steps)) > 5
     assert "<!doctype html>" in page(trace.header, trace.events, title="a run")
+
+
+def test_a_recorded_run_is_drawn_and_explained_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is one that `oarlock draw` and `oarlock trace` take, calls of objects included."""
+    path, page = tmp_path / "run.jsonl", tmp_path / "run.html"
+    run(record=path)
+    assert main(["draw", str(path), "-o", str(page)]) == 0
+    assert "<!doctype html>" in page.read_text(encoding="utf-8")
+    assert main(["trace", "check", str(path)]) == 0
+    assert "the record agrees with itself" in " ".join(capsys.readouterr().out.split())
+    assert main(["trace", "show", str(path), "--kind", "client"]) == 0
+    assert "register." in capsys.readouterr().out
 
 
 def test_every_step_is_one_that_the_rules_allow() -> None:

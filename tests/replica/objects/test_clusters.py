@@ -54,7 +54,7 @@ async def test_object_is_linearizable_while_its_leader_fails(name: str, tmp_path
         await cluster.start(failed)
         await asyncio.gather(*(persistently(node.ready) for node in cluster.nodes.values()))
         assert len({image_of(copy) for copy in cluster.each()}) == 1
-    history = recorder.history(workload.model)
+    history = recorder.history()
     assert sum(operation.return_ is not None for operation in history.operations) > workload.operations // 2
     report = check_history(history, workload.model)
     assert report.ok, report.sentence

@@ -284,14 +284,19 @@ def _configuration(simulation: Simulation, core: list[int]) -> Configuration:
 
 
 def _leader_of(simulation: Simulation, core: list[int]) -> Server | None:
-    """A leader that has committed in its term: of the core, or one that serves in spite of its damage."""
+    """A leader that has committed in its term: of the core, or one that serves in spite of its damage.
+
+    None where a member of the core knows of a newer term: who leads the older one may not know who the members are.
+    """
     leader = simulation.leader()
     if leader is None or leader.process is None or (leader.server_id not in core and leader.is_disk_intact):
         return None
     state = inside.raft_state(leader.process.node)
     if state is None or state.log.term(state.commit_index) != state.current_term:
         return None
-    return leader
+    processes = [simulation.servers[each].process for each in core if each in state.configuration.members]
+    terms = [process.node.term for process in processes if process is not None and process.is_started]
+    return leader if state.current_term >= max(terms, default=0) else None
 
 
 def _are_up(simulation: Simulation, core: list[int]) -> bool:

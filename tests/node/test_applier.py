@@ -1,14 +1,21 @@
 """One ordered applier that blocks nobody."""
 
 import asyncio
+import random
 import time
 from pathlib import Path
 
 import pytest
 from tests.support.node_cluster import NodeCluster, eventually
-from tests.support.node_machine import Broken
+from tests.support.node_machine import Broken, WordsMachine
 
+from oarlock.node.applier import Applier
+from oarlock.node.config import NodeConfig
 from oarlock.node.errors import Stopped
+from oarlock.node.proposals import Proposals
+from oarlock.node.reads import ReadBarriers
+from oarlock.node.status import Counters
+from oarlock.raft.types import Entry, EntryKind
 
 
 async def test_backlog_does_not_delay_heartbeats(tmp_path: Path) -> None:
@@ -70,3 +77,52 @@ async def test_flushed_early_under_load(tmp_path: Path) -> None:
         for number in range(30):
             await node.propose(b"%d" % number)
         await eventually(lambda: cluster.machine(1).flushes, "a flush")
+
+
+async def test_what_may_wait_is_applied_in_its_order(tmp_path: Path) -> None:
+    """Entries that nobody waits for are left until the disk has had its turn, or until something else is to be done."""
+    loop = asyncio.get_running_loop()
+    machine = WordsMachine(1)
+    config = NodeConfig(cluster_id=1, server_id=1, data_dir=str(tmp_path), members={1: (("127.0.0.1", 1),)})
+    counters = Counters()
+    proposals = Proposals(loop, config, 1, counters, lambda: None)
+    reads = ReadBarriers(loop, config, random.Random(1), counters, lambda: None)
+    applied: list[int] = []
+    applier = Applier(loop, machine, 0, proposals, reads, counters, applied.append)
+    running = loop.create_task(applier.run())
+
+    def entry(index: int) -> list[Entry]:
+        return [Entry(index, 1, EntryKind.NOOP, b"")]
+
+    async def later() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    applier.commit(entry(1), may_wait=True)
+    await later()
+    assert applied == [], "it may wait"
+    applier.go_on_soon()
+    await later()
+    assert applied == [1]
+    applier.commit(entry(2), may_wait=True)
+    applier.commit(entry(3))
+    await later()
+    assert applied == [1, 2, 3], "what may not wait takes with it what came before"
+    running.cancel()
+
+
+async def test_a_sync_that_completes_no_quorum_is_no_turn(tmp_path: Path) -> None:
+    """A leader whose own disk is done wakes its owner only if another has acknowledged more than is committed."""
+    async with NodeCluster(tmp_path, 3) as cluster:
+        leader = await cluster.leader()
+        await leader.propose(b"one")
+        owner = leader._owner
+        state = owner.raft.state
+        await eventually(lambda: state.leader is not None and state.last_applied == state.log.last_index, "rest")
+        peers = state.leader.peers.values()
+        await eventually(lambda: all(peer.match_index == state.commit_index for peer in peers), "all have it")
+        assert not owner._may_complete_quorum(state)
+        peer = next(iter(peers))
+        peer.match_index += 1
+        assert owner._may_complete_quorum(state)
+        peer.match_index -= 1

@@ -57,6 +57,36 @@ def shrink(
     return _Shrinking(schedule, max_runs, time.monotonic() + max_s, progress).reduce()
 
 
+def least(items: list[_T], fails: Callable[[Sequence[_T]], bool]) -> list[_T]:
+    """Zeller's ddmin, complements only: without all, without halves, quarters, and so on to single items.
+
+    Args:
+        items: With which it fails.
+        fails: Whether it does with others.
+
+    Returns:
+        Such of them as it takes: without any one of these it does not fail.
+    """
+    if not items or fails([]):
+        return []
+    parts = 2
+    while items:
+        size = max(1, len(items) // parts)
+        start = 0
+        removed = False
+        while start < len(items):
+            rest = items[:start] + items[start + size :]
+            if fails(rest):
+                items = rest
+                removed = True
+            else:
+                start += size
+        if size == 1 and not removed:
+            break
+        parts = max(2, parts - 1) if removed and size > 1 else min(2 * parts, max(2, len(items)))
+    return items
+
+
 class _Shrinking:
     def __init__(self, schedule: Schedule, max_runs: int, deadline: float, progress: Progress | None) -> None:
         self._schedule = schedule
@@ -134,24 +164,8 @@ class _Shrinking:
             self._fails(msgspec.structs.replace(schedule, faults=faults, operations=operations))
 
     def _reduce_list(self, items: list[_T], made: Callable[[Sequence[_T]], Schedule]) -> None:
-        """Zeller's ddmin, complements only: without all, without halves, quarters, and so on to single items."""
-        if not items or self._fails(made([])):
-            return
-        parts = 2
-        while items:
-            size = max(1, len(items) // parts)
-            start = 0
-            removed = False
-            while start < len(items):
-                rest = items[:start] + items[start + size :]
-                if self._fails(made(rest)):
-                    items = rest
-                    removed = True
-                else:
-                    start += size
-            if size == 1 and not removed:
-                return
-            parts = max(2, parts - 1) if removed and size > 1 else min(2 * parts, max(2, len(items)))
+        """Do without whatever items can go."""
+        least(items, lambda rest: self._fails(made(rest)))
 
     def _simplify_settings(self) -> None:
         """A smaller cluster, and every setting as it is by default."""

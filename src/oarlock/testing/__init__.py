@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from oarlock.testing.clusters import Cluster, cluster, eventually
     from oarlock.testing.runs import RecordedRuns
+    from oarlock.testing.shrinking import shrink
     from oarlock.testing.simulated import simulate
 
-__all__ = ["Cluster", "RecordedRuns", "cluster", "eventually", "simulate"]
+__all__ = ["Cluster", "RecordedRuns", "cluster", "eventually", "shrink", "simulate"]
 
-_MODULES: Final = {"RecordedRuns": "oarlock.testing.runs", "simulate": "oarlock.testing.simulated"}
+_MODULES: Final = {
+    "RecordedRuns": "oarlock.testing.runs",
+    "shrink": "oarlock.testing.shrinking",
+    "simulate": "oarlock.testing.simulated",
+}
 
 
 def __getattr__(name: str) -> object:

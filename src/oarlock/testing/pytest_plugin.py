@@ -17,7 +17,21 @@ _KEY: Final = pytest.StashKey["RecordedRuns"]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ours; it does nothing to tests that record no run."""
-    parser.getgroup("oarlock", "runs of Raft that tests record").addoption(
+    group = parser.getgroup("oarlock", "runs of Raft that tests record")
+    group.addoption(
+        "--oarlock-what-if",
+        metavar="EDIT",
+        action="append",
+        default=[],
+        help='make simulated clusters\' runs again with a message\'s fate changed: "drop ID", "deliver ID", '
+        '"duplicate ID", or "delay ID MS"; for the tests of one seed',
+    )
+    group.addoption(
+        "--oarlock-shrink",
+        action="store_true",
+        help="of a failing simulated cluster tell the fewest faults that it takes",
+    )
+    group.addoption(
         "--oarlock-pages",
         metavar="DIRECTORY",
         type=Path,
@@ -30,7 +44,10 @@ def oarlock_runs(request: pytest.FixtureRequest) -> "RecordedRuns":
     """Records runs of Raft; if the test fails, each is explained, and drawn as a page."""
     from oarlock.testing.runs import RecordedRuns  # noqa: PLC0415 - pytest loads this plugin in every run
 
-    runs = RecordedRuns()
+    what_if, shrinks = request.config.getoption("--oarlock-what-if"), request.config.getoption("--oarlock-shrink")
+    if what_if and shrinks:
+        raise pytest.UsageError("--oarlock-what-if names messages of the whole run: not with --oarlock-shrink")
+    runs = RecordedRuns(what_if, shrinks=shrinks)
     request.node.stash[_KEY] = runs
     return runs
 

@@ -11,7 +11,8 @@ from oarlock.diagram.violation import violations
 from oarlock.sim.generate import generate
 from oarlock.sim.run import Report, record_schedule
 from oarlock.sim.schedule import Schedule
-from oarlock.testing.simulated import SimulatedRun, simulate
+from oarlock.testing.shrinking import shrink
+from oarlock.testing.simulated import RunFailed, SimulatedRun, simulate
 from oarlock.trace.loaded import Trace, load
 from oarlock.trace.provenance import why
 from oarlock.trace.schema import Event
@@ -28,9 +29,16 @@ class Shown(NamedTuple):
 
 
 class RecordedRuns:
-    """Collects the runs of one test, as the fixture `oarlock_runs`."""
+    """Collects the runs of one test, as the fixture `oarlock_runs`.
 
-    def __init__(self) -> None:
+    Args:
+        what_if: What is to become of single messages in simulated clusters; see `oarlock.testing.simulate`.
+        shrinks: Whether of a failing simulated cluster the run with the fewest faults is kept and told as well.
+    """
+
+    def __init__(self, what_if: Sequence[str] = (), *, shrinks: bool = False) -> None:
+        self._what_if = what_if
+        self._shrinks = shrinks
         self._runs: list[tuple[Trace, str]] = []
 
     def simulate(self, what: int | Schedule) -> Report:
@@ -53,7 +61,13 @@ class RecordedRuns:
         Raises:
             RunFailed: What must hold did not.
         """
-        return simulate(seed, record=self.add, **arguments)
+        edited = {**arguments, "what_if": self._what_if} if self._what_if else arguments
+        try:
+            return simulate(seed, record=self.add, **edited)
+        except RunFailed:
+            if not self._shrinks:
+                raise
+        raise shrink(seed, record=self.add, **arguments)
 
     def load(self, path: str | Path) -> Trace:
         """Keep a run that was recorded as a file.

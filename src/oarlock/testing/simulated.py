@@ -16,20 +16,25 @@ import msgspec
 
 from oarlock.check.history import Operation
 from oarlock.check.verdict import Violation
+from oarlock.raft.types import ServerId
 from oarlock.replica.errors import Diverged, JoinRefused, OarlockError, ServerRemoved, Stopped
 from oarlock.replica.node import Node
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.settings import Settings
 from oarlock.replica.statemachine import DiskStateMachine, StateMachine
+from oarlock.sim import inside
 from oarlock.sim.network import LinkSettings, Network
 from oarlock.sim.observer import Observer, PropertyBroken
+from oarlock.sim.schedule import MessageEdit
 from oarlock.sim.scheduler import Scheduler
 from oarlock.sim.strikes import Strikes
 from oarlock.sim.trace import Trace as StateTrace
 from oarlock.testing.simulated_recording import LibraryRecording, write
 from oarlock.testing.simulated_server import Program, SimulatedServer
 from oarlock.testing.simulated_trouble import RESTART_S, Trouble
+from oarlock.testing.what_if import edit_of, in_words
 from oarlock.trace.loaded import Trace
+from oarlock.trace.schema import Kind as EventKind
 
 Objects = Callable[[], Sequence[ReplicatedObject]]
 Work = Callable[["Client"], Awaitable[None]]
@@ -70,7 +75,15 @@ class SimulatedRun(msgspec.Struct):
 
 
 class RunFailed(AssertionError):
-    """What must hold did not; the text names the seed."""
+    """What must hold did not; the text names the seed.
+
+    Attributes:
+        violations: All of it, what was found first before the rest.
+    """
+
+    def __init__(self, text: str, violations: Sequence[Violation]) -> None:
+        super().__init__(text)
+        self.violations = tuple(violations)
 
 
 class Client:
@@ -81,6 +94,7 @@ class Client:
         machine: The server's, instead.
         node: The server's.
         number: The server's.
+        life: Which of the server's processes it is, from 1.
         rng: For this client alone.
     """
 
@@ -88,6 +102,7 @@ class Client:
         self.objects, self.machine = program
         self.node: Node = server.running_node
         self.number = server.number
+        self.life = server.lives
         self.rng = random.Random(f"{world.seed}/client/{server.number}/{server.lives}")  # noqa: S311
         self._world = world
         self._server = server
@@ -139,16 +154,24 @@ class SimulatedCluster:
         *,
         spares: int = 0,
         is_recorded: bool = False,
+        what_if: Sequence[MessageEdit] = (),
+        only: Sequence[int] | None = None,
     ) -> None:
         self.seed = seed
         self.scheduler = Scheduler()
         self.strikes = Strikes()
         self.network = Network(self.scheduler, LinkSettings(), f"replica/{seed}", self.strikes)
-        self.recording = (
-            LibraryRecording(seed, self.scheduler, self.network, lease_reads=settings.lease_reads)
-            if is_recorded
-            else None
-        )
+        self.recording = None
+        if is_recorded or what_if:  # messages are named by what records them
+            self.recording = LibraryRecording(
+                seed,
+                self.scheduler,
+                self.network,
+                lease_reads=settings.lease_reads,
+                what_if=what_if,
+                hand_over=self._hand_over,
+            )
+        self._what_if, self._only = what_if, only
         self.observer = Observer(self.scheduler, StateTrace(), self.strikes)
         self.history: list[Operation] = []
         self.left_out: set[int] = set()
@@ -157,7 +180,7 @@ class SimulatedCluster:
         self._make = make
         self._work = work
         self._rng = random.Random(f"replica/{seed}")  # noqa: S311
-        self._trouble = Trouble(self, self._rng, comes_and_goes=spares > 0)
+        self._trouble = Trouble(self, self._rng, comes_and_goes=spares > 0, only=only)
         self._results: dict[int, int] = {}
         self._copies: dict[int, list[Any]] = {}
         self._ticks = 0
@@ -171,6 +194,14 @@ class SimulatedCluster:
         """A moment of the run, later than all before."""
         self._ticks += 1
         return self._ticks
+
+    def _hand_over(self, source: ServerId, to: ServerId, payload: bytes) -> bool:
+        """Give a server a message past the network; False if it is down."""
+        for server in self.servers:
+            if server.server_id == to and server.is_up and server.loop is not None and server.process is not None:
+                server.loop.call_soon(inside.hand_over, server.process.node, source, payload)
+                return True
+        return False
 
     # -- what servers tell -------------------------------------------------------------------------------------------
 
@@ -263,8 +294,9 @@ class SimulatedCluster:
         for server in self.servers:
             if server.is_in:
                 self.scheduler.after(self._rng.random() * 0.05, server.start)
-        for _ in range(faults):
-            self.scheduler.at(0.5 + self._rng.random() * max(0.0, seconds - 1.0), self._trouble.strike)
+        moments = [0.5 + self._rng.random() * max(0.0, seconds - 1.0) for _ in range(faults)]
+        for number, moment in enumerate(sorted(moments), 1):
+            self.scheduler.at(moment, self._trouble.strike, number)
         self.scheduler.run_until(seconds, lambda: bool(self.defects))
         self._trouble.heal()
         if not self.defects:
@@ -274,16 +306,9 @@ class SimulatedCluster:
             self.recording.finished(self.defects)
         for server in self.servers:
             server.bury()
+        self._check_edits()
         if self.defects:
-            found = "; ".join(map(str, self.defects))
-            shape = (
-                f"servers={self._size}, spares={len(self.servers) - self._size}, seconds={seconds:g}, faults={faults}"
-            )
-            raise RunFailed(
-                f"seed {self.seed}, after {self.scheduler.now:g} s: {found}\n"
-                f'again: oarlock.testing.simulate({self.seed}, {shape}, ..., record="run.jsonl"), '
-                "then: oarlock trace why run.jsonl viol"
-            )
+            raise RunFailed(self._told(seconds, faults), self.defects)
         return SimulatedRun(
             seed=self.seed,
             history=[one for place, one in enumerate(self.history) if place not in self.left_out],
@@ -291,6 +316,29 @@ class SimulatedCluster:
             strikes=self.strikes.as_dict(),
             commands=max(self._results, default=0),
             seconds=self.scheduler.now,
+        )
+
+    def _check_edits(self) -> None:
+        """Each message whose fate was to be changed must have been sent."""
+        trace = self.recording.trace if self.recording is not None else None
+        for edit in self._what_if:
+            sent = trace.find(edit.message) if trace is not None else None
+            if sent is None or sent.k is not EventKind.SEND:
+                raise ValueError(f"what_if: no message {edit.message} was sent in this run of seed {self.seed}")
+
+    def _told(self, seconds: float, faults: int) -> str:
+        """What does not hold, and how to see it again."""
+        found = "; ".join(map(str, self.defects))
+        spares = len(self.servers) - self._size
+        shape = f"servers={self._size}, spares={spares}, seconds={seconds:g}, faults={faults}"
+        if self._only is not None:
+            shape += f", only={tuple(self._only)}"
+        if self._what_if:
+            shape += f", what_if={[in_words(edit) for edit in self._what_if]}"
+        return (
+            f"seed {self.seed}, after {self.scheduler.now:g} s: {found}\n"
+            f'again: oarlock.testing.simulate({self.seed}, {shape}, ..., record="run.jsonl"), '
+            "then: oarlock trace why run.jsonl viol"
         )
 
     async def _report(self, server: SimulatedServer, program: Program) -> None:
@@ -339,6 +387,8 @@ def simulate(
     spares: int = 0,
     settings: Settings = SETTINGS,
     record: Record | None = None,
+    what_if: Sequence[str] = (),
+    only: Sequence[int] | None = None,
 ) -> SimulatedRun:
     """Run a cluster in the simulator; the same seed gives the same run.
 
@@ -356,8 +406,13 @@ def simulate(
         settings: Of all nodes; they must run on one loop.
         record: Where to write all that happened, for `oarlock draw` and `oarlock trace`; or what is to be given it.
             The run is the same without.
+        what_if: What is to become of single messages, as for `oarlock trace what-if`: "drop n2.1.47",
+            "deliver n2.1.47", "duplicate n2.1.47", or "delay n2.1.47 50", in milliseconds. The first names a message of
+            the run without, as its record does, each other one of the run with those before it.
+        only: Of the faults those that happen, by their numbers in the record; None for all. See `shrink`.
 
     Raises:
+        ValueError: `what_if` cannot be read, or names a message that is not there.
         RunFailed: Copies differ, results differ, a server diverged or ended by itself, one of Raft's properties does
             not hold, or the cluster did not recover.
     """
@@ -368,11 +423,21 @@ def simulate(
     def make() -> Program:
         return Program(objects() if objects is not None else (), machine() if machine is not None else None)
 
-    cluster = SimulatedCluster(seed, servers, make, work, settings, spares=spares, is_recorded=is_recorded)
+    cluster = SimulatedCluster(
+        seed,
+        servers,
+        make,
+        work,
+        settings,
+        spares=spares,
+        is_recorded=is_recorded,
+        what_if=[edit_of(text) for text in what_if],
+        only=only,
+    )
     try:
         return cluster.run(seconds, faults)
     finally:
-        if cluster.recording is not None:
+        if cluster.recording is not None and is_recorded:
             _hand_out(cluster.recording.trace, record)
 
 

@@ -15,11 +15,11 @@ from oarlock.check.verdict import Violation
 from oarlock.machine.exactly_once import read_envelope
 from oarlock.raft.types import EntryKind, Index
 from oarlock.replica.errors import OarlockError
-from oarlock.sim.edits import Edits
+from oarlock.sim.edits import Edits, HandOver
 from oarlock.sim.machine import command_id
 from oarlock.sim.network import Network
 from oarlock.sim.recorders import ServersRecording, SimRecorder
-from oarlock.sim.schedule import Fault, Schedule
+from oarlock.sim.schedule import Fault, MessageEdit, Schedule
 from oarlock.sim.scheduler import Scheduler
 from oarlock.trace.loaded import Trace
 from oarlock.trace.recorder import Recorder
@@ -136,11 +136,22 @@ class LibraryRecording(ServersRecording):
         scheduler: Tells the time.
         network: Whose links are watched.
         lease_reads: Whether leaders answer under their lease.
+        what_if: What is to become of single messages.
+        hand_over: Gives a message past the network.
     """
 
-    def __init__(self, seed: int, scheduler: Scheduler, network: Network, *, lease_reads: bool) -> None:
+    def __init__(
+        self,
+        seed: int,
+        scheduler: Scheduler,
+        network: Network,
+        *,
+        lease_reads: bool,
+        what_if: Sequence[MessageEdit],
+        hand_over: HandOver,
+    ) -> None:
         self._events: list[Event] = []
-        edits = Edits(scheduler, Schedule(seed=seed), lambda _source, _to, _payload: False)
+        edits = Edits(scheduler, Schedule(seed=seed, edits=tuple(what_if)), hand_over)
         super().__init__(scheduler, network, self._keep, edits)
         self.placed: dict[int, Index] = {}
         """By command, where it stands in the log."""
@@ -152,7 +163,6 @@ class LibraryRecording(ServersRecording):
         self._features = ("lease_reads", "pre_vote") if lease_reads else ("pre_vote",)
         self._faults: dict[int, str] = {}
         """Those that last, by number."""
-        self._number = 0
 
     def _keep(self, event: Event) -> bool:
         self._events.append(event)
@@ -209,14 +219,12 @@ class LibraryRecording(ServersRecording):
 
     # -- faults --------------------------------------------------------------------------------------------------------
 
-    def strikes(self, kind: str, server: "SimulatedServer", seconds: float) -> int:
-        """Something goes wrong with a server; its number."""
-        self._number = number = self._number + 1
+    def strikes(self, number: int, kind: str, server: "SimulatedServer", seconds: float) -> None:
+        """Something goes wrong with a server."""
         self._faults[number] = kind
         concerned = [server.server_id] if server.server_id else []
         self.fault_begins(number, Fault(at=self.scheduler.now, kind=kind, seconds=seconds), concerned)
         self.look_at_links()
-        return number
 
     def is_over(self, number: int) -> None:
         """That has passed, unless all has."""

@@ -9,6 +9,16 @@ CONFIGURATIONS: Final[dict[str, Bounds]] = {
     "entry": Bounds(terms=1, entries=1, heartbeats=False),
     "crash": Bounds(terms=2, entries=0, crashes=1, heartbeats=False),
     "entry-and-crash": Bounds(terms=2, entries=1, crashes=1, heartbeats=False, cover=True),
+    "three-terms": Bounds(
+        terms=3,
+        entries=2,
+        crashes=1,
+        heartbeats=False,
+        cover=True,
+        candidates=(1, 2, 3),
+        proposed_in=(1, 2),
+        crashing=(1,),
+    ),
     "figure-8": Bounds(
         terms=4,
         entries=1,

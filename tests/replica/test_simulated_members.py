@@ -12,7 +12,7 @@ from oarlock.replica.place import server_id_of
 from oarlock.testing.simulated import SETTINGS, Client, RunFailed, SimulatedCluster, SimulatedRun, simulate
 from oarlock.testing.simulated_server import Program, SimulatedServer
 
-GONE = 41
+GONE = 42
 """A run in which all founders leave."""
 
 

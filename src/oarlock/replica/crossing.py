@@ -1,6 +1,7 @@
 """The way from one loop to another, in another thread."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import ParamSpec
@@ -22,14 +23,16 @@ class Crossing:
         self._woken = False
 
     def put(self, function: Callable[P, object], *args: P.args, **_: P.kwargs) -> None:
-        """Have something called on the other loop, with these arguments by position."""
+        """Have something called on the other loop, with these arguments by position; for callbacks of a loop."""
         self._calls.append((function, args))
         if not self._woken:
             self._woken = True
-            try:  # noqa: SIM105 - `suppress` costs more than all the rest here
-                self._loop.call_soon_threadsafe(self._take)
-            except RuntimeError:
-                pass  # the loop is closed: there is nobody to tell
+            # When this iteration is over: a thread that wakes before would only wait for the interpreter.
+            asyncio.get_running_loop().call_soon(self._wake)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody to tell
+            self._loop.call_soon_threadsafe(self._take)
 
     def _take(self) -> None:
         self._woken = False  # first: what is put from here on wakes again

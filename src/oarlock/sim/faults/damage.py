@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, cast
 from oarlock.raft.types import ServerId
 from oarlock.sim.disk import WriteFault
 from oarlock.sim.faults.kind import Draw, Drawn, Kind, anyone
+from oarlock.sim.process import Server
 from oarlock.sim.rot import Region, rot
 from oarlock.sim.schedule import Fault, Mode
 
@@ -59,19 +60,23 @@ def _damage_database(simulation: "Simulation", fault: Fault, servers: list[Serve
 
 def _bad_write(simulation: "Simulation", fault: Fault, servers: list[ServerId]) -> None:
     """A sector of the log goes elsewhere, or nowhere, though its sync succeeded; in the end the server starts anew."""
-    server = simulation.servers[servers[0]]
-    disk = server.disk
+    disk = simulation.servers[servers[0]].disk
     disk.write_fault = cast("WriteFault", fault.kind.removesuffix("_write"))
 
+    def holder() -> Server | None:  # disks are swapped, too
+        return next((server for server in simulation.servers.values() if server.disk is disk), None)
+
     def strikes() -> bool:
-        if not simulation.may_damage(server):
+        server = holder()
+        if server is None or not simulation.may_damage(server):
             return False
         server.is_disk_intact = False
         return True
 
     def end() -> None:
         disk.write_fault = ""
-        if not server.is_disk_intact:
+        server = holder()
+        if server is not None and not server.is_disk_intact:
             server.kill(power=False)
             simulation.restart_after(server.server_id, 0.05)
 

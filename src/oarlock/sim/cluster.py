@@ -230,7 +230,10 @@ class Simulation(Watcher):
             server.disk.fail_after = None
             if server.process is not None:
                 server.process.loop.unblock()
+                server.process.loop.spare()
                 server.process.resume_jobs()
+                if server.process.is_started:
+                    server.process.machine.lacks_memory = ""
             self._start(server_id)
         self.network.recover()
 

@@ -248,6 +248,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Between two callbacks, so many from now, have something done: whatever awaits then is in the middle of it."""
         self._interrupt_after, self._interruption = callbacks, interruption
 
+    def spare(self) -> None:
+        """Have nothing done that was to be done so."""
+        self._interruption = None
+
     def clock_changed(self) -> None:
         """The clock was set or runs at another rate: timers fall due at other moments."""
         self._wake_at = math.inf

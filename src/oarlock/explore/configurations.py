@@ -17,7 +17,6 @@ CONFIGURATIONS: Final[dict[str, Bounds]] = {
         cover=True,
         candidates=(1, 2, 3),
         proposed_in=(1, 2),
-        crashing=(1,),
     ),
     "figure-8": Bounds(
         terms=4,

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from oarlock.replica.context import Context
     from oarlock.replica.deadline import deadline
     from oarlock.replica.errors import (
+        BadTransferee,
+        ChangeRefused,
         CommandFailed,
         Diverged,
         JoinRefused,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadTransferee",
+    "ChangeRefused",
     "CommandFailed",
     "Context",
     "DiskStateMachine",

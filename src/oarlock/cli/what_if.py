@@ -76,7 +76,10 @@ def what_if(options: argparse.Namespace, console: Console) -> int:
 
 def _schedule_of(run: Trace, path: Path) -> Schedule:
     if run.header.schedule is None:
-        raise TraceError(f"{path} is not of a simulated run that can be repeated: its header holds no schedule")
+        raise TraceError(
+            f"{path} is not of a run of `oarlock sim`: its header holds no schedule; runs of "
+            f"oarlock.testing.simulate are made again by it, with what_if=[...]"
+        )
     try:
         return msgspec.convert(run.header.schedule, Schedule)
     except msgspec.ValidationError as error:

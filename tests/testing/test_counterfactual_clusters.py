@@ -109,14 +109,14 @@ def test_the_fewest_faults_are_found() -> None:
         shrink(SEED, objects=lambda: [Register()], work=never_twice, seconds=1, faults=0)
 
 
-FAILING = """
+FAILING = f"""
 from oarlock.replica.objects.counter import ReplicatedCounter
 
 async def work(client):
     assert client.life == 1
 
 def test_it(oarlock_runs):
-    oarlock_runs.simulate_cluster(1, objects=lambda: [ReplicatedCounter("visits")], work=work, seconds=2, faults=2)
+    oarlock_runs.simulate_cluster({SEED}, objects=lambda: [ReplicatedCounter("visits")], work=work, seconds=3, faults=4)
 """
 
 

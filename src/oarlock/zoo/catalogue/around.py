@@ -14,8 +14,8 @@ RUNTIME = (
         edits=(
             Edit(
                 "node.writer",
-                "        self._busy = True\n        began = self._loop.time()\n",
-                "        self._busy = True\n        began = self._loop.time()\n"
+                "        self._busy = self.is_writing = True\n        began = self._loop.time()\n",
+                "        self._busy = self.is_writing = True\n        began = self._loop.time()\n"
                 "        for ready in batch:\n            self._events.send(ready.messages_after_persist)\n"
                 "            ready.messages_after_persist = []\n",
             ),
@@ -78,7 +78,7 @@ RUNTIME = (
         edits=(
             Edit(
                 "node.applier",
-                "        self._queue.append(entries)\n        self._kick.set()\n",
+                "        self._queue.append(entries)\n        if not may_wait:\n            self._kick.set()\n",
                 "        self._queue.append(entries)\n",
             ),
         ),

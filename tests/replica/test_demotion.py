@@ -55,14 +55,26 @@ async def test_a_demoted_server_stays_a_copy_until_it_is_promoted(tmp_path: Path
         await eventually(lambda: not (servers.data_dir(chosen) / "demoted").exists(), "that is noted, too")
 
 
-async def test_a_server_that_was_down_learns_that_it_was_demoted(tmp_path: Path, looks: list[int]) -> None:
-    """It had a vote when it was stopped, and has none when it has caught up."""
+async def test_a_server_that_was_down_learns_that_it_was_demoted(
+    tmp_path: Path, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had a vote when it was stopped, and has none when it has caught up, and looks only then."""
+    look = Demotion.look
+
+    async def late(self: Demotion, core: Core, server_id: int) -> bool:
+        if server_id in waits:
+            await eventually(lambda: server_id in core.status().configuration.learners, "it has caught up")
+        return await look(self, core, server_id)
+
+    waits: set[int] = set()
+    monkeypatch.setattr(Demotion, "look", late)
     async with cluster(3, objects=lambda: [Register()], directory=tmp_path) as servers:
         chosen = await servers.follower()
         server_id = servers.nodes[chosen].server_id
         await servers.stop(chosen)
         leader = await servers.leader()
         await servers.nodes[leader].demote(servers.address(chosen))
+        waits.add(server_id)
         await servers.restart(chosen)
         looks.clear()
         await eventually(lambda: looks.count(server_id) >= 2, "it has looked after its vote twice")

@@ -16,7 +16,7 @@ from oarlock.node.errors import BootOutdated, NodeError, Stopped, error_of
 from oarlock.node.executors import Executors
 from oarlock.node.handover import Handover
 from oarlock.node.keeper import Keeper
-from oarlock.node.members import Change
+from oarlock.node.members import Change, applied_configuration
 from oarlock.node.owner import Owner
 from oarlock.node.peers import Peers
 from oarlock.node.proposals import Proposals, Waiter
@@ -108,6 +108,8 @@ class Node:
         self._stopping: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._transport: NodeTransport | None = None
+        self.recovered_configuration = Configuration()
+        """Who the members were when this life began, as far as the machine had applied."""
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -131,6 +133,7 @@ class Node:
             self.machine = self._open_machine()
             applied_index = await bring_together(opened, self.machine, self.config.data_dir, loop, executors.snapshots)
             self._assemble(opened, applied_index, executors)
+            self.recovered_configuration = applied_configuration(self._owner.raft.state, applied_index)
             await self.transport.start(self._listen)
             self._peers.follow(self._owner.raft.state)
         except BaseException:

@@ -36,6 +36,10 @@ class Core(Protocol):
         """The members in force."""
 
     @property
+    def recovered_configuration(self) -> Configuration:
+        """Who the members were when this life began, as far as the machine had applied."""
+
+    @property
     def commit_index(self) -> Index:
         """Up to which entry the log is committed, as far as this server knows."""
 
@@ -100,6 +104,11 @@ class SeenCore:
     def configuration(self) -> Configuration:
         """See `Core.configuration`."""
         return self._core.configuration
+
+    @property
+    def recovered_configuration(self) -> Configuration:
+        """See `Core.recovered_configuration`."""
+        return self._core.recovered_configuration
 
     @property
     def commit_index(self) -> Index:

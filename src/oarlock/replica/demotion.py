@@ -54,7 +54,8 @@ class Demotion:
 
     async def _look(self, core: Core, server_id: ServerId) -> bool:
         if self._had_vote is None:
-            self._had_vote = server_id in core.status().configuration.voters
+            # Not as it is by now: what came since may be what took its vote.
+            self._had_vote = server_id in core.recovered_configuration.voters
         configuration = core.configuration
         if server_id in configuration.voters:
             if (self._is_noted or not self._had_vote) and server_id in core.status().configuration.voters:

@@ -62,6 +62,5 @@ def test_runs_repeat_in_other_processes() -> None:
     assert schedule.settings.client_protocol == "http2"
     assert {fault.kind for fault in schedule.faults} & set(CONNECTIONS)
     first = _hashes("1", seeds)
-    assert first == _hashes("2", seeds)
     assert first == _hashes("random", seeds[::-1])[::-1]
     assert len(set(first)) == len(seeds)

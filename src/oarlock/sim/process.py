@@ -344,7 +344,12 @@ class Process:
         """Ask for an orderly end, as SIGTERM does."""
         if self.is_started and not self.is_stopping:
             self.is_stopping = True
-            self.loop.create_task(self._stop())
+            self.loop.create_task(self._stop()).add_done_callback(self._stopped)
+
+    def _stopped(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled():  # before it had begun
+            self.server.refusal = asyncio.CancelledError()
+            self._scheduler.after(0, self.server.gone, self, "could not stop")
 
     async def _stop(self) -> None:
         try:

@@ -12,15 +12,14 @@ import msgspec
 
 from oarlock.cli.settings import ServeSettings
 from oarlock.cli.urls import Url, parse_url
-from oarlock.etcd.joining import Asked, JoinError, ask_all, describe, find_member
-from oarlock.node.node import Node
+from oarlock.etcd.joining import Asked, JoinError, ask_all, find_member
 from oarlock.raft.types import ServerId
 from oarlock.storage.disk import PosixDisk
 from oarlock.storage.identity import load_identity
 from oarlock.storage.origin import load_origin
 from oarlock.transport.tls import PeerTls
 
-__all__ = ["JoinError", "Place", "description_of", "find_place"]
+__all__ = ["JoinError", "Place", "find_place"]
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -32,11 +31,6 @@ class Place(msgspec.Struct, frozen=True):
     """Whether the members are learnt from the cluster."""
     peer_urls: dict[ServerId, tuple[Url, ...]]
     """The members known by now, this one included."""
-
-
-def description_of(cluster_id: int, node: Node) -> bytes:
-    """What a member answers those who ask: the members in force."""
-    return describe(cluster_id, node, node.machine)
 
 
 async def find_place(settings: ServeSettings, tls: PeerTls | None) -> Place:

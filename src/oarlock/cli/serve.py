@@ -22,11 +22,12 @@ from oarlock import __version__
 from oarlock.cli import logs
 from oarlock.cli.etcd_flags import help_text
 from oarlock.cli.flags import FlagError
-from oarlock.cli.joining import JoinError, Place, description_of, find_place
+from oarlock.cli.joining import JoinError, Place, find_place
 from oarlock.cli.local_cluster import STOP_WITH_PARENT
 from oarlock.cli.settings import ServeSettings, TlsFiles, read_settings
 from oarlock.cli.tracing import LiveTrace
 from oarlock.dashboard.server import ServerDashboard
+from oarlock.etcd.joining import description_of
 from oarlock.etcd.port import server_tls_context
 from oarlock.etcd.server import EtcdServer, ServerConfig, open_machine
 from oarlock.etcd.services.calls import Limits

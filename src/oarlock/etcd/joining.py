@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from oarlock.etcd.machine import EtcdMachine
-from oarlock.machine.interface import StateMachine
 from oarlock.node.node import Node
 from oarlock.raft.types import Index
 from oarlock.transport.discovery import ask
@@ -56,15 +55,14 @@ class Asked(msgspec.Struct, frozen=True):
     tls: PeerTls | None = None
 
 
-def describe(cluster_id: int, node: Node, machine: StateMachine) -> bytes:
+def description_of(cluster_id: int, node: Node) -> bytes:
     """What a member answers: the configuration in force, since a second voter is committed only with its own help.
 
     Args:
         cluster_id: The cluster's.
-        node: The member's.
-        machine: Tells who has started.
+        node: The member's; its machine tells who has started.
     """
-    configuration = node.configuration
+    configuration, machine = node.configuration, node.machine
     addresses = dict(configuration.addresses)
     published: Mapping[int, object] = machine.members if isinstance(machine, EtcdMachine) else {}
     members = tuple(
@@ -96,8 +94,8 @@ async def find_member(own: set[str], others: Sequence[Asked]) -> tuple[Descripti
     while True:
         descriptions, failures = await ask_all(others)
         newest = max((description.commit_index for description in descriptions), default=0)
-        for description in descriptions:
-            for member in description.members if description.commit_index == newest else ():
+        for description in (each for each in descriptions if each.commit_index == newest):
+            for member in description.members:
                 if set(member.peer_urls) == own:
                     _refuse_lost_data(member)
                     return description, member

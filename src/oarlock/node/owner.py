@@ -210,7 +210,7 @@ class Owner:
     def applied(self, index: Index) -> None:
         """The machine stands at `index`. Only reads and changes of members are in a hurry to know."""
         self._applied = index
-        if len(self._reads) or self._changes.has_work or self._peers.is_leaving:
+        if self._is_index_awaited:
             self.wake()
 
     def tick(self) -> None:
@@ -231,9 +231,14 @@ class Owner:
         return self._raft
 
     @property
+    def _is_index_awaited(self) -> bool:
+        """Whether something here waits for the machine to stand at some index."""
+        return len(self._reads) > 0 or self._changes.has_work or self._peers.is_leaving
+
+    @property
     def _is_awaited(self) -> bool:
         """Whether somebody here waits for what is applied."""
-        return len(self._proposals) > 0 or len(self._reads) > 0 or self._changes.has_work or self._peers.is_leaving
+        return len(self._proposals) > 0 or self._is_index_awaited
 
     # -- the task ------------------------------------------------------------------------------------------------
 

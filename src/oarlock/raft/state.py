@@ -302,12 +302,12 @@ class RaftState:
     @property
     def told_successor(self) -> ServerId | None:
         """The server that may campaign by now, as it has the whole log of this leader, who hands over to it (LT-2)."""
-        successor = self.leader.transfer_to if self.leader is not None else None
-        if self.leader is None or successor is None:
+        leader = self.leader
+        if leader is None or leader.transfer_to is None:
             return None
-        progress = self.leader.peers.get(successor)
+        progress = leader.peers.get(leader.transfer_to)
         is_ready = progress is not None and progress.counts and progress.match_index == self.log.last_index
-        return successor if is_ready else None
+        return leader.transfer_to if is_ready else None
 
     @property
     def disk_is_stalled(self) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 
 from oarlock.check.observed import Promise
 from oarlock.etcd.http2 import Limits
-from oarlock.etcd.joining import describe
+from oarlock.etcd.joining import description_of
 from oarlock.etcd.port import PortServer
 from oarlock.etcd.services import calls
 from oarlock.mvcc.store import Store
@@ -276,7 +276,7 @@ class Process:
         )
         transport.promises = self.promises
         transport.version, transport.strikes = self.version, self.server.disk.strikes
-        transport.describe_by(lambda: describe(config.cluster_id, self.node, self.machine))
+        transport.describe_by(lambda: description_of(config.cluster_id, self.node))
         return transport
 
     def _received(self, on_message: OnMessage, source: ServerId, payload: bytes) -> None:

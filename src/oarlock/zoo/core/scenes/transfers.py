@@ -72,10 +72,7 @@ def the_successor_is_gone(seed: int) -> None:
 
 def a_voter_is_first_heard_meanwhile(seed: int) -> None:
     """That a disk is to be named makes nothing longer than the log of the successor, who may campaign already."""
-    cluster = make(3, seed, disk_ids=True)
-    cluster.isolate(3)
-    elect(cluster, 1)
-    cluster.run_for(AT_ONCE_S)
+    cluster = _one_unheard(seed)
     cluster.delay = lambda source, to, message: 1.5 * HEARTBEAT_S if to == 2 else 0.001  # noqa: ARG005
     cluster.heal()
     cluster.transfer(2)
@@ -85,10 +82,7 @@ def a_voter_is_first_heard_meanwhile(seed: int) -> None:
 
 def a_voter_is_first_heard_in_vain(seed: int) -> None:
     """A voter that nobody listened to during a transfer is listened to when that is given up."""
-    cluster = make(3, seed, disk_ids=True)
-    cluster.isolate(3)
-    elect(cluster, 1)
-    cluster.run_for(AT_ONCE_S)
+    cluster = _one_unheard(seed)
     cluster.drop = lambda source, to, message: isinstance(message, TimeoutNow)  # noqa: ARG005
     cluster.heal()
     cluster.transfer(2)
@@ -129,6 +123,15 @@ def _joint(seed: int) -> Cluster:
 def _joint_consensus_is_left(cluster: Cluster) -> None:
     cluster.run_for(SOON_S)
     require(not someone_leads(cluster).state.configuration.is_joint, "changes of members end", cluster.describe())
+
+
+def _one_unheard(seed: int) -> Cluster:
+    """Server 1 leads, and has not heard server 3 yet, whose disk it does not know."""
+    cluster = make(3, seed, disk_ids=True)
+    cluster.isolate(3)
+    elect(cluster, 1)
+    cluster.run_for(AT_ONCE_S)
+    return cluster
 
 
 def _all_are_named(cluster: Cluster) -> None:

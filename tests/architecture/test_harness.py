@@ -1,5 +1,6 @@
-"""The test run itself: skips that count under CI=true, and programs of the system."""
+"""The test run itself: skips that count under CI=true, asyncio's checks, and programs of the system."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -63,6 +64,15 @@ def test_modules_without_cluster_tests_are_not_imported_for_them(tmp_path: Path)
     suite = "import pytest\n@pytest.mark.cluster\ndef test_that_passes(): pass\n"
     assert "1 passed" in _run_suite(tmp_path, suite, "true", "-m", "cluster")
     assert "1 error" in _run_suite(tmp_path, suite, "true", "-m", "not cluster")
+
+
+async def test_asyncio_checks_who_calls() -> None:
+    """In tests a callback that another thread gives to the loop, and a coroutine taken for one, are errors."""
+    loop = asyncio.get_running_loop()
+    with pytest.raises(RuntimeError, match="Non-thread-safe operation"):
+        await asyncio.to_thread(loop.call_soon, print)
+    with pytest.raises(TypeError, match="coroutines cannot be used with"):
+        loop.call_soon(asyncio.sleep, 0)
 
 
 def test_present_program_is_found_without_apt() -> None:

@@ -32,7 +32,7 @@ def test_recording_changes_nothing(scenario: str) -> None:
 
 def test_every_message_ends_once() -> None:
     """A request and a reply each arrive, or are lost with a cause, at most once; and none arrives before it was sent."""
-    _, (header, events) = Session(PLAIN, 2).run_recorded(SCENARIOS["3C-UnreliableChurn"])
+    _, (header, events) = Session(PLAIN, 2).run_recorded(SCENARIOS["3D-SnapshotInstallUnCrash"])
     run = Trace(header, events)
     place = {event.id: position for position, event in enumerate(run.events)}
     ends = Counter(event.m for event in events if event.k in (Kind.RECV, Kind.DROP))

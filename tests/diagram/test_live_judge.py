@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -28,12 +29,14 @@ from oarlock.zoo.core.trail import recorded
 BUGS = ("votes-twice", "match-from-todays-next")
 
 
+@cache
 def _cores(seed: int) -> Trace:
     with recorded() as trails:
         run_seed(seed)
     return Trace(Header(v=1, run="core", kind="sim"), trails[0].events)
 
 
+@cache
 def _run(name: str) -> Trace:
     """A simulated run by its seed, one of cores, or one of a mutant."""
     kind, _, which = name.partition(" ")

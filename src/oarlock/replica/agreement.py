@@ -41,6 +41,8 @@ class Agreement:
         """
         self._every = every
         self._results = 0
+        self._nothings = 0
+        """How often the results that are still to be taken in were None: many at once cost as much as one."""
         self._count = 0
         self._state_due = 0
         self._votes: dict[Index, dict[ServerId, Vote]] = {}
@@ -50,21 +52,18 @@ class Agreement:
     def add(self, result: Value, error: BaseException | None) -> bool:
         """Take in what a command gave; whether a vote is due after it."""
         if result is None and error is None:
-            data = _NOTHING
-        elif error is not None:
-            data = f"raised {type(error).__qualname__}".encode()
+            self._nothings += 1
         else:
-            try:
-                data = codec.canonical(result, "result")
-            except TypeError:
-                data = f"returned {type(result).__qualname__}".encode()
-        self._results = google_crc32c.extend(self._results, data)
+            self._results = google_crc32c.extend(self.results, _in_bytes(result, error))
         self._count += 1
         return self._every > 0 and self._count % self._every == 0
 
     @property
     def results(self) -> int:
         """The hash of all results so far."""
+        if self._nothings:
+            self._results = google_crc32c.extend(self._results, _NOTHING * self._nothings)
+            self._nothings = 0
         return self._results
 
     @property
@@ -80,9 +79,9 @@ class Agreement:
             state: The whole state, encoded; None unless `wants_state`.
         """
         if state is None:
-            vote = Vote(self._results)
+            vote = Vote(self.results)
         else:
-            vote = Vote(self._results, google_crc32c.value(state))
+            vote = Vote(self.results, google_crc32c.value(state))
             self._state_due = self._count + self._every * (1 + len(state) // _STATE_BYTES_PER_CHECK)
         self._own[index] = vote
         _keep_newest(self._own)
@@ -117,13 +116,23 @@ class Agreement:
             [index, [[server_id, vote.results, vote.state] for server_id, vote in sorted(cast.items())]]
             for index, cast in sorted(self._votes.items())
         ]
-        return [self._results, self._count, self._state_due, votes]
+        return [self.results, self._count, self._state_due, votes]
 
     def load(self, table: list[Any]) -> None:
         """Replace it by what was dumped."""
         self._results, self._count, self._state_due, votes = table
         self._votes = {index: {key: Vote(results, state) for key, results, state in cast} for index, cast in votes}
         self._own = {}
+        self._nothings = 0
+
+
+def _in_bytes(result: Value, error: BaseException | None) -> bytes:
+    if error is not None:
+        return f"raised {type(error).__qualname__}".encode()
+    try:
+        return codec.canonical(result, "result")
+    except TypeError:
+        return f"returned {type(result).__qualname__}".encode()
 
 
 def _keep_newest(table: dict[Index, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
 import uvloop
 
-from oarlock.machine.exactly_once import AlreadyApplied
+from oarlock.machine.exactly_once import HEADER_BYTES, AlreadyApplied
 from oarlock.machine.interface import Job, SnapshotView, StateMachine
 from oarlock.node.errors import Stopped
 from oarlock.node.executors import settle
@@ -22,7 +22,8 @@ from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import NodeStatus
 from oarlock.raft.types import Configuration, Index, ServerId
-from oarlock.replica.caller import Caller, Nobody
+from oarlock.replica.caller import Callers, Nobody
+from oarlock.replica.commands import MOST_CALLS, most_calls
 from oarlock.replica.core import SeenCore, Settle, told
 from oarlock.replica.crossing import Crossing
 from oarlock.transport.stats import PeerStats
@@ -32,6 +33,10 @@ T = TypeVar("T")
 _ASK_S: Final = 30.0
 """How long a question to the other thread may take: it is never blocked for that long."""
 
+_CALLS_AT_ONCE: Final = 4 * MOST_CALLS
+"""Carried out without a pause for others who use the program's loop."""
+_Committed: TypeAlias = tuple[Index, bytes, object]
+"""Index, data, and who waits for the result."""
 
 MakeCore: TypeAlias = Callable[[StateMachine, Callable[[BaseException], None], Callable[[], None]], CoreNode]
 """Makes the node that is to live apart, given its machine, `on_fatal` and `on_removed`."""
@@ -114,13 +119,17 @@ class ApartCore(SeenCore):
 
     # -- what it is for --------------------------------------------------------------------------------------------
 
-    def propose(self, command: bytes, timeout_s: float | None, waiter: Caller | Nobody) -> None:
+    def propose(self, command: bytes, timeout_s: float | None, waiter: Callers | Nobody) -> None:
         """See `Core.propose`."""
         if self._is_over:
             waiter.set_exception(Stopped("the server is stopping, or has stopped"))
             return
         waiter.home = self._back
         self._there.put(self._core.propose_to, command, timeout_s, waiter)
+
+    def at_the_end(self, function: Callable[[], None]) -> None:
+        """See `Core.at_the_end`."""
+        self._there.at_the_end(function)
 
     def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """See `Core.read_barrier`."""
@@ -198,21 +207,25 @@ class MachineBridge:
         self._there.put(call)
         return await answer
 
-    async def apply_apart(
-        self, entries: list[tuple[Index, bytes, object]], settle: Callable[[list[object]], None]
-    ) -> None:
+    async def apply_apart(self, entries: list[_Committed], settle: Callable[[list[object]], None]) -> None:
         """See `MachineApart.apply_apart`."""
         async with self._busy:
-            await self._call(lambda: self._apply(entries), settle)
+            *earlier, last = _parts(entries)
+            results: list[object] = []
+            for part in earlier:
+                await self._call(partial(self._apply, part, results))
+            await self._call(partial(self._apply_last, last, results, entries), settle)
 
-    def _apply(self, entries: list[tuple[Index, bytes, object]]) -> list[object]:
-        """On the machine's loop, where whoever waits for a result is told of it at once."""
+    def _apply(self, part: list[_Committed], results: list[object]) -> None:
+        """On the machine's loop."""
         apply = self._machine.apply
-        results = []
-        for index, data, waiter in entries:
-            result = apply(index, data)
-            results.append(result)
-            if type(waiter) is Caller and type(result) is not AlreadyApplied:
+        results += [apply(index, data) for index, data, _ in part]
+
+    def _apply_last(self, part: list[_Committed], results: list[object], entries: list[_Committed]) -> list[object]:
+        """On the machine's loop, where whoever waits for a result is told at once of all that are settled now."""
+        self._apply(part, results)
+        for (_, _, waiter), result in zip(entries, results, strict=True):
+            if type(waiter) is Callers and type(result) is not AlreadyApplied:
                 waiter.tell(result)
         return results
 
@@ -250,6 +263,20 @@ class MachineBridge:
     def begin_snapshot(self) -> SnapshotView:
         """Not called: see `MachineApart`."""
         raise NotImplementedError
+
+
+def _parts(entries: list[_Committed]) -> list[list[_Committed]]:
+    """Entries, at least one, in parts that are carried out without a pause."""
+    parts: list[list[_Committed]] = []
+    room = 0
+    for entry in entries:
+        calls = most_calls(entry[1], HEADER_BYTES)
+        if room < calls:
+            parts.append([])
+            room = _CALLS_AT_ONCE
+        parts[-1].append(entry)
+        room -= calls
+    return parts
 
 
 def _go_on(answer: "asyncio.Future[T]", result: T, then: Callable[[T], None] | None) -> None:

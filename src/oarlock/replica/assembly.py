@@ -93,7 +93,7 @@ class Assembly:
         if self.settings.own_thread:
             return ApartCore(loop, machine, make, on_fatal, on_removed)
         watch = self.environment.watch_machine
-        return SameLoopCore(make(machine if watch is None else watch(machine), on_fatal, on_removed))
+        return SameLoopCore(loop, make(machine if watch is None else watch(machine), on_fatal, on_removed))
 
     def _make_node(
         self,

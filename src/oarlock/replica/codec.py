@@ -17,13 +17,17 @@ Value: TypeAlias = Any
 
 SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types of what is plain and has no parts."""
-_NOT_MSGPACK: Final = (OverflowError, UnicodeError, TypeError, ValueError)
+NOT_MSGPACK: Final = (OverflowError, UnicodeError, TypeError, ValueError)
 """What the encoder raises at plain data that msgpack cannot hold, such as a number beyond 64 bits."""
 _MAX_DEPTH: Final = 200
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _canonical: Final = msgspec.msgpack.Encoder(order="deterministic")
 _decoder: Final = msgspec.msgpack.Decoder()
+
+
+encode_plain: Final[Callable[[Value], bytes]] = _encoder.encode
+"""A value whose types are known to be plain; raises one of `NOT_MSGPACK`."""
 
 
 def encode(value: Value, what: str) -> bytes:
@@ -40,21 +44,16 @@ def encode(value: Value, what: str) -> bytes:
     return encode_checked(value, what)
 
 
-def encode_checked(value: Value, what: str, *parts: object) -> bytes:
+def encode_checked(value: Value, what: str) -> bytes:
     """As `encode`, of a value whose types are known to be plain.
-
-    Args:
-        value: What to encode.
-        what: Names it, for the error; with `%` for each of the parts.
-        parts: Of the name.
 
     Raises:
         NotEncodable: A number is beyond 64 bits, or a text is not Unicode.
     """
     try:
-        return _encoder.encode(value)
-    except _NOT_MSGPACK as error:
-        raise NotEncodable(f"{what % parts if parts else what} cannot be encoded: {error}") from None
+        return encode_plain(value)
+    except NOT_MSGPACK as error:
+        raise NotEncodable(f"{what} cannot be encoded: {error}") from None
 
 
 decode: Final[Callable[[bytes], Value]] = _decoder.decode
@@ -70,7 +69,7 @@ def canonical(value: Value, what: str) -> bytes:
     check(value, what)
     try:
         return _canonical.encode(value)
-    except _NOT_MSGPACK:
+    except NOT_MSGPACK:
         return encode_checked(value, what)
 
 
@@ -81,7 +80,7 @@ def copied(value: Value) -> Value:
     try:
         check(value, "value")
         return _decoder.decode(_encoder.encode(value))
-    except (NotEncodable, *_NOT_MSGPACK):
+    except (NotEncodable, *NOT_MSGPACK):
         return value
 
 

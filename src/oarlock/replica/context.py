@@ -11,7 +11,7 @@ class Context(msgspec.Struct, gc=False, eq=False):
     """One command that is being applied."""
 
     index: Index
-    """Of its entry in the log."""
+    """Of its entry in the log, which may hold several commands."""
     now_ms: int
     """Machine time in milliseconds since 1970: the proposing server's clock when it was called, but never before that
     of an earlier command. It stands while the command runs."""
@@ -19,11 +19,14 @@ class Context(msgspec.Struct, gc=False, eq=False):
     """In which the command was called."""
     target: str = ""
     """The object whose command it is."""
+    position: int = 0
+    """Of the command in its entry: no two have the same index and position."""
     _random: random.Random | None = None
 
     @property
     def random(self) -> random.Random:
-        """Chance that falls alike on all servers: seeded by the entry. Not for secrets."""
+        """Chance that falls alike on all servers: seeded by the place in the log. Not for secrets."""
         if self._random is None:
-            self._random = random.Random(f"oarlock {self.index}")  # noqa: S311
+            where = f"{self.index}" if self.position == 0 else f"{self.index} {self.position}"
+            self._random = random.Random(f"oarlock {where}")  # noqa: S311
         return self._random

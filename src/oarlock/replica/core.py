@@ -9,7 +9,7 @@ from oarlock.node.members import Change
 from oarlock.node.node import Node as CoreNode
 from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import Configuration, Index, ServerId
-from oarlock.replica.caller import Caller, Nobody
+from oarlock.replica.caller import Callers, Nobody
 from oarlock.transport.stats import PeerStats
 
 Settle: TypeAlias = Callable[[object, BaseException | None], None]
@@ -52,8 +52,11 @@ class Core(Protocol):
     def fail(self, error: BaseException) -> None:
         """End at once."""
 
-    def propose(self, command: bytes, timeout_s: float | None, waiter: Caller | Nobody) -> None:
+    def propose(self, command: bytes, timeout_s: float | None, waiter: Callers | Nobody) -> None:
         """Have a command applied; the waiter is told on the program's loop."""
+
+    def at_the_end(self, function: Callable[[], None]) -> None:
+        """Have something called when this iteration of the program's loop is over."""
 
     def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """Wait until reading is linearizable."""
@@ -119,7 +122,8 @@ class SeenCore:
 class SameLoopCore(SeenCore):
     """A node on the program's own loop."""
 
-    def __init__(self, core: CoreNode) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, core: CoreNode) -> None:
+        self._loop = loop
         self._core = core
         self.propose = core.propose_to
         self.start = core.start
@@ -128,6 +132,10 @@ class SameLoopCore(SeenCore):
         self.transfer_leadership = core.transfer_leadership
         self.peer_traffic = core.peer_traffic
         self.status = core.status
+
+    def at_the_end(self, function: Callable[[], None]) -> None:
+        """See `Core.at_the_end`."""
+        self._loop.call_soon(function)
 
     def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """See `Core.read_barrier`."""

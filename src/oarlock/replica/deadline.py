@@ -37,7 +37,15 @@ def time_left(clock: Callable[[], float], timeout_s: float | None) -> float | No
         clock: The running loop's; asked only where there is such a block.
         timeout_s: That the call itself brings.
     """
-    end = _deadline.get()
+    return time_until(end_of_block(), clock, timeout_s)
+
+
+end_of_block: Final[Callable[[], float | None]] = _deadline.get
+"""When the innermost block ends that this is called in, in the running loop's time; None outside of any."""
+
+
+def time_until(end: float | None, clock: Callable[[], float], timeout_s: float | None) -> float | None:
+    """The same, of a call that was made in a block that ends at a certain time."""
     if end is None:
         return timeout_s
     left = max(0.0, end - clock())

@@ -23,6 +23,12 @@ class Failure(msgspec.Struct, frozen=True):
     error: BaseException
 
 
+class Outcomes(msgspec.Struct, frozen=True):
+    """Of commands that are one entry: what each returned, or its `Failure`."""
+
+    each: list[object]
+
+
 def name_of(kind: type) -> str:
     """A class's name, with its module unless it is Python's own."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -15,12 +15,15 @@ from oarlock.replica.codec import Value
 from oarlock.replica.commands import Kind
 from oarlock.replica.context import Context
 from oarlock.replica.errors import NotEncodable
-from oarlock.replica.failures import Failure, failure_of, from_data, to_data
+from oarlock.replica.failures import Failure, Outcomes, failure_of, from_data, to_data
 from oarlock.replica.image import MemoryView, Restoring
 from oarlock.replica.sessions import Sessions
 from oarlock.replica.versions import Versions
 
 logger = logging.getLogger(__name__)
+
+
+_IN_BATCHES: Final = {int(Kind.CALL), int(Kind.IN_SESSION)}
 
 
 class Hosted(Protocol):
@@ -100,6 +103,11 @@ class ReplicaMachine:
         self._events = events
         self._once = ExactlyOnce(server_id)
         self._index: Index = 0
+        self._position = 0
+        """In its entry, of the command that is being applied."""
+        self._began = 0.0
+        """The command that is being applied."""
+        self._vote_is_due = False
         self._runners: dict[tuple[str, str, int], Callable[..., Any]] = {}
         self._execute: Final[dict[int, Callable[..., Any]]] = {
             Kind.CALL: self._call,
@@ -109,6 +117,7 @@ class ReplicaMachine:
             Kind.ANNOUNCE: self._announce,
             Kind.PUT_IN_FORCE: self._put_in_force,
             Kind.VOTE: self._vote,
+            Kind.BATCH: self._batch,
         }
 
     @property
@@ -122,7 +131,7 @@ class ReplicaMachine:
         """See `StateMachine.apply`.
 
         Returns:
-            What the command returned, or a `Failure`.
+            What the command returned, or a `Failure`; `Outcomes` of several that are one entry.
         """
         self._index = index
         return self._once.apply(index, command, self._dispatch)
@@ -134,7 +143,11 @@ class ReplicaMachine:
             raise CannotFollow(f"entry {self._index} is of kind {kind}, which this version of oarlock does not know")
         if stamp_ms > self.now_ms:
             self._set_time(stamp_ms)
-        return handler(wanted, *rest)
+        self._began = self._clock()
+        result = handler(wanted, *rest)
+        if self._vote_is_due:
+            self._vote_now()
+        return result
 
     def _set_time(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -148,6 +161,18 @@ class ReplicaMachine:
         """
         return self.now_ms + int((self._clock() - self._advanced_at) * 1000)
 
+    def _batch(self, wanted: bool, calls: list[list[Any]]) -> Outcomes:
+        # First, as it is carried out as a whole or not at all:
+        for kind in {call[0] for call in calls} - _IN_BATCHES:
+            raise CannotFollow(f"entry {self._index} holds a call of kind {kind}, which this version does not know")
+        for which in {(call[1], call[2], call[3]) for call in calls} - self._runners.keys():
+            self._find_runner(*which)
+        outcomes = []
+        for self._position, (kind, *rest) in enumerate(calls):
+            outcomes.append(self._in_session(wanted, *rest) if kind else self._call(wanted, *rest))
+        self._position = 0
+        return Outcomes(outcomes)
+
     def _call(
         self, wanted: bool, target: str, method: str, version: int, args: list[Value], kwargs: dict[str, Value]
     ) -> object:
@@ -156,23 +181,22 @@ class ReplicaMachine:
             self._took_effect(None, result.error)
             return result
         self._took_effect(result, None)
-        return codec.copied(result) if wanted else None
+        return codec.copied(result) if wanted and result is not None else None
 
     def _run(self, target: str, method: str, version: int, args: list[Value], kwargs: dict[str, Value]) -> object:
         runner = self._runners.get((target, method, version)) or self._find_runner(target, method, version)
-        clock = self._clock
-        began = clock()
-        self.context = Context(self._index, self.now_ms, version, target)
+        self.context = Context(self._index, self.now_ms, version, target, self._position)
         try:
-            return runner(*args, **kwargs)
+            return runner(*args, **kwargs) if kwargs else runner(*args)
         except MemoryError:
             raise  # of this server alone: it must not go on with a state of its own
         except Exception as error:  # noqa: BLE001 - the caller's
             return failure_of(error)
         finally:
             self.context = None
-            if (took := clock() - began) >= self._slow_s:
-                self._events.applied_slowly(f"{target}.{method}", took)
+            began, self._began = self._began, self._clock()
+            if self._began - began >= self._slow_s:
+                self._events.applied_slowly(f"{target}.{method}", self._began - began)
 
     def _find_runner(self, target: str, method: str, version: int) -> Callable[..., Any]:
         one = self.hosted.get(target)
@@ -190,8 +214,12 @@ class ReplicaMachine:
 
     def _took_effect(self, result: object, error: BaseException | None) -> None:
         if self.agreement.add(result, error):
-            state = self.comparable_state() if self.agreement.wants_state else None
-            self._events.vote_due(self._index, self.agreement.vote(self._index, state))
+            self._vote_is_due = True  # when all of the entry is done, as states are compared by index
+
+    def _vote_now(self) -> None:
+        self._vote_is_due = False
+        state = self.comparable_state() if self.agreement.wants_state else None
+        self._events.vote_due(self._index, self.agreement.vote(self._index, state))
 
     def comparable_state(self) -> bytes | None:
         """The whole state; None where it cannot be encoded, which is no reason to stop before a snapshot is needed."""

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import ServerId
+from oarlock.replica.caller import Totals
 from oarlock.transport.stats import PeerStats
 
 
@@ -22,6 +23,10 @@ class Measured(Protocol):
     @property
     def counters(self) -> Counters:
         """Running totals."""
+
+    @property
+    def command_totals(self) -> Totals:
+        """Commands of this program."""
 
     @property
     def slow_commands(self) -> int:
@@ -60,14 +65,14 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read every counter."""
-        status, counters = self._node.status(), self._node.counters
+        status, counters, totals = self._node.status(), self._node.counters, self._node.command_totals
         for name, text, value in (
             ("etcd_server_has_leader", "Whether a leader is known.", status.leader_id is not None),
             ("etcd_server_is_leader", "Whether this server leads.", status.leader_id == status.server_id),
             ("etcd_server_is_learner", "Whether this server has no vote.", status.is_learner),
             ("etcd_server_proposals_committed_total", "Index up to which the log is committed.", status.commit_index),
             ("etcd_server_proposals_applied_total", "Index up to which the log is applied.", status.applied_index),
-            ("etcd_server_proposals_pending", "Commands waiting here.", status.pending_proposals),
+            ("etcd_server_proposals_pending", "Commands waiting here.", totals.waiting),
             ("oarlock_disk_full", "Whether space lacks for writes.", status.disk_full),
             ("oarlock_library_sessions", "Sessions of clients.", self._node.open_sessions),
             ("oarlock_library_staleness_seconds", "Since the state was known up to date.", self._node.staleness_s),
@@ -75,12 +80,12 @@ class Metrics(Collector):
             yield GaugeMetricFamily(name, text, value=value)
         for name, text, value in (
             ("etcd_server_leader_changes_seen", "Leader changes seen.", counters.leader_changes),
-            ("etcd_server_proposals_failed", "Commands failed here.", counters.proposals_failed),
-            ("oarlock_server_proposals_retried", "Commands sent again.", counters.proposals_retried),
+            ("etcd_server_proposals_failed", "Commands failed here.", totals.failed),
+            ("oarlock_server_proposals_retried", "Entries proposed again.", counters.proposals_retried),
             ("oarlock_server_reads_received", "Read barriers asked for.", counters.reads_received),
             ("oarlock_server_reads_failed", "Read barriers failed.", counters.reads_failed),
             ("oarlock_server_slow_log_writes", "Log writes that took too long.", counters.slow_writes),
-            ("oarlock_library_commands", "Commands called here.", counters.proposals_received),
+            ("oarlock_library_commands", "Commands called here.", totals.called),
             ("oarlock_library_slow_commands", "Commands whose code took long.", self._node.slow_commands),
             ("oarlock_library_entries_applied", "Entries applied here.", counters.entries_applied),
         ):

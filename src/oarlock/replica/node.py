@@ -12,6 +12,7 @@ from oarlock.node.status import Counters, NodeStatus
 from oarlock.raft.types import Index, ServerId
 from oarlock.replica import commands
 from oarlock.replica.assembly import Assembly
+from oarlock.replica.caller import Totals
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core
@@ -169,6 +170,8 @@ class Node(MembersCalls):
             self._upkeep.usable_version,
             self._why_not,
             lambda: self.leader,
+            self.settings.max_pending_commands,
+            min(self.settings.max_command_bytes, self.settings.max_pending_bytes),
         )
         self._reader = Reader(self._loop, core, lease_reads=self.settings.lease_reads)
         logger.info("server %s (%x) of cluster %s (%x)", self.address, place.server_id, self.name, place.cluster_id)
@@ -300,7 +303,8 @@ class Node(MembersCalls):
         self, target: ReplicatedObject, command: Command, args: tuple[Value, ...], kwargs: Mapping[str, Value]
     ) -> asyncio.Future[Any]:
         """See `Host.call`."""
-        self._check_started()
+        if self._core is None:
+            self._check_started()
         return self._proposer.call(target, command, args, kwargs)
 
     def propose(
@@ -457,6 +461,12 @@ class Node(MembersCalls):
         """Sessions of clients, idle ones that have not been cleared away among them."""
         self._check_started()
         return len(self._machine.sessions)
+
+    @property
+    def command_totals(self) -> Totals:
+        """Commands of this program, where `counters` has the entries of the log, which may hold several."""
+        self._check_started()
+        return self._proposer.totals
 
     @property
     def counters(self) -> Counters:

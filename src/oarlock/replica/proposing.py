@@ -1,16 +1,23 @@
-"""From a call to its outcome: commands are encoded, proposed, and what became of them is told to whoever waits."""
+"""From a call to its outcome: commands are encoded, proposed, and what became of them is told to whoever waits.
+
+All calls of one iteration of the program's loop are one entry of the log, as far as they fit into one.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from oarlock.replica import commands
-from oarlock.replica.caller import Caller, Nobody
+from oarlock.replica.caller import Callers, Nobody, Totals
 from oarlock.replica.codec import Value
+from oarlock.replica.commands import MOST_BYTES, MOST_CALLS
 from oarlock.replica.core import Core
-from oarlock.replica.deadline import time_left
-from oarlock.replica.errors import NotUnderstood
+from oarlock.replica.deadline import end_of_block, time_until
+from oarlock.replica.errors import NotUnderstood, Overloaded
 from oarlock.replica.object import Command, ReplicatedObject
+
+_HEAD_BYTES: Final = 32
+"""Of an entry, before its calls; no less."""
 
 
 class Proposer:
@@ -23,6 +30,8 @@ class Proposer:
         usable_version: The version of an object in which commands can be proposed now; 0 for none.
         why_not: The error for a version that is beyond it.
         leader: Where the leader is reached, for hints.
+        most: How many commands may be under way.
+        most_bytes: How large an entry may be of which a larger one would be refused.
     """
 
     def __init__(
@@ -33,6 +42,8 @@ class Proposer:
         usable_version: Callable[[str], int],
         why_not: Callable[[str, int], NotUnderstood],
         leader: Callable[[], str | None],
+        most: int,
+        most_bytes: int,
     ) -> None:
         self._loop = loop
         self._core = core
@@ -41,6 +52,18 @@ class Proposer:
         self._usable_version = usable_version
         self._why_not = why_not
         self._leader = leader
+        self._most = most
+        self._most_bytes = min(MOST_BYTES, most_bytes - _HEAD_BYTES)
+        self.totals = Totals()
+        self._calls: list[bytes] = []
+        """Of this iteration, not proposed yet;"""
+        self._futures: list[asyncio.Future[Any]] = []
+        self._bytes = 0
+        self._timeout_s: float | None = None
+        """what all of them bring;"""
+        self._end: float | None = None
+        """and the end of the block that all of them are in."""
+        self._end_is_due = False
 
     def call(
         self,
@@ -90,20 +113,70 @@ class Proposer:
         timeout_s: float | None = None,
     ) -> asyncio.Future[Any]:
         """The same, of a method and version that are known to be right."""
-        stamp_ms = self.now_ms()
-        if session is None:
-            command = commands.call(stamp_ms, name, method, version, args, kwargs)
+        call = commands.call(name, method, version, args, kwargs, session)
+        future = self.begin()
+        if not future.done():
+            self._gather(call, future, timeout_s)
+        return future
+
+    def begin(self) -> asyncio.Future[Any]:
+        """What the caller of a command waits for, and may cancel; done already where there is no room for more."""
+        totals = self.totals
+        future: asyncio.Future[Any] = self._loop.create_future()
+        totals.called += 1
+        if totals.waiting < self._most:
+            totals.waiting += 1
         else:
-            command = commands.in_session(stamp_ms, name, method, version, args, kwargs, session)
-        return self.propose(command, timeout_s)
+            totals.failed += 1
+            future.set_exception(Overloaded(f"{totals.waiting} commands are waiting"))
+        return future
+
+    def _gather(self, call: bytes, future: asyncio.Future[Any], timeout_s: float | None) -> None:
+        """Put a call into the entry that is going to be proposed; those of one entry are given up at one time."""
+        calls, end = self._calls, end_of_block()
+        if calls and (
+            len(calls) == MOST_CALLS
+            or self._bytes + len(call) > self._most_bytes
+            or timeout_s != self._timeout_s
+            or end != self._end
+        ):
+            self._hand_over()
+            calls = self._calls
+        if not calls:
+            self._timeout_s, self._end = timeout_s, end
+            if not self._end_is_due:
+                self._end_is_due = True
+                self._core.at_the_end(self._at_the_end)
+        calls.append(call)
+        self._futures.append(future)
+        self._bytes += len(call)
+
+    def _at_the_end(self) -> None:
+        self._end_is_due = False
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._calls:
+            calls, self._calls = self._calls, []
+            futures, self._futures = self._futures, []
+            self._bytes = 0
+            self._propose(commands.stamped(self.now_ms(), calls), futures, self._timeout_s, self._end)
+
+    def _propose(
+        self, command: bytes, futures: list[asyncio.Future[Any]], timeout_s: float | None, end: float | None
+    ) -> None:
+        left_s = time_until(end, self._loop.time, timeout_s)
+        self._core.propose(command, left_s, Callers(futures, self.totals, self._leader))
 
     def propose(self, command: bytes, timeout_s: float | None = None) -> asyncio.Future[Any]:
-        """Propose a command; what waits for it may be cancelled, which changes nothing about the command."""
-        loop = self._loop
-        future: asyncio.Future[Any] = loop.create_future()
-        self._core.propose(command, time_left(loop.time, timeout_s), Caller(future, self._leader))
+        """Propose a command that is an entry of its own, after all that was called before."""
+        self._hand_over()
+        future = self.begin()
+        if not future.done():
+            self._propose(command, [future], timeout_s, end_of_block())
         return future
 
     def propose_unattended(self, command: bytes) -> None:
-        """Propose what nobody waits for."""
+        """Propose what nobody waits for, after all that was called before."""
+        self._hand_over()
         self._core.propose(command, None, Nobody())

@@ -43,10 +43,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Let a leader answer reads under its lease, without asking the others: safe only while `max_clock_drift` holds."""
     max_clock_drift: float = 0.1
     """By what fraction any two servers' clocks may differ in speed; matters for `lease_reads` alone."""
-    snapshot_count: int = 50_000
-    """Commands after which a snapshot is taken and the log is cut."""
-    snapshot_tail: int = 5_000
-    """Commands kept behind that for servers that lag a little."""
+    snapshot_count: int = 10_000
+    """Entries of the log after which a snapshot is taken and the log is cut.
+
+    Commands that are called together are one entry, up to 128 of them and 16 KiB.
+    """
+    snapshot_tail: int = 1_000
+    """Entries kept behind that for servers that lag a little."""
     slow_command_ms: float = 100.0
     """A command whose code takes longer is reported."""
     agreement_interval: int = 1000

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from oarlock.replica.caller import Callers
 from oarlock.replica.codec import Value
 from oarlock.replica.core import SameLoopCore
 from oarlock.replica.node import Node
@@ -46,16 +47,26 @@ class SimulatedNode(Node):
         core, node = self._running, self.core_node
         assert isinstance(core, SameLoopCore)  # noqa: S101 - by its settings
         assert node is not None  # noqa: S101 - it has started
-        propose = core.propose
+        propose, begin = core.propose, self._proposer.begin
+        begun: dict[asyncio.Future[Any], Noted] = {}
+
+        def begin_noted() -> asyncio.Future[Any]:
+            future = begin()
+            noted, self._proposed = self._proposed, None
+            if noted is not None:
+                begun[future] = noted
+            return future
 
         def propose_noted(command: bytes, timeout: float | None, waiter: "Waiter") -> None:
-            noted, self._proposed = self._proposed, None
             before = inside.last_sequence(node)
             propose(command, timeout, waiter)
             sequence = inside.last_sequence(node)
-            if noted is not None and sequence != before:
-                noted.command = command_id(self.server_id, inside.boot_epoch(node), sequence)
+            for future in waiter.futures if isinstance(waiter, Callers) else ():
+                noted = begun.pop(future, None)
+                if noted is not None and sequence != before:
+                    noted.command = command_id(self.server_id, inside.boot_epoch(node), sequence)
 
+        self._proposer.begin = begin_noted  # type: ignore[method-assign]
         core.propose = propose_noted
 
     def call(

@@ -1,5 +1,7 @@
 """The comparison of two runs in the terminal."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.text import Text
 
@@ -7,6 +9,11 @@ from oarlock.diagram.comparison import Comparison, Row
 
 _ROWS = 12
 """Of each part."""
+
+
+def names_of(one: Path, other: Path) -> tuple[str, str]:
+    """What two files are called beside each other."""
+    return (str(one), str(other)) if one.name == other.name else (one.name, other.name)
 
 
 def show_comparison(found: Comparison, names: tuple[str, str], console: Console) -> None:
@@ -18,9 +25,11 @@ def show_comparison(found: Comparison, names: tuple[str, str], console: Console)
         console: Where to.
     """
     first = found.first
-    if first is None:
+    if found.note:
+        console.print(Text(found.note))
+    if first is None and not found.note:
         console.print("The servers do the same in both runs.", style="bold")
-    else:
+    if first is not None:
         console.print(Text(f"They part here: {first.sentence}", style="bold"))
         sides = ((names[0], first.one, first.told_one), (names[1], first.other, first.told_other))
         for name, event_id, told in sides:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from oarlock.cli.compared import names_of
 from oarlock.cli.recorded import load_recorded
 from oarlock.diagram.exports import mermaid, perfetto, shiviz
 from oarlock.diagram.page import page
+from oarlock.diagram.pair import pair_page
 from oarlock.diagram.png import PictureError, png
 from oarlock.diagram.svg import size_of, svg
 from oarlock.trace.loaded import Trace
 from oarlock.trace.reader import TraceError
+from oarlock.trace.schema import Header
 
 
 class _Task(NamedTuple):
@@ -22,6 +25,16 @@ class _Task(NamedTuple):
     title: str
     first: int
     last: int | None
+    other: Trace | None
+    """What it is compared with."""
+    names: tuple[str, str]
+    """What the two are called."""
+
+
+def _html(task: _Task) -> str:
+    if task.other is not None:
+        return pair_page(task.trace, task.other, title=task.title, names=task.names)
+    return page(task.trace.header, task.trace.events, title=task.title)
 
 
 def _svg(task: _Task) -> str:
@@ -34,7 +47,7 @@ def _png(task: _Task) -> bytes:
 
 
 _FORMATS: Final[dict[str, Callable[[_Task], str | bytes]]] = {
-    ".html": lambda task: page(task.trace.header, task.trace.events, title=task.title),
+    ".html": _html,
     ".svg": _svg,
     ".png": _png,
     ".mmd": lambda task: mermaid(task.trace, task.first, task.last),
@@ -65,6 +78,12 @@ def draw(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="simulate this seed instead, and draw that")
     parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="a second trace, or directory of one cluster's: the page shows both, and where they part",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         type=Path,
@@ -81,13 +100,16 @@ def draw(arguments: Sequence[str]) -> int:
     draw_as = next((make for ending, make in _FORMATS.items() if options.output.name.endswith(ending)), None)
     if draw_as is None:
         parser.error(f"{options.output}: the name must end in one of {', '.join(_FORMATS)}")
+    if options.against is not None and draw_as is not _html:
+        parser.error(f"{options.output}: only a page (.html) shows two runs, as --against asks for")
     try:
         trace = load_recorded(options.run) if options.seed is None else _simulated(options.seed)
-        header = trace.header
-        title = options.title or (f"Seed {header.seed}" if header.seed is not None else header.run)
+        other = None if options.against is None else load_recorded([options.against])
+        names = _names(options)
+        title = options.title or (_title(trace.header) if other is None else " and ".join(names))
         first = trace.position(options.first) if options.first else 0
         last = trace.position(options.last) if options.last else None
-        drawn = draw_as(_Task(trace, title, first, last))
+        drawn = draw_as(_Task(trace, title, first, last, other, names))
         options.output.write_bytes(drawn if isinstance(drawn, bytes) else drawn.encode())
     except (TraceError, PictureError, OSError) as error:
         print(f"oarlock draw: {error}", file=sys.stderr)
@@ -95,8 +117,20 @@ def draw(arguments: Sequence[str]) -> int:
     except KeyError as error:
         print(f"oarlock draw: the trace holds no event {error}", file=sys.stderr)
         return 2
-    print(f"{options.output}: {len(trace):,} events")
+    beside = "" if other is None else f" and {len(other):,}"
+    print(f"{options.output}: {len(trace):,}{beside} events")
     return 0
+
+
+def _title(header: Header) -> str:
+    return f"Seed {header.seed}" if header.seed is not None else header.run
+
+
+def _names(options: argparse.Namespace) -> tuple[str, str]:
+    """What the two runs of a page are called; the second is empty if there is none."""
+    if options.against is None:
+        return "", ""
+    return names_of(options.run[0], options.against) if options.run else (f"seed {options.seed}", options.against.name)
 
 
 def _simulated(seed: int) -> Trace:

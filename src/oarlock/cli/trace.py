@@ -11,17 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from oarlock.cli import near_misses, what_if
-from oarlock.cli.compared import show_comparison
+from oarlock.cli.compared import names_of, show_comparison
 from oarlock.cli.recorded import load_recorded
 from oarlock.cli.violated import show_violation
 from oarlock.cli.why_tree import tree_of
-from oarlock.diagram.comparison import compare
+from oarlock.diagram.comparison import Comparison, compare
 from oarlock.diagram.layout import term_colour
 from oarlock.diagram.pair import pair_page
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.violation import violations
 from oarlock.diagram.whynot import QuestionError, why_not
-from oarlock.trace.loaded import Trace, load
+from oarlock.trace.loaded import Trace
 from oarlock.trace.provenance import why
 from oarlock.trace.reader import TraceError
 from oarlock.trace.schema import WORLD, Event, Kind, parse_id
@@ -217,12 +217,10 @@ def _why_not(options: argparse.Namespace, console: Console) -> int:
 
 
 def _diff(options: argparse.Namespace, console: Console) -> int:
-    one, other = load(options.one), load(options.other)
-    names = (options.one.name, options.other.name)
-    if names[0] == names[1]:
-        names = (str(options.one), str(options.other))
+    one, other = load_recorded([options.one]), load_recorded([options.other])
+    names = names_of(options.one, options.other)
     found = compare(one, other)
-    if found.first is None and not found.parts:
+    if found == Comparison(None, []):
         console.print("The runs do the same.")
     else:
         show_comparison(found, names, console)
@@ -230,7 +228,7 @@ def _diff(options: argparse.Namespace, console: Console) -> int:
         title = f"{names[0]} and {names[1]}"
         options.output.write_text(pair_page(one, other, title=title, names=names), encoding="utf-8")
         console.print(f"{options.output}: both runs, {len(one):,} and {len(other):,} events")
-    return 0 if found.first is None else 1
+    return 0 if found.first is None and not found.note else 1
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:

@@ -12,6 +12,7 @@ import msgspec
 
 from oarlock.diagram.diff import Difference, first_difference
 from oarlock.diagram.logs import last_index
+from oarlock.diagram.relation import relation
 from oarlock.diagram.sentences import CAUSES
 from oarlock.trace.flows import FLOWS, SERVER_OPERANDS
 from oarlock.trace.loaded import Trace
@@ -55,6 +56,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """What comes first in time; None if all servers did the same."""
     parts: list[Part]
     """Without those in which nothing differs."""
+    note: str = ""
+    """Why less can be said of these two than of runs that were made to be compared; empty if they were."""
 
 
 class _Act(NamedTuple):
@@ -155,8 +158,12 @@ def _where(rule: str, operands: tuple[Any, ...]) -> tuple[int, str]:
 
 
 def compare(one: Trace, other: Trace) -> Comparison:
-    """Compare two runs by their meaning."""
+    """Compare two runs by their meaning; of runs without a server in common, only what is of no server."""
     ours, theirs = _Seen(one), _Seen(other)
+    note = relation(one, other)
+    if not set(one.servers) & set(other.servers):
+        parts = [_part("Properties", _properties(ours, theirs)), _part("Messages", _messages(ours, theirs))]
+        return Comparison(None, [part for part in parts if part.rows], note)
     parts = [
         _part("Properties", _properties(ours, theirs)),
         _part("Who led", _leaders(ours, theirs)),
@@ -167,7 +174,7 @@ def compare(one: Trace, other: Trace) -> Comparison:
         _part("Rules that acted", _rules(ours, theirs)),
         _part("Messages", _messages(ours, theirs)),
     ]
-    return Comparison(first_difference(one, other), [part for part in parts if part.rows])
+    return Comparison(first_difference(one, other), [part for part in parts if part.rows], note)
 
 
 def _part(title: str, rows: Iterable[Row]) -> Part:

@@ -6,11 +6,14 @@ from typing import Any, Final
 import msgspec
 
 from oarlock.diagram.sentences import sentence, shown
+from oarlock.trace.flows import FLOWS
 from oarlock.trace.loaded import Trace
 from oarlock.trace.schema import WORLD, Event, Kind, parse_id
 
 _NUMBERS: Final = ("request_id", "number", "context")
 """Fields that only count."""
+_TIMES: Final = ("waited", "last_contact", "now", "lease_until")
+"""Operands that are moments or spans of time."""
 _MOST_EXTRAS: Final = 4
 _MOST_PARTS: Final = 5
 
@@ -32,13 +35,13 @@ def first_difference(one: Trace, other: Trace) -> Difference | None:
     """Compare two runs.
 
     Each server's doings are aligned in their order; of the places where servers part the earliest counts, by the time
-    in the first run. That a server does more in a run which goes on for longer is no difference.
+    since its run began. That a server does more in a run which goes on for longer is no difference.
 
     Returns:
         None if all servers did the same.
     """
     found: list[tuple[int, Difference]] = []
-    end = min(trace.events[-1].t if len(trace) else 0 for trace in (one, other))
+    end = min(_since_begin(trace, trace.events[-1]) if len(trace) else 0 for trace in (one, other))
     for lane in sorted({*one.lanes, *other.lanes} - {WORLD}):
         parted = _first_of_lane(one, other, lane, end)
         if parted is not None:
@@ -54,7 +57,7 @@ def _first_of_lane(one: Trace, other: Trace, lane: str, end: int) -> tuple[int, 
             return None
         if here is not None and there is not None and _meaning(here) == _meaning(there):
             continue
-        at = min(event.t for event in (here, there) if event is not None)
+        at = min(_since_begin(trace, event) for trace, event in ((one, here), (other, there)) if event is not None)
         if at >= end and (here is None or there is None):
             return None
         told = f"{lane} does something else from {at / 1e6:.6f} s on"
@@ -66,6 +69,11 @@ def _first_of_lane(one: Trace, other: Trace, lane: str, end: int) -> tuple[int, 
             )
         ids = (here.id if here else "", there.id if there else "")
         return at, Difference(told, *ids, _shortened(told_one), _shortened(told_other))
+
+
+def _since_begin(trace: Trace, event: Event) -> int:
+    """In microseconds: of live runs, no two begin at one time."""
+    return event.t - trace.events[0].t
 
 
 def _tell(trace: Trace, event: Event | None) -> str:
@@ -114,7 +122,7 @@ def _particulars(event: Event) -> dict[str, str]:
     if isinstance(write, dict):
         told |= {f"{name.replace('_', ' ')} to disk": shown(value) for name, value in write.items()}
     for rule, operands in zip(event.r, event.g, strict=False):
-        told[rule] = shown(list(_untimed(operands)))
+        told[rule] = shown(list(_untimed(rule, operands)))
     for name in event.w.__struct_fields__ if event.w is not None else ():
         change = getattr(event.w, name)
         if isinstance(change, dict):
@@ -140,7 +148,7 @@ def _doings(trace: Trace, lane: str) -> Iterator[Event]:
 def _meaning(event: Event) -> tuple[Any, ...]:
     """An event without its number, its time, and the numbers of requests."""
     fields = {name: value for name, value in event.x.items() if name not in _NUMBERS}
-    operands = tuple(_untimed(each) for each in event.g)
+    operands = tuple(_untimed(rule, each) for rule, each in zip(event.r, event.g, strict=False))
     written, whole = event.w, event.s
     if written is not None and written.timer is not None:
         written = msgspec.structs.replace(written, timer=(0, 0))  # that it was set matters, not to when
@@ -150,6 +158,7 @@ def _meaning(event: Event) -> tuple[Any, ...]:
     return parse_id(event.id).lane, event.k, event.src, event.to, event.r, operands, *told
 
 
-def _untimed(operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Operands without times, which are the only fractions."""
-    return tuple(None if isinstance(operand, float) else operand for operand in operands)
+def _untimed(rule: str, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Operands without times."""
+    names = FLOWS[rule].operands if rule in FLOWS else ()
+    return tuple(None if at < len(names) and names[at] in _TIMES else operand for at, operand in enumerate(operands))

@@ -3,7 +3,7 @@
 import { sentId } from "oarlock/ids.js";
 import { linkOf } from "oarlock/link.js";
 import { askWhy, go, showHelp } from "oarlock/toolbar.js";
-import { VIEWS } from "oarlock/views.js";
+import { viewsInTabs } from "oarlock/tabs.js";
 
 /** @param {import("oarlock/store.js").Store} store */
 export function listenToKeys(store) {
@@ -24,6 +24,7 @@ export function listenToKeys(store) {
     v: () => go(store, run.faults, 1), V: () => go(store, run.faults, -1),
     w: () => askWhy(store),
     n: () => store.set({ view: "whynot" }),
+    d: () => viewsInTabs().includes("diff") && store.set({ view: "diff" }),
     f: () => store.set({ follows: run.header.kind === "live" && !store.shared.follows }),
     ".": () => store.set({ showsHeartbeats: !store.shared.showsHeartbeats }),
     "/": () => document.getElementById("query")?.focus(),
@@ -38,8 +39,7 @@ export function listenToKeys(store) {
     "?": () => showHelp(),
     Escape: () => store.set({ selected: -1, query: "", why: "", range: null }),
   };
-  // Those that this page has, in the order of their tabs.
-  VIEWS.filter((each) => document.getElementById(`tab-${each.id}`)).forEach((view, at) => (keys[String(at + 1)] = () => store.set({ view: view.id })));
+  viewsInTabs().slice(0, 9).forEach((view, at) => (keys[String(at + 1)] = () => store.set({ view })));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const target = event.target instanceof HTMLElement ? event.target : document.body;

@@ -3,6 +3,7 @@
 import { make } from "oarlock/dom.js";
 import { AXES } from "oarlock/axis.js";
 import { readSubject } from "oarlock/subject.js";
+import { viewsInTabs } from "oarlock/tabs.js";
 
 /** @typedef {import("oarlock/store.js").Shared} Shared */
 
@@ -128,7 +129,7 @@ class LinkReader {
     const { home } = this;
     /** @type {Partial<Shared>} */
     const changes = {
-      view: this.#oneOf(parts, "view", tabs(), shared.view, home.view), axis: this.#oneOf(parts, "axis", AXES, shared.axis, home.axis),
+      view: this.#oneOf(parts, "view", viewsInTabs(), shared.view, home.view), axis: this.#oneOf(parts, "axis", AXES, shared.axis, home.axis),
       query: parts.get("q") ?? "", why: location.hash.length > 1 ? "" : home.why, folded: [],
       showsHeartbeats: this.#oneOf(parts, "hb", ["0", "1"], shared.showsHeartbeats ? "1" : "0", "0") === "1",
     };
@@ -182,11 +183,6 @@ class LinkReader {
       make("button", { "aria-label": "Close", title: "Close", onclick: () => (this.notice.hidden = true) }, "×"),
     ] : []));
   }
-}
-
-/** The views that can be in front. */
-function tabs() {
-  return [...document.querySelectorAll("#tabs [role=tab]")].map((tab) => tab.id.replace("tab-", ""));
 }
 
 /** @param {import("oarlock/run.js").Run} run @param {number[]} positions */

@@ -6,7 +6,7 @@ import { make } from "oarlock/dom.js";
 import { readRun } from "oarlock/load.js";
 import { Live } from "oarlock/live.js";
 import { Store } from "oarlock/store.js";
-import { Tabs } from "oarlock/tabs.js";
+import { Tabs, viewsInTabs } from "oarlock/tabs.js";
 import { setUpToolbar } from "oarlock/toolbar.js";
 import { Verdict } from "oarlock/verdict.js";
 import { VIEWS } from "oarlock/views.js";
@@ -72,7 +72,7 @@ function setUp(store, extras) {
   views.violations = new ViolationBanner(/** @type {HTMLElement} */ (document.getElementById("violations")), store, extras);
   setUpToolbar(store, extras);
   listenToKeys(store);
-  store.set({ view: VIEWS.find((each) => each.where === "side" && each.id in views)?.id ?? "" });
+  store.set({ view: viewsInTabs()[0] });
   keepLink(store, extras);
   store.watch?.take(run.events);
   return views;

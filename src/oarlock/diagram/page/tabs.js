@@ -2,6 +2,11 @@
 
 import { make } from "oarlock/dom.js";
 
+/** The views that can be in front, in the order of their tabs. */
+export function viewsInTabs() {
+  return [...document.querySelectorAll("#tabs [role=tab]")].map((tab) => tab.id.replace("tab-", ""));
+}
+
 export class Tabs {
   /** @param {HTMLElement} list @param {HTMLElement} panels @param {import("oarlock/store.js").Store} store */
   constructor(list, panels, store) {

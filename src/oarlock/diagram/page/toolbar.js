@@ -117,7 +117,7 @@ export function showHelp() {
   const rows = [
     ["Space", "play, pause"], ["← →", "event before, after"], ["Shift ← →", "the same, on this server"], ["↑ ↓", "server left, right"],
     ["m", "from a message's sending to its arrival, and back"], ["e c v", "next election, commit, violation; capitals: the one before"],
-    ["w", "why this event"], ["n", "why not"], [".", "heartbeats"], ["/", "filter"], ["f", "follow the newest event of a running cluster"], ["b", "bookmark; B: next one"],
+    ["w", "why this event"], ["n", "why not"], ["d", "compare with a second run"], [".", "heartbeats"], ["/", "filter"], ["f", "follow the newest event of a running cluster"], ["b", "bookmark; B: next one"],
     ["s", "mark out a range: once at each end; its counts, and what changed between the two states"], ["z", "zoom into the range"],
     ["l", "fold this server's lane to a line; or double-click it"], ["Escape", "let go of selection, filter, question and range"], ["y", "copy a link to this view"],
     ["+ −", "zoom"], ["0", "whole run"], ["1–9", "views, in the order of their tabs; ← → walk along the tabs"], ["?", "this list"],

@@ -111,6 +111,13 @@ interface ComparedPart {
   left_out: number;
 }
 
+/** How two runs differ. */
+interface Comparison {
+  note: string;
+  first: { sentence: string; one: string; other: string; told_one: string; told_other: string } | null;
+  parts: ComparedPart[];
+}
+
 /** A second run, packed, and how it differs from the page's own. */
 interface Compared {
   names: [string, string];
@@ -118,7 +125,7 @@ interface Compared {
   trace: string;
   /** Whether the second is the same run without the bug: then the first began to go wrong where they part. */
   is_repaired: boolean;
-  comparison: { first: { sentence: string; one: string; other: string; told_one: string; told_other: string } | null; parts: ComparedPart[] };
+  comparison: Comparison;
 }
 
 /** What is known of a property (`diagram/properties.py`); under the empty name, of those without a text. */

@@ -1,20 +1,28 @@
-/** The packed trace of a page as text, piece by piece; in a worker of its own, where that is allowed. */
+/** A trace as text, piece by piece: a file, or the packed trace of a page, which a worker reads where that is allowed. */
 
 /** @typedef {(text: string, isLast: boolean) => void} Take Is handed whole lines. */
 
-/** Unpack a gzipped file. @param {Uint8Array<ArrayBuffer>} bytes @param {Take} take */
-async function unpack(bytes, take) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")).pipeThrough(new TextDecoderStream());
+/** Read a file, which may be gzipped. @param {Blob} file @param {Take} take */
+export async function unpack(file, take) {
+  const magic = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+  const isGzipped = magic[0] === 0x1f && magic[1] === 0x8b;
+  const bytes = isGzipped ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file.stream();
+  const reader = bytes.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (let reader = stream.getReader(); ;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    rest += value;
-    // Few and long pieces: each costs the page a message.
-    if (rest.length < PIECE) continue;
-    const end = rest.lastIndexOf("\n") + 1;
-    take(flattened(rest.slice(0, end)), false);
-    rest = rest.slice(end);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      rest += value;
+      // Few and long pieces: each costs the page a message.
+      if (rest.length < PIECE) continue;
+      const end = rest.lastIndexOf("\n") + 1;
+      if (end) take(flattened(rest.slice(0, end)), false);
+      else if (rest.length > LONGEST_LINE) throw new Error(`it has a line of more than ${LONGEST_LINE.toLocaleString("en")} characters`);
+      rest = rest.slice(end);
+    }
+  } finally {
+    void reader.cancel().catch(() => undefined);
   }
   take(flattened(rest), true);
 }
@@ -26,13 +34,14 @@ function flattened(text) {
 }
 
 const PIECE = 1_000_000;
+const LONGEST_LINE = 64_000_000;
 
 /** Unpack beside the page, which meanwhile reads what is there already.
  * @param {Worker | undefined} worker Was begun with this very module; undefined where none may be.
  * @param {string} base64 @param {Take} take @returns {Promise<void>} */
 export function unpackBeside(worker, base64, take) {
   return new Promise((resolve, reject) => {
-    const here = () => unpack(bytesOf(base64), take).then(resolve, reject);
+    const here = () => unpack(new Blob([bytesOf(base64)]), take).then(resolve, reject);
     if (!worker) return here();
     worker.onerror = (event) => {
       event.preventDefault();
@@ -58,7 +67,7 @@ export function unpackBeside(worker, base64, take) {
 }
 
 /** @param {string} base64 */
-function bytesOf(base64) {
+export function bytesOf(base64) {
   const packed = atob(base64.trim());
   const bytes = new Uint8Array(packed.length);
   for (let at = 0; at < packed.length; at++) bytes[at] = packed.charCodeAt(at);
@@ -67,6 +76,6 @@ function bytesOf(base64) {
 
 if (typeof document === "undefined") {
   self.onmessage = ({ data }) => {
-    unpack(data, (text, isLast) => self.postMessage({ text, isLast })).catch((error) => self.postMessage({ wrong: String(error.message ?? error) }));
+    unpack(new Blob([data]), (text, isLast) => self.postMessage({ text, isLast })).catch((error) => self.postMessage({ wrong: String(error.message ?? error) }));
   };
 }

@@ -1,4 +1,4 @@
-/** All views there are, in the order of their keys. Each draws into its element and follows the store by itself. */
+/** All views there are, in the order of their keys; that of two runs is the first where there are two from the begin. Each draws into its element and follows the store by itself. */
 
 import { Between } from "oarlock/between.js";
 import { Card } from "oarlock/card.js";
@@ -32,5 +32,6 @@ export const VIEWS = [
   { id: "table", name: "Events", where: "side", make: (element, store, extras) => new EventTable(element, store, extras) },
   { id: "between", name: "Between", where: "side", make: (element, store) => new Between(element, store) },
   { id: "nearmiss", name: "Near-misses", where: "side", make: (element, store, extras) => new NearMissView(element, store, extras) },
+  { id: "diff", name: "Compare", where: "side", make: (element, store, extras) => new DiffView(element, store, extras), isWanted: (extras) => !extras.compared && !extras.live },
   { id: "kv", name: "Key-value", where: "side", make: (element, _, extras) => new KeyValue(element, extras), isWanted: (extras) => Boolean(extras.live?.kv) },
 ];

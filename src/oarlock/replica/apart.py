@@ -64,6 +64,7 @@ class ApartCore(SeenCore):
         self._loop = loop
         self._raft_loop = uvloop.new_event_loop()
         self._there = Crossing(self._raft_loop)
+        self.at_the_end = self._there.at_the_end
         self._back = Crossing(loop)
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name="oarlock-raft", daemon=True)
@@ -126,10 +127,6 @@ class ApartCore(SeenCore):
             return
         waiter.home = self._back
         self._there.put(self._core.propose_to, command, timeout_s, waiter)
-
-    def at_the_end(self, function: Callable[[], None]) -> None:
-        """See `Core.at_the_end`."""
-        self._there.at_the_end(function)
 
     def read_barrier(self, timeout_s: float | None, settle: Settle, *, may_use_lease: bool) -> None:
         """See `Core.read_barrier`."""
@@ -210,21 +207,18 @@ class MachineBridge:
     async def apply_apart(self, entries: list[_Committed], settle: Callable[[list[object]], None]) -> None:
         """See `MachineApart.apply_apart`."""
         async with self._busy:
-            *earlier, last = _parts(entries)
+            *earlier, last = _parts(entries) if len(entries) > _CALLS_AT_ONCE // MOST_CALLS else (entries,)
             results: list[object] = []
             for part in earlier:
                 await self._call(partial(self._apply, part, results))
-            await self._call(partial(self._apply_last, last, results, entries), settle)
+            await self._call(partial(self._apply, last, results, entries), settle)
 
-    def _apply(self, part: list[_Committed], results: list[object]) -> None:
-        """On the machine's loop."""
+    def _apply(self, part: list[_Committed], results: list[object], told: Sequence[_Committed] = ()) -> list[object]:
+        """On the machine's loop; whoever waits there for what is settled now is told of it at once."""
         apply = self._machine.apply
-        results += [apply(index, data) for index, data, _ in part]
-
-    def _apply_last(self, part: list[_Committed], results: list[object], entries: list[_Committed]) -> list[object]:
-        """On the machine's loop, where whoever waits for a result is told at once of all that are settled now."""
-        self._apply(part, results)
-        for (_, _, waiter), result in zip(entries, results, strict=True):
+        for index, data, _ in part:
+            results.append(apply(index, data))
+        for (_, _, waiter), result in zip(told, results, strict=False):
             if type(waiter) is Callers and type(result) is not AlreadyApplied:
                 waiter.tell(result)
         return results

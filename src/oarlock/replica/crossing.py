@@ -24,7 +24,7 @@ class Crossing:
         """Whether what is put is going to be seen without another wake-up."""
         self._wake_is_due = False
         self._end_is_due = False
-        self._at_the_end: list[Callable[[], None]] = []
+        self._at_the_end: deque[Callable[[], object]] = deque()
 
     def put(self, function: Callable[P, object], *args: P.args, **_: P.kwargs) -> None:
         """Have something called on the other loop, with these arguments by position; for callbacks of a loop."""
@@ -33,7 +33,7 @@ class Crossing:
             self._woken = self._wake_is_due = True
             self._end_soon()
 
-    def at_the_end(self, function: Callable[[], None]) -> None:
+    def at_the_end(self, function: Callable[[], object]) -> None:
         """Have something called here when this iteration is over: what it puts is part of the same wake-up."""
         self._at_the_end.append(function)
         self._end_soon()
@@ -45,10 +45,9 @@ class Crossing:
             asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
-        functions, self._at_the_end = self._at_the_end, []
         try:
-            for function in functions:
-                function()
+            while self._at_the_end:
+                self._at_the_end.popleft()()
         finally:
             self._end_is_due = False
             if self._wake_is_due:

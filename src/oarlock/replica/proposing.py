@@ -63,7 +63,6 @@ class Proposer:
         """what all of them bring;"""
         self._end: float | None = None
         """and the end of the block that all of them are in."""
-        self._end_is_due = False
 
     def call(
         self,
@@ -144,16 +143,10 @@ class Proposer:
             calls = self._calls
         if not calls:
             self._timeout_s, self._end = timeout_s, end
-            if not self._end_is_due:
-                self._end_is_due = True
-                self._core.at_the_end(self._at_the_end)
+            self._core.at_the_end(self._hand_over)
         calls.append(call)
         self._futures.append(future)
         self._bytes += len(call)
-
-    def _at_the_end(self) -> None:
-        self._end_is_due = False
-        self._hand_over()
 
     def _hand_over(self) -> None:
         if self._calls:

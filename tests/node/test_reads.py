@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.node_cluster import NodeCluster
+from tests.support.node_cluster import NodeCluster, eventually
+from tests.support.node_machine import WordsMachine
 
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import Overloaded, ReadTimeout
@@ -120,3 +122,46 @@ async def test_a_lease_will_do_only_where_it_does_for_all() -> None:
     assert may_use_lease
     barriers.answered([ReadState(context, 0)])
     await last
+
+
+class SlowMachine(WordsMachine):
+    """A machine of its own pace, as one in another thread is: each slice of entries takes it a while."""
+
+    async def apply_apart(
+        self, entries: list[tuple[int, bytes, object]], settle: Callable[[list[object]], None]
+    ) -> None:
+        await asyncio.sleep(0.01)
+        settle([self.apply(index, command) for index, command, _ in entries])
+
+    async def begin_flush_apart(self) -> None:
+        return None
+
+    async def begin_snapshot_apart(self) -> object:
+        return self.begin_snapshot()
+
+
+async def test_reads_are_served_behind_a_machine_that_lags(tmp_path: Path) -> None:
+    """A read whose index is known waits for the machine, however far that lags, and is not asked for anew meanwhile.
+
+    Under steady load a newer index is always as far away again: such a reader would never be answered.
+    """
+    cluster = NodeCluster(tmp_path, 1, durable=False)
+    node = cluster.node(1)
+    node._open_machine = lambda: SlowMachine(1)
+    await node.start()
+    await node.propose(b"first")
+
+    async def write(number: int) -> None:
+        await asyncio.sleep(number / 100)  # else all would be applied in one slice, for ever
+        while True:
+            await node.propose(b"word")
+
+    writers = [asyncio.create_task(write(number)) for number in range(40)]
+    try:
+        await eventually(lambda: len(node.machine.words) > 50, "all write")
+        await node.read_barrier(timeout=6)
+    finally:
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+        await node.stop()

@@ -177,6 +177,7 @@ class Node:
         self._proposals = Proposals(loop, config, opened.boot_epoch, self.counters, kick.set)
         self._proposals.on_later_boot = self._outdated
         self._reads = ReadBarriers(loop, config, self._rng, self.counters, kick.set)
+        self._reads.is_confirmed = raft.is_confirmed
         self._changes = Changes(loop, config, opened.boot_epoch, kick.set)
         self._owner = Owner(loop, raft, kick, self._proposals, self._reads, self._changes, self.counters, trace)
         self._transport = self._open_transport(self._owner.receive, self._owner.unreachable)

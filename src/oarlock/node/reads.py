@@ -71,6 +71,8 @@ class ReadBarriers:
         self._pause_until = 0.0
         self._sweeper: asyncio.TimerHandle | None = None
         self._refusal: NodeError | None = None
+        self.is_confirmed: Callable[[int], bool] = lambda _context: False
+        """Whether the core knows an attempt's index, and waits for the machine alone; set before use."""
 
     def __len__(self) -> int:
         return self._count
@@ -175,7 +177,8 @@ class ReadBarriers:
         self._sweeper = None
         now = self._loop.time()
         for context, attempt in list(self._attempts.items()):
-            if attempt.retry_at <= now:
+            # Nothing is lost where only the machine lags; a newer index might always be as far away again.
+            if attempt.retry_at <= now and not self.is_confirmed(context):
                 del self._attempts[context]
                 self._wait_again(attempt)
         self._waiting = self._still_in_time(self._waiting, now)

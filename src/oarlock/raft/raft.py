@@ -106,14 +106,15 @@ class Raft:
                 f"the state machine stands at index {applied_index}, but the log holds {log.base_index} to "
                 f"{log.last_index}"
             )
-        self.state = RaftState(config, rng, now, hard_state, log, applied_index, tracer, disk_id)
+        self.state = state = RaftState(config, rng, now, hard_state, log, applied_index, tracer, disk_id)
         self._ready_number = 0
         self._has_news = False
         self._check_invariants = check_invariants
-        self._before = invariants.moment(self.state) if check_invariants else None
-        if self.state.configuration.members == {config.server_id}:
-            # Alone there is no one to wait for.
-            self.state.election_wait = 0.0
+        self._before = invariants.moment(state) if check_invariants else None
+        is_settled = state.configuration_index <= state.commit_index
+        if state.configuration.members == {config.server_id} and (is_settled or not state.has_live_leader):
+            # Alone there is no one to wait for, unless one whose removal may not be committed reads by a lease (LS-1).
+            state.election_wait = 0.0
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -142,12 +143,16 @@ class Raft:
         self._conclude()
 
     def _must_ignore(self, message: RequestVote) -> bool:
-        """Whether a live leader makes this campaign a disturbance, its term included (CQ-2)."""
+        """Whether a live leader makes this campaign a disturbance, its term included (CQ-2).
+
+        The leader that was promised a lease may be of an earlier term than this one (LS-1).
+        """
         state = self.state
+        is_promised = message.term == state.current_term and state.now < state.promised_until
         return (
             state.config.check_quorum
             and not message.disrupt_leader
-            and message.term > state.current_term
+            and (message.term > state.current_term or is_promised)
             and state.has_live_leader
             and message.source != state.leader_id
         )
@@ -244,6 +249,10 @@ class Raft:
         self.state.now = now
         read_index(self.state, context, may_use_lease=may_use_lease)
         self._conclude()
+
+    def is_confirmed(self, context: int) -> bool:
+        """Whether the index of a read is known already, and only the state machine has to come that far (CL-Q5)."""
+        return any(read.context == context for read in self.state.reads_before_apply)
 
     def applied(self, index: Index) -> None:
         """The state machine has applied everything up to `index`, or was restored to it."""

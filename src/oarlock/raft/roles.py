@@ -45,6 +45,7 @@ def become_follower(state: RaftState, term: Term, leader_id: ServerId | None) ->
     _become(state, Role.FOLLOWER)
     forget_forwarded_reads(state)
     if term > state.current_term:
+        _keep_promise(state)
         state.current_term = term
         state.voted_for = None
     state.leader_id = leader_id
@@ -75,10 +76,15 @@ def forget_leader(state: RaftState) -> None:
     if state.role is not Role.FOLLOWER or state.leader_id is None:
         return
     state.fire("FL-1", state.leader_id)
+    _keep_promise(state)
+    state.leader_id = None
+
+
+def _keep_promise(state: RaftState) -> None:
+    """The leader heard last may read under a lease that this server confirmed: that outlives its being the leader."""
     if state.config.lease_reads:
         promised_until = state.last_leader_contact + state.config.election_timeout
         state.promised_until = max(state.promised_until, promised_until)
-    state.leader_id = None
 
 
 def become_pre_candidate(state: RaftState) -> CandidateState:

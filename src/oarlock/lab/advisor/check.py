@@ -20,6 +20,8 @@ class Check:
     rule = ""
     pitfall = ""
     advice = ""
+    named_only = False
+    """Whether `on_access` is told only of what may be a term, a role, a vote, or an index, by its name."""
 
     def __init__(self) -> None:
         self.watch: Watch

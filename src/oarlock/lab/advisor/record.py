@@ -99,7 +99,7 @@ LONG_LIVED_WAITS = 3
 class Variable:
     """One attribute of one object."""
 
-    __slots__ = ("_owner", "attribute", "is_named", "server")
+    __slots__ = ("_is_plain_term", "_is_term", "_owner", "attribute", "is_named", "server")
 
     def __init__(self, owner: object, attribute: str, server: int | None) -> None:
         self._owner = owner
@@ -108,6 +108,8 @@ class Variable:
         """Whether it may be a term, a role, a vote, or an index committed or applied, by its name."""
         self.server = server
         """Whose activity touched it first."""
+        self._is_term = is_term(attribute)
+        self._is_plain_term = plain(attribute) == "term"
 
     @property
     def name(self) -> str:
@@ -117,7 +119,7 @@ class Variable:
     @property
     def is_current_term(self) -> bool:
         """Whether it is a server's current term, not that of an entry or a message."""
-        return is_term(self.attribute) and (plain(self.attribute) != "term" or has_role_or_vote(self._owner))
+        return self._is_term and (not self._is_plain_term or has_role_or_vote(self._owner))
 
 
 class Access:
@@ -139,7 +141,7 @@ class Access:
     ) -> None:
         self.variable = variable
         self.activity = activity
-        self.epoch = activity.epoch
+        self.epoch = activity.clock[activity.number]
         self.regions = regions
         """The locks held, each with the number of the region: it rises with each acquisition."""
         self.use = use

@@ -91,7 +91,9 @@ class Watch:
         for check in checks:
             check.watch = self
         # Most checks listen to little, and this is where the time goes.
-        self._on_access = _listeners(checks, "on_access")
+        self._on_access = _listeners([check for check in checks if not check.named_only], "on_access")
+        self._on_named_access = _listeners([check for check in checks if check.named_only], "on_access")
+        self._on_acquired = _listeners(checks, "on_acquired")
         self._on_event = _listeners(checks, "on_event")
         self._on_region_end = _listeners(checks, "on_region_end")
 
@@ -200,8 +202,8 @@ class Watch:
 
     def _acquired(self, task: Task, activity: Activity, lock: Lock) -> None:
         held = self.held_all(task)
-        for check in self._checks:
-            check.on_acquired(activity, lock, held)
+        for listen in self._on_acquired:
+            listen(activity, lock, held)
         held.append(lock)
         if self.is_the_programs(lock):
             self._regions += 1
@@ -228,7 +230,8 @@ class Watch:
         task = self.scheduler.current
         if task is None:
             return
-        activity = self.activity_of(task)
+        stack = self._activities.get(task.number)
+        activity = stack[-1] if stack else self.activity_of(task)
         if activity.entry == "scenario":
             return
         key = (id(owner), attribute)
@@ -249,6 +252,10 @@ class Watch:
         )
         self.accesses += 1
         for listen in self._on_access:
+            listen(access)
+        if not variable.is_named:
+            return
+        for listen in self._on_named_access:
             listen(access)
         if is_write and isinstance(value, int) and variable.is_current_term:
             self.terms[variable.server] = value

@@ -33,6 +33,7 @@ class HalfChanged(Check):
     rule = "rule 2"
     pitfall = "K2"
     advice = "Change the term and the role in one region: nobody may see the one new and the other old."
+    named_only = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,8 +46,6 @@ class HalfChanged(Check):
 
     def on_access(self, access: Access) -> None:
         """Note what of the group is read and written."""
-        if not access.variable.is_named:
-            return
         name = _group_name(access)
         if name is None or access.activity.entry == "make":
             return
@@ -89,6 +88,7 @@ class CheckThenAct(Check):
     rule = "rule 3"
     pitfall = "K3"
     advice = "Read and write in one region, or read again after the lock was let go."
+    named_only = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class CheckThenAct(Check):
 
     def on_access(self, access: Access) -> None:
         """Compare a write with the activity's last read."""
-        if not access.variable.is_named or access.activity.entry == "make" or not _is_decided_on(access):
+        if access.activity.entry == "make" or not _is_decided_on(access):
             return
         variable, activity = access.variable, access.activity
         reads = self._reads[activity]

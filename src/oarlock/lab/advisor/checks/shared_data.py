@@ -39,6 +39,8 @@ class SharedData(Check):
     def __init__(self) -> None:
         super().__init__()
         self._kinds: dict[Variable, dict[object, list[Access]]] = defaultdict(dict)
+        self._in_make: dict[Variable, list[list[Access]]] = defaultdict(list)
+        """Of those, the ones within `make`."""
         self._makers: dict[Variable, Activity | None] = {}
         """Who touched a variable first; None once somebody else has."""
         self._common: dict[Variable, frozenset[Lock]] = {}
@@ -60,18 +62,16 @@ class SharedData(Check):
         if not in_make:
             common = self._common.get(variable)
             self._common[variable] = common = locks if common is None else common & locks
-            if not common:
-                self._compare(access, [each for kept in kinds.values() for each in kept])
-            else:
-                self._compare(
-                    access, [each for kept in kinds.values() for each in kept if each.activity.entry == "make"]
-                )
+            compared = self._in_make[variable] if common else kinds.values()
+            self._compare(access, [each for kept in compared for each in kept])
         site = access.frames[0] if access.frames else None
         key = (site, access.is_write, locks, in_make)
         kept = kinds.get(key)
         if kept is None:
             if len(kinds) < MOST_KINDS:
                 kinds[key] = [access]
+                if in_make:
+                    self._in_make[variable].append(kinds[key])
         elif kept[-1].activity is activity:
             kept[-1] = access
         else:

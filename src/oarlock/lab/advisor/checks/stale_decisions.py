@@ -30,6 +30,7 @@ class LaterArguments(Check):
     rule = "rule 5"
     pitfall = "K5"
     advice = "Copy the term while holding the lock under which it was decided to send, and hand the copy to the thread."
+    named_only = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,8 +50,6 @@ class LaterArguments(Check):
 
     def on_access(self, access: Access) -> None:
         """Note how the term and the role are used."""
-        if not access.variable.is_named:
-            return
         activity, attribute = access.activity, access.variable.attribute
         if isinstance(access.value, int) and access.variable.is_current_term:
             if access.is_write or access.use.compared:

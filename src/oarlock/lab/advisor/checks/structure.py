@@ -182,6 +182,7 @@ class ApplierWoken(Check):
     rule = "structure"
     pitfall = "T4"
     advice = "Notify the applier's condition, under its lock, wherever the commit index moves."
+    named_only = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,12 +192,7 @@ class ApplierWoken(Check):
 
     def on_access(self, access: Access) -> None:
         """The commit index moves."""
-        if (
-            access.is_write
-            and access.variable.is_named
-            and is_commit(access.variable.attribute)
-            and isinstance(access.value, int)
-        ):
+        if access.is_write and is_commit(access.variable.attribute) and isinstance(access.value, int):
             server = access.variable.server
             self._commits[server, self.watch.life_of(server)] = access
 

@@ -111,9 +111,10 @@ class LockOrder(Check):
     def on_acquired(self, activity: Activity, lock: Lock, held: list[Lock]) -> None:
         """One more lock, with these held."""
         for other in held:
-            self._add(other, lock, activity, f"takes {self.watch.lock_name(lock)}", held)
+            if lock not in self._edges[other]:
+                self._add(other, lock, activity, f"takes {self.watch.lock_name(lock)}", held)
         channel = self._reads_from.get(activity.task.number)
-        if channel is not None and not self.watch.is_ours(lock):
+        if channel is not None and lock not in self._edges[channel] and not self.watch.is_ours(lock):
             self._add(channel, lock, activity, f"takes {self.watch.lock_name(lock)} before it reads on", held)
 
     def on_event(self, event: Event, activity: Activity) -> None:

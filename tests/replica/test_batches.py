@@ -81,7 +81,7 @@ async def _awaited(what: Any) -> Any:
 
 async def test_an_entry_is_bounded_in_calls_and_bytes() -> None:
     """Many calls are few entries, and long ones more; one that is longer than an entry should be is one of its own."""
-    async with cluster(1, objects=lambda: [Register()]) as servers:
+    async with cluster(1, objects=lambda: [Register()], agreement_interval=0) as servers:
         [register], node = servers.objects(0), servers.nodes[0]
         await register.set(0)
         before = node.counters.proposals_received

@@ -1,15 +1,18 @@
 """Breadth first through all states: every level holds what is reached in one step more, and no sooner."""
 
+import gc
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Final
 
 import msgspec
 
 from oarlock.explore.bounds import Bounds
 from oarlock.explore.cover import Cover
+from oarlock.explore.reach import Reach, reaches
 from oarlock.explore.replay import record
 from oarlock.explore.space import Key, Space
 from oarlock.explore.trace import Step, Way, retrace
@@ -76,6 +79,8 @@ class Result(msgspec.Struct, frozen=True):
     stopped_by: str | None
     """The limit that ended it before, if one did."""
     found: Found | None
+    reached: list[Reach]
+    """The states by how far they went."""
     server_states: int
     """Distinct ones of single servers."""
     core_steps: int
@@ -126,7 +131,8 @@ class Search:
         first = self.space.first()
         self.visited.add(first, self.visited.slot(first), 0)
         try:
-            self._levels()
+            with _no_cycles_sought():
+                self._levels()
         except _Breaks as breaks:
             steps, way = self._way_to(breaks)
             found = Found(breaks.broken.name, breaks.broken.sentence, steps)
@@ -140,6 +146,7 @@ class Search:
             is_complete=self._is_complete,
             stopped_by=self._stopped_by,
             found=found,
+            reached=reaches(self.space, self.visited),
             server_states=len(self.space.servers.states),
             core_steps=self.space.moves.core_steps,
             seconds=round(time.process_time() - self._began, 3),
@@ -215,6 +222,18 @@ class _Breaks(Exception):
         super().__init__(str(broken))
         self.broken = broken
         self.number = number
+
+
+@contextmanager
+def _no_cycles_sought() -> Iterator[None]:
+    """Leave the collector of cycles off: it would look through millions of values that stay, and free nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _peak_bytes() -> int:

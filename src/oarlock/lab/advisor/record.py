@@ -141,7 +141,7 @@ class Access:
     ) -> None:
         self.variable = variable
         self.activity = activity
-        self.epoch = activity.clock[activity.number]
+        self.epoch = activity.epoch
         self.regions = regions
         """The locks held, each with the number of the region: it rises with each acquisition."""
         self.use = use

@@ -152,7 +152,8 @@ async def test_a_machine_of_ones_own_knows_commands_apart(tmp_path: Path) -> Non
         await servers.nodes[0].ready()
     assert len(seen) == 11
     assert len(set(seen.values())) == 11
-    assert len({index for index, _ in seen}) == 2
+    together, alone = sorted({index for index, _ in seen})
+    assert sorted(seen) == [(together, position) for position in range(10)] + [(alone, 0)]
     for (index, position), drawn in seen.items():
         if position == 0:
             assert drawn == random.Random(f"oarlock {index}").random()
@@ -196,6 +197,21 @@ async def test_each_call_is_given_up_in_its_own_time() -> None:
         outcomes = await asyncio.gather(*long, return_exceptions=True)
         assert all(isinstance(outcome, oarlock.Stopped) for outcome in outcomes)
         assert len({id(outcome) for outcome in outcomes}) == 3
+
+
+async def test_a_timeout_of_its_own_counts_for_its_call_alone() -> None:
+    """A call that brings a timeout fails when that is over, and those before and after it wait for theirs."""
+    async with cluster(2, machine=Journal, command_timeout_ms=60_000) as servers:
+        number = await servers.leader()
+        node = servers.nodes[number]
+        await node.propose(0)
+        await servers.stop(1 - number)
+        calls = [node.propose(1), node.propose(2, timeout_s=0.05), node.propose(3)]
+        with pytest.raises((oarlock.Timeout, oarlock.NoLeader)):
+            await calls[1]
+        assert [call.done() for call in calls] == [False, True, False]
+        await servers.start(1 - number)
+        assert [await calls[0], await calls[2]] in ([[2, 1], [3, 1]], [[2, 1], [4, 1]])
 
 
 @pytest.mark.parametrize("own_thread", [True, False])

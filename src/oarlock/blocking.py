@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 import uvloop
 
 from oarlock.replica.deadline import deadline
+from oarlock.replica.errors import Stopped
 from oarlock.replica.node import Node as AsyncNode
 from oarlock.replica.object import ReplicatedObject
 from oarlock.replica.session import Session
@@ -28,6 +29,8 @@ __all__ = ["Blocking", "Node", "blocking", "deadline"]
 
 _PROXIED: Final = (ReplicatedObject, AsyncNode, Session)
 """What is handed out as a proxy where a call gives it."""
+
+_LETTING_GO_S: Final = 1.0
 
 
 class Blocking:
@@ -105,6 +108,16 @@ class Blocking:
         return suppressed
 
 
+async def _let_callers_go() -> None:
+    """See that no thread waits for a loop that is about to end: `Stopped` may still be on its way to some."""
+    waiting = asyncio.all_tasks() - {asyncio.current_task()}
+    if waiting:
+        _, late = await asyncio.wait(waiting, timeout=_LETTING_GO_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
 def _opened(value: Any) -> Any:  # noqa: ANN401
     """What a proxy stands for; anything else as it is."""
     return value._subject if isinstance(value, Blocking) else value  # noqa: SLF001 - of the same class
@@ -115,8 +128,11 @@ def run_on(loop: asyncio.AbstractEventLoop, step: Callable[[], Any]) -> Any:  # 
 
     Raises:
         RuntimeError: The caller is on that loop, which would wait for itself.
+        Stopped: The loop has ended, with its node.
         Whatever the step raises.
     """
+    if loop.is_closed():
+        raise Stopped("the node has stopped, and its loop with it")
     if asyncio._get_running_loop() is loop:  # noqa: SLF001 - without an error where there is none
         raise RuntimeError("this code runs on the loop: await, instead of blocking it")
 
@@ -159,6 +175,7 @@ class Node:
         try:
             self._loop.run_forever()
         finally:
+            self._loop.run_until_complete(_let_callers_go())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 

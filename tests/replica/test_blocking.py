@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from oarlock.blocking import Blocking, Node, blocking
 from oarlock.blocking import deadline as blocking_deadline
 from oarlock.replica.objects.dictionary import ReplicatedDict
 from oarlock.replica.objects.locks import ReplicatedLock
+from oarlock.replica.objects.queues import ReplicatedQueue
 from oarlock.storage.errors import DirectoryLocked
 from oarlock.testing.clusters import SETTINGS
 
@@ -89,3 +90,22 @@ async def test_blocking_the_own_loop_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError, match="await, instead of blocking"):
             blocking(register).add(1)
         assert await asyncio.to_thread(lambda: blocking(register).add(1)) == 1
+
+
+def test_threads_that_wait_are_let_go_at_the_end(tmp_path: Path) -> None:
+    """A thread that waits for an item, and whoever calls after the end, get `Stopped`, and no thread is left waiting."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    queue = ReplicatedQueue[int]("queue")
+    node = Node(address, data_dir=tmp_path, peers=[address], objects=[queue], settings=SETTINGS)
+    node.start()
+    twin = blocking(queue)
+    with ThreadPoolExecutor(4) as threads:
+        waiting = [threads.submit(twin.get) for _ in range(4)]
+        twin.put(1)
+        wait(waiting, timeout=20.0, return_when=FIRST_COMPLETED)
+        node.stop()
+        ends = sorted(type(future.exception(20.0)).__name__ for future in waiting)
+    assert ends == ["NoneType", "Stopped", "Stopped", "Stopped"]
+    for call in (lambda: twin.get(), lambda: len(twin), lambda: node.status()):  # noqa: PLW0108 - looked up as well
+        with pytest.raises(oarlock.Stopped, match="the node has stopped"):
+            call()

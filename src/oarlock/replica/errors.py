@@ -32,6 +32,7 @@ __all__ = [
     "NoLeader",
     "NotEncodable",
     "NotLeader",
+    "NotStarted",
     "NotUnderstood",
     "OarlockError",
     "Overloaded",
@@ -61,6 +62,12 @@ class Timeout(OarlockError, TimeoutError):
 
 class ReadTimedOut(Timeout):
     """A read could not be confirmed in the time given."""
+
+    outcome_unknown = False
+
+
+class NotStarted(Stopped):
+    """The node was not started yet, so nothing was proposed."""
 
     outcome_unknown = False
 

@@ -21,6 +21,30 @@ def known_versions(
     return known if machine is None else {**known, MACHINE: machine.version}
 
 
+def check_given(objects: Any, machine: Any) -> None:  # noqa: ANN401 - which is to be seen
+    """See that a node can replicate what it is given.
+
+    Raises:
+        TypeError: Something is no object, or no state machine.
+        ValueError: There is nothing, or both; or two objects have one name.
+    """
+    if isinstance(objects, ReplicatedObject):
+        raise TypeError(f"objects must be a list: [{objects!r}]")
+    for one in objects:
+        if not isinstance(one, ReplicatedObject):
+            made = f"; make one: {one.__name__}(...)" if isinstance(one, type) else ""
+            raise TypeError(f"objects must hold ReplicatedObjects, not {one!r}{made}")
+    if machine is not None and not isinstance(machine, StateMachine | DiskStateMachine):
+        made = f"; make one: {machine.__name__}(...)" if isinstance(machine, type) else ""
+        raise TypeError(f"machine must be a StateMachine or DiskStateMachine, not {machine!r}{made}")
+    if (machine is None) == (not objects):
+        raise ValueError("a node needs either objects or a machine to replicate")
+    names = sorted(one.name for one in objects)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two objects have one name: {', '.join(twice)}")
+
+
 class HostedObject:
     """An object."""
 

@@ -93,6 +93,7 @@ async def join(
     proof = _prove(token, "join", name, nonce, server_id, address)
     question = msgspec.msgpack.encode(_Request(1, server_id, address, nonce, proof, known))
     give_up_at = loop.time() + _JOIN_FOR_S
+    former = ""
     while True:
         why, retry = "", True
         try:
@@ -107,6 +108,16 @@ async def join(
             why, retry = answer.error, answer.retry
         if not retry or loop.time() >= give_up_at:
             raise JoinRefused(f"{contact} does not take {address} into cluster {name}: {why}")
+        if why != former:
+            logger.warning(
+                "server %s asks %s to take it in, for up to %.0f s: %s",
+                address,
+                contact,
+                _JOIN_FOR_S,
+                why,
+                extra={"address": address, "reason": why},
+            )
+            former = why
         await asyncio.sleep(_PAUSE_S)
 
 

@@ -3,10 +3,11 @@
 import contextlib
 import logging
 
+from oarlock.node.errors import Refusal
 from oarlock.node.members import Change, ChangeKind
 from oarlock.raft.types import Configuration, ServerId
 from oarlock.replica.core import Core
-from oarlock.replica.errors import BadTransferee, OarlockError, translated
+from oarlock.replica.errors import BadTransferee, ChangeRefused, OarlockError, translated
 from oarlock.replica.place import Place, normal
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,10 @@ def leader_of(core: Core) -> str | None:
     """Where the leader is reached, as far as this server knows."""
     leader_id = core.leader_id
     return None if leader_id is None else address_of(core.configuration, leader_id)
+
+
+def _named(members: dict[ServerId, str]) -> str:
+    return f"the members are {', '.join(sorted(members.values()))}"
 
 
 class MembersCalls:
@@ -98,8 +103,11 @@ class MembersCalls:
         await _change(self._running, ChangeKind.PROMOTE, self._id_at(address), timeout_s)
 
     def _id_at(self, address: str) -> ServerId:
-        wanted = normal(address)
-        return next((server_id for server_id, held in self.members.items() if held == wanted), 0)
+        wanted, members = normal(address), self.members
+        for server_id, held in members.items():
+            if held == wanted:
+                return server_id
+        raise ChangeRefused(Refusal.NOT_A_MEMBER, f"there is no server at {wanted}; {_named(members)}")
 
 
 async def leave(core: Core, own: ServerId, timeout_s: float | None) -> None:
@@ -118,7 +126,7 @@ async def _transfer(core: Core, own: ServerId, to: str | None, timeout_s: float 
     else:
         candidates = [server_id for server_id, address in members.items() if address == normal(to)]
         if not candidates:
-            raise BadTransferee(f"there is no server at {to}")
+            raise BadTransferee(f"there is no server at {to}; {_named(members)}")
     for position, server_id in enumerate(candidates, 1):
         try:
             await core.transfer_leadership(server_id, timeout_s)

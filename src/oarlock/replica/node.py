@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,8 @@ from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core
 from oarlock.replica.demotion import Demotion
-from oarlock.replica.errors import NotUnderstood, OarlockError, Stopped
-from oarlock.replica.hosting import APPLY, MACHINE, known_versions
+from oarlock.replica.errors import NotStarted, NotUnderstood, OarlockError, ReadTimedOut, Stopped, Timeout
+from oarlock.replica.hosting import APPLY, MACHINE, check_given, known_versions
 from oarlock.replica.joining import join
 from oarlock.replica.members import MembersCalls, address_of, leave
 from oarlock.replica.metrics import Metrics
@@ -95,13 +96,11 @@ class Node(MembersCalls):
     ) -> None:
         if (peers is None) == (join is None):
             raise ValueError("a node needs either peers, for a new cluster, or join, for one that runs")
+        if isinstance(peers, str):
+            raise TypeError(f"peers must be a list of addresses, not {peers!r}")
         if join is not None and not token:
             raise ValueError("join needs the cluster's token")
-        if (machine is None) == (not objects):
-            raise ValueError("a node needs either objects or a machine to replicate")
-        names = [one.name for one in objects]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two objects have one name: {', '.join(sorted(names))}")
+        check_given(objects, machine)
         self.address = normal(address)
         self.name = name
         self.settings = settings or Settings()
@@ -136,6 +135,10 @@ class Node(MembersCalls):
     ) -> None:
         await self.stop()
 
+    def __repr__(self) -> str:
+        state = "not started" if self._core is None else "stopped" if self._stop_has_begun else f"leader {self.leader}"
+        return f"<{type(self).__name__} {self.address}: {state}>"
+
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -150,7 +153,7 @@ class Node(MembersCalls):
             OSError: The disk failed, or the address cannot be bound.
         """
         if self._core is not None:
-            raise RuntimeError("this node was started before; make another one")
+            raise RuntimeError(f"node {self.address} was started before; make another one")
         self._loop = asyncio.get_running_loop()
         self._place = place = await self._find_place()
         self._upkeep = Upkeep(
@@ -177,13 +180,28 @@ class Node(MembersCalls):
         logger.info("server %s (%x) of cluster %s (%x)", self.address, place.server_id, self.name, place.cluster_id)
         try:
             await core.start()
-        except BaseException:
+        except BaseException as error:
             self._core = None
             self._machine.close()
             await self._close_trace()
+            if isinstance(error, socket.gaierror):
+                raise OSError(error.errno, f"cannot listen at {self._listen[0]!r}: {error.strerror}") from error
             raise
+        self._compare_address(core)
         self._upkeep.connect(core, self._proposer, self._machine)
         self._tasks.append(self._loop.create_task(self._upkeep.run(), name="oarlock-upkeep"))
+
+    def _compare_address(self, core: Core) -> None:
+        """Whoever hands a server the directory of another one should not have to find out by silence."""
+        configuration, own = core.configuration, self._place.server_id
+        if own in configuration.members and (known := address_of(configuration, own)) != self.address:
+            logger.warning(
+                "the data in %s are of the server at %s: as %s its cluster does not reach it",
+                self._data_dir,
+                known,
+                self.address,
+                extra={"server_id": own, "address": known},
+            )
 
     def _stamp_ms(self) -> int:
         """The stamp for what is proposed now, in ms since 1970: the date, or machine time where that is ahead."""
@@ -264,34 +282,64 @@ class Node(MembersCalls):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._running.stop()
+        for one in self.objects:
+            try:
+                one.on_stop()
+            except Exception:
+                logger.exception("%s.on_stop", one.name)
         self._machine.close()
         await self._close_trace()
 
     def _check_started(self) -> None:
         if self._core is None:
-            raise Stopped("the node has not been started")
+            raise NotStarted(f"node {self.address} has not been started: async with node, or await node.start()")
 
     @property
     def _running(self) -> Core:
-        if self._core is None:
-            raise Stopped("the node has not been started")
+        self._check_started()
+        assert self._core is not None  # noqa: S101 - just checked
         return self._core
+
+    def _check_here(self) -> None:
+        """See that the caller is where the node lives: a future of another loop would never be told of anything."""
+        self._check_started()
+        if asyncio._get_running_loop() is not self._loop:  # noqa: SLF001 - without an error where there is none
+            raise RuntimeError(
+                f"this is not the event loop of node {self.address}: from threads and other loops use oarlock.blocking"
+            )
 
     async def ready(self, timeout_s: float | None = None) -> None:
         """Wait until there is a leader and this server's state is up to date.
 
         Raises:
-            Timeout: That took too long.
+            Timeout: That took too long; the text says who is not reached.
         """
-        self._check_started()
-        await self._reader.barrier(timeout_s)
+        self._check_here()
+        try:
+            await self._reader.barrier(timeout_s)
+        except Timeout as error:
+            raise ReadTimedOut(f"node {self.address} is not ready: {self._hindrance()}") from error
+
+    def _hindrance(self) -> str:
+        traffic = self._running.peer_traffic()
+        unreached = sorted(
+            address
+            for server_id, address in self.members.items()
+            if server_id in traffic and not traffic[server_id].control.connected
+        )
+        unheard = f"; not reached: {', '.join(unreached)}" if unreached else ""
+        return (f"its leader is {self.leader}" if self.leader else "no leader is known") + unheard
 
     # -- commands and reads ------------------------------------------------------------------------------------------
 
     @property
     def context(self) -> Context | None:
-        """See `Host.context`."""
-        return self._machine.context if self._core is not None else None
+        """See `Host.context`; asked for every command, so this is where a caller on another loop or thread is found."""
+        if self._core is None:
+            return None
+        if asyncio._get_running_loop() is not self._loop:  # noqa: SLF001 - see `_check_here`
+            self._check_here()
+        return self._machine.context
 
     def version_of(self, name: str) -> int:
         """See `Host.version_of`."""
@@ -330,7 +378,7 @@ class Node(MembersCalls):
             NotEncodable: The command is not plain data.
             NotUnderstood: Some server does not understand the version yet; nothing was proposed.
         """
-        self._check_started()
+        self._check_here()
         if self._user_machine is None:
             raise TypeError("this node has objects: call their methods")
         if version > self._upkeep.usable_version(MACHINE):
@@ -346,7 +394,7 @@ class Node(MembersCalls):
         Raises:
             TooManySessions: There are as many as there may be, and all are in use.
         """
-        self._check_started()
+        self._check_here()
         idle_ms = self.settings.session_idle_ms if idle_ms is None else idle_ms
         if idle_ms <= 0:
             raise ValueError(f"idle_ms must be positive, not {idle_ms}")
@@ -361,7 +409,7 @@ class Node(MembersCalls):
 
     async def close_session(self, key: str) -> None:
         """See `Session.close`."""
-        self._check_started()
+        self._check_here()
         await self._proposer.propose(commands.close_session(self._proposer.now_ms(), key))
 
     async def call_in_session(
@@ -374,7 +422,7 @@ class Node(MembersCalls):
         timeout_s: float | None,
     ) -> Any:  # noqa: ANN401
         """See `Session.call`."""
-        self._check_started()
+        self._check_here()
         if not any(target is one for one in self.objects):
             raise ValueError(f"{target.name} is not an object of this node")
         return await self._proposer.call(target, command, args, kwargs, session, timeout_s)
@@ -387,7 +435,7 @@ class Node(MembersCalls):
         timeout_s: float | None = None,
     ) -> Any:  # noqa: ANN401 - what the function returns
         """Call a function when this server's state is as new as asked; see `ReplicatedObject.read`."""
-        self._check_started()
+        self._check_here()
         return await self._reader.read(function, consistency, max_staleness_ms, timeout_s)
 
     def _why_not(self, name: str, version: int) -> NotUnderstood:

@@ -5,7 +5,7 @@ import inspect
 import random
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
 from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from oarlock.replica.node import Node
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 S = TypeVar("S", bound="ReplicatedObject")
+S_contra = TypeVar("S_contra", bound="ReplicatedObject", contravariant=True)
 R = TypeVar("R")
 
 Consistency = Literal["linearizable", "lease", "stale"]
@@ -49,6 +51,8 @@ class Command:
     """A method that is carried out on every server, in all its versions."""
 
     def __init__(self, body: Callable[..., Any], version: int) -> None:
+        if not inspect.isfunction(body):
+            raise TypeError(f"@replicated is for plain methods, below any other decorator; not for {body!r}")
         self.name = body.__name__
         self.bodies: dict[int, Callable[..., Any]] = {}
         self._arities: dict[int, tuple[int, int]] = {}
@@ -156,7 +160,15 @@ class BoundCommand:
             NotUnderstood: Some server does not know the method yet.
         """
         target, command = self.target, self.command
-        host = target._oarlock_host or target.host  # noqa: SLF001 - of this module, and called for every command
+        try:
+            host = target._oarlock_host or target.host  # noqa: SLF001 - of this module, and called for every command
+        except AttributeError:
+            kind = type(target)
+            if issubclass(kind, ReplicatedObject):
+                raise
+            raise TypeError(
+                f"{kind.__name__}.{command.name} is @replicated; {kind.__name__} must derive from ReplicatedObject"
+            ) from None
         if host.context is None:
             return host.call(target, command, args, kwargs)
         body = command.body(host.version_of(target.name))
@@ -176,10 +188,25 @@ class BoundCommand:
         return f"<command {self.target.name}.{self.command.name}>"
 
 
+class ReplicatedMethod(Protocol[S_contra, P]):
+    """How type checkers see a `Command`: as a method with the parameters of its body.
+
+    What it gives is left open: within a command what the body returns, elsewhere a future of that.
+    """
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(self, instance: S_contra, owner: type, /) -> Callable[P, Any]: ...
+
+    def version(self, number: int, /) -> "Callable[[Callable[Concatenate[S, Q], R]], ReplicatedMethod[S, Q]]":
+        """See `Command.version`."""
+
+
 @overload
-def replicated(body: Callable[Concatenate[S, P], R], /) -> Callable[Concatenate[S, P], Any]: ...
+def replicated(body: Callable[Concatenate[S, P], R], /) -> ReplicatedMethod[S, P]: ...
 @overload
-def replicated(*, version: int = 1) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], Any]]: ...
+def replicated(*, version: int = 1) -> Callable[[Callable[Concatenate[S, P], R]], ReplicatedMethod[S, P]]: ...
 def replicated(body: Callable[..., Any] | None = None, /, *, version: int = 1) -> Any:
     """Make a method of a `ReplicatedObject` a command.
 
@@ -212,9 +239,22 @@ class ReplicatedObject:
         Args:
             name: Alike on all servers, and no other object's of the node; at most 255 characters.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"an object's name must be text, not {name!r}")
         if not 0 < len(name) <= 255:
             raise ValueError(f"an object's name must be text of 1 to 255 characters, not {name!r}")
         self._oarlock_name = name
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init_subclass__(**kwargs)
+        for name, attribute in vars(cls).items():
+            if isinstance(attribute, Command) and hasattr(ReplicatedObject, name):
+                raise TypeError(
+                    f"{cls.__name__}.{name} cannot be @replicated: every ReplicatedObject has its own {name}"
+                )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._oarlock_name!r}>"
 
     _oarlock_name = ""
     _oarlock_host: Host | None = None
@@ -224,7 +264,7 @@ class ReplicatedObject:
     def name(self) -> str:
         """By which the object is known on all servers."""
         if not self._oarlock_name:
-            raise RuntimeError(f"{type(self).__name__} must call super().__init__(name)")
+            raise self._homeless()
         return self._oarlock_name
 
     @property
@@ -235,9 +275,7 @@ class ReplicatedObject:
             RuntimeError: It was given to no node.
         """
         if self._oarlock_host is None:
-            raise RuntimeError(
-                f"{self._oarlock_name or type(self).__name__} belongs to no node: Node(..., objects=[it])"
-            )
+            raise self._homeless()
         return self._oarlock_host
 
     @property
@@ -248,10 +286,13 @@ class ReplicatedObject:
             RuntimeError: It was given to none.
         """
         if self._oarlock_node is None:
-            raise RuntimeError(
-                f"{self._oarlock_name or type(self).__name__} belongs to no node: Node(..., objects=[it])"
-            )
+            raise self._homeless()
         return self._oarlock_node
+
+    def _homeless(self) -> RuntimeError:
+        if not self._oarlock_name:
+            return RuntimeError(f"{type(self).__name__} must call super().__init__(name)")
+        return RuntimeError(f"{self._oarlock_name} belongs to no node: give it to one, Node(..., objects=[...])")
 
     def attach(self, host: Host, node: "Node | None" = None) -> None:
         """For the node: take the object.
@@ -311,7 +352,12 @@ class ReplicatedObject:
         reader = getattr(self, function) if isinstance(function, str) else function
         if isinstance(reader, BoundCommand):
             raise TypeError(f"{reader.command.name} is a command; read with a method that changes nothing")
+        if not callable(reader):
+            raise TypeError(f"{function!r} of {self.name} is no method; read with one, or with a function")
         return await self.host.read(partial(reader, *args, **kwargs), consistency, max_staleness_ms, timeout_s)
+
+    def on_stop(self) -> None:
+        """Called on the node's loop when the node has stopped; for methods that wait, to let whoever waits go."""
 
     def snapshot(self) -> object:
         """The whole state as plain data. It is encoded before anything else happens, so it need not be a copy."""

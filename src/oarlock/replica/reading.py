@@ -6,8 +6,9 @@ as they may have been under way for long.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from oarlock.replica.codec import Value
 from oarlock.replica.core import Core
@@ -58,7 +59,11 @@ class Reader:
                     await self._at_most(max_staleness_ms / 1000)
             case _:
                 raise ValueError(f"consistency must be linearizable, lease or stale, not {consistency!r}")
-        return function()
+        value = function()
+        if isinstance(value, asyncio.Future) or inspect.iscoroutine(value):
+            _drop(value)
+            raise TypeError("a read must not wait nor change anything: its function gave something to await")
+        return value
 
     async def barrier(self, timeout_s: float | None = None, *, may_use_lease: bool = False) -> None:
         """Wait until this server's state holds all that was done before now, wherever.
@@ -111,3 +116,11 @@ class Reader:
             self._refreshing = self._barrier(within_s, may_use_lease=self._lease_reads)
             self._refreshing.add_done_callback(lambda done: done.cancelled() or done.exception())
         return self._refreshing
+
+
+def _drop(value: "asyncio.Future[Any] | Coroutine[Any, Any, Any]") -> None:
+    """Have nobody told of what nobody will wait for."""
+    if isinstance(value, asyncio.Future):
+        value.add_done_callback(lambda done: done.cancelled() or done.exception())
+    else:
+        value.close()

@@ -153,6 +153,10 @@ class ReplicatedBarrier(DrawsNames):
             if self._round == number:
                 await self._bell.wait(deadline.left_of(ASK_AGAIN_MS / 1000))
 
+    def on_stop(self) -> None:
+        """Nobody arrives any more."""
+        self._bell.close()
+
     def snapshot(self) -> object:
         """Rounds and visits."""
         return [self._round, list(self._arrived.items()), list(self._finished.items()), list(self._left)]

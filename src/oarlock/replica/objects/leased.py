@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from oarlock.replica.codec import Value
+from oarlock.replica.errors import Stopped
 from oarlock.replica.object import replicated
 from oarlock.replica.objects.errors import NotHeld
 from oarlock.replica.objects.owners import DrawsNames, owner_name
@@ -271,12 +272,17 @@ class Leased(DrawsNames):
             try:
                 async with asyncio.timeout(lease.left_s()):
                     await self.renew(lease)
-            except NotHeld:
+            except (NotHeld, Stopped):
                 break
             except Exception as error:  # noqa: BLE001 - any error leaves the lease as it is: try again while it lasts
                 logger.warning("%s: could not renew the lease of %s: %s", self.name, lease.owner, error)
                 pause_s = min(pause_s, max(_SHORTEST_PAUSE_S, lease.left_s() / RENEWALS_PER_LEASE))
         lease.lost.set()
+
+    def on_stop(self) -> None:
+        """Nobody's turn comes any more."""
+        for bell in list(self._bells.values()):
+            bell.close()
 
     def snapshot(self) -> object:
         """Holders and waiters."""

@@ -45,6 +45,11 @@ class _WaitingQueue(ReplicatedObject, Generic[T]):
         """Whether there is no room, as far as this server knows."""
         return len(self) >= self.maxsize
 
+    def on_stop(self) -> None:
+        """Nothing comes any more, and nothing goes."""
+        self._bell.close()
+        self._room.close()
+
     def _check_room(self, count: int) -> None:
         if len(self) + count > self.maxsize:
             raise Full(f"{self.name}: {len(self)} items; its limit is {self.maxsize}")

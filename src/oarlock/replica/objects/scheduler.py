@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from oarlock.replica.codec import Value
+from oarlock.replica.errors import Stopped
 from oarlock.replica.object import replicated
 from oarlock.replica.objects.errors import NoSuchJob
 from oarlock.replica.objects.jobs import Claim, Job, Jobs, Missed, Settings
@@ -168,11 +169,18 @@ class ReplicatedScheduler(DrawsNames):
         return registered
 
     async def run(self) -> None:
-        """Run, until cancelled, those jobs that have a function here, whenever it falls to this server."""
+        """Run, until cancelled, those jobs that have a function here, whenever it falls to this server.
+
+        Raises:
+            Stopped: The node has stopped.
+        """
         runner = await self._new_owner(Deadline(None))
-        async with asyncio.TaskGroup() as group:
-            for name in self._local:
-                group.create_task(self._serve(name, runner))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in self._local:
+                    group.create_task(self._serve(name, runner))
+        except ExceptionGroup as all_of_them:
+            raise all_of_them.exceptions[0] from None
 
     async def _serve(self, name: str, runner: str) -> None:
         added = False
@@ -183,6 +191,8 @@ class ReplicatedScheduler(DrawsNames):
             except NoSuchJob:
                 await self._bell.wait(_LONGEST_PAUSE_S)  # it was removed, and may come back
                 continue
+            except Stopped:
+                raise
             except Exception as error:  # noqa: BLE001 - no leader, overload: it is tried again
                 logger.warning("%s: could not claim %s: %s", self.name, name, error)
                 await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
@@ -243,6 +253,10 @@ class ReplicatedScheduler(DrawsNames):
             await self.finish(name, token, succeeded)
         except Exception as error:  # noqa: BLE001 - then the run ends with its lease
             logger.warning("%s: could not say that a run of %s is over: %s", self.name, name, error)
+
+    def on_stop(self) -> None:
+        """No run is claimed any more."""
+        self._bell.close()
 
     def snapshot(self) -> object:
         """All jobs."""

@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from oarlock.replica.deadline import time_left
-from oarlock.replica.errors import NoLeader, OarlockError, Overloaded, Timeout
+from oarlock.replica.errors import NoLeader, OarlockError, Overloaded, Stopped, Timeout
 
 T = TypeVar("T")
 
 _PAUSE_S: Final = 0.2
+_STOPPED: Final = "the node has stopped: what is waited for cannot come any more"
 
 
 class Bell:
@@ -22,6 +23,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -39,11 +41,21 @@ class Bell:
                 if most is not None:
                     most -= 1
 
+    def close(self) -> None:
+        """The node has stopped: nothing will happen here any more."""
+        self._is_closed = True
+        self.ring()
+
     async def wait(self, timeout_s: float | None) -> bool:
         """Wait to be woken; False where the time was up first.
 
         A waiter that is cancelled after it was woken wakes the next in its place: what it was woken for is still there.
+
+        Raises:
+            Stopped: The node has stopped.
         """
+        if self._is_closed:
+            raise Stopped(_STOPPED)
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         self._waiting.append(waiter)
@@ -57,6 +69,8 @@ class Bell:
             if not waiter.done():
                 self._waiting.remove(waiter)
                 waiter.cancel()
+        if self._is_closed:
+            raise Stopped(_STOPPED)
         return bool(done)
 
 

@@ -66,8 +66,8 @@ class Cluster:
         """A server's directory."""
         return self._directory / f"server{number}"
 
-    def objects(self, number: int) -> Sequence[ReplicatedObject]:
-        """A running server's objects."""
+    def objects(self, number: int) -> Sequence[Any]:
+        """A running server's objects, as `objects=` made them."""
         return self.nodes[number].objects
 
     # -- servers -----------------------------------------------------------------------------------------------------

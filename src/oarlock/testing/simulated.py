@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
-from oarlock.check.history import Operation
-from oarlock.check.verdict import Violation
+from oarlock.check.history import Operation, make_history
+from oarlock.check.linearizability import check_history
+from oarlock.check.verdict import Verdict, Violation
 from oarlock.raft.types import ServerId
 from oarlock.replica.errors import Diverged, JoinRefused, OarlockError, ServerRemoved, Stopped
 from oarlock.replica.node import Node
@@ -156,6 +157,7 @@ class SimulatedCluster:
         is_recorded: bool = False,
         what_if: Sequence[MessageEdit] = (),
         only: Sequence[int] | None = None,
+        model: str | None = None,
     ) -> None:
         self.seed = seed
         self.scheduler = Scheduler()
@@ -171,7 +173,7 @@ class SimulatedCluster:
                 what_if=what_if,
                 hand_over=self._hand_over,
             )
-        self._what_if, self._only = what_if, only
+        self._what_if, self._only, self._model = what_if, only, model
         self.observer = Observer(self.scheduler, StateTrace(), self.strikes)
         self.history: list[Operation] = []
         self.left_out: set[int] = set()
@@ -311,7 +313,7 @@ class SimulatedCluster:
             raise RunFailed(self._told(seconds, faults), self.defects)
         return SimulatedRun(
             seed=self.seed,
-            history=[one for place, one in enumerate(self.history) if place not in self.left_out],
+            history=self._told_to_clients(),
             copies=[self._copies[server.number] for server in self.servers if server.is_in],
             strikes=self.strikes.as_dict(),
             commands=max(self._results, default=0),
@@ -373,6 +375,14 @@ class SimulatedCluster:
         copies = [self._copies[server.number] for server in self.servers if server.is_in]
         if any(copy != copies[0] for copy in copies):
             self._broken("equal copies", f"the copies differ at the end: {copies!r}")
+        elif self._model is not None:
+            report = check_history(make_history(self._told_to_clients()), self._model)
+            if report.verdict is not Verdict.OK:
+                verdict = "is impossible for" if report.verdict is Verdict.VIOLATED else "could not be judged by"
+                self._broken("linearizable history", f"what clients saw {verdict} the model {self._model}")
+
+    def _told_to_clients(self) -> list[Operation]:
+        return [one for place, one in enumerate(self.history) if place not in self.left_out]
 
 
 def simulate(
@@ -389,6 +399,8 @@ def simulate(
     record: Record | None = None,
     what_if: Sequence[str] = (),
     only: Sequence[int] | None = None,
+    model: str | None = None,
+    **changes: Any,  # noqa: ANN401 - settings
 ) -> SimulatedRun:
     """Run a cluster in the simulator; the same seed gives the same run.
 
@@ -410,12 +422,16 @@ def simulate(
             "deliver n2.1.47", "duplicate n2.1.47", or "delay n2.1.47 50", in milliseconds. The first names a message of
             the run without, as its record does, each other one of the run with those before it.
         only: Of the faults those that happen, by their numbers in the record; None for all. See `shrink`.
+        model: What judges the history at the end, by its name in `oarlock.check.MODELS`; None for nothing.
+        changes: Single settings, by name.
 
     Raises:
+        TypeError: There is no such setting, or argument.
         ValueError: `what_if` cannot be read, or names a message that is not there.
-        RunFailed: Copies differ, results differ, a server diverged or ended by itself, one of Raft's properties does
-            not hold, or the cluster did not recover.
+        RunFailed: Copies differ, results differ, clients saw what the model does not allow, a server diverged or ended
+            by itself, one of Raft's properties does not hold, or the cluster did not recover.
     """
+    settings = msgspec.structs.replace(settings, **changes)
     if settings.own_thread:
         raise ValueError("a simulated node has one loop: Settings(own_thread=False)")
     is_recorded = record is not None
@@ -433,6 +449,7 @@ def simulate(
         is_recorded=is_recorded,
         what_if=[edit_of(text) for text in what_if],
         only=only,
+        model=model,
     )
     try:
         return cluster.run(seconds, faults)

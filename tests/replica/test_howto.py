@@ -12,6 +12,8 @@ from tests.support.source_tree import ROOT
 
 PAGES = (
     "replicate-an-object",
+    "write-a-state-machine",
+    "run-in-a-service",
     "read-replicated-state",
     "keep-client-sessions",
     "upgrade-commands",

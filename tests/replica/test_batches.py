@@ -159,9 +159,10 @@ async def test_a_machine_of_ones_own_knows_commands_apart(tmp_path: Path) -> Non
             assert drawn == random.Random(f"oarlock {index}").random()
 
 
-async def test_one_caller_who_goes_leaves_the_others_alone() -> None:
+@pytest.mark.parametrize("own_thread", [True, False])
+async def test_one_caller_who_goes_leaves_the_others_alone(own_thread: bool) -> None:
     """A cancelled call is carried out all the same, and those beside it are answered."""
-    async with cluster(1, objects=lambda: [Register()]) as servers:
+    async with cluster(1, objects=lambda: [Register()], own_thread=own_thread) as servers:
         [register], node = servers.objects(0), servers.nodes[0]
         await register.set(0)
         calls = [register.add(1) for _ in range(3)]

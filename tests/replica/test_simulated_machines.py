@@ -1,6 +1,8 @@
 """Whole state machines under the simulator, in memory and on disk."""
 
+import asyncio
 import contextlib
+import copy
 from typing import Any
 
 import pytest
@@ -29,41 +31,60 @@ class Files(oarlock.DiskStateMachine):
 NAMES = ("a", "b", "c")
 
 
+async def write_together(client: Client) -> None:
+    """The same three times at once."""
+    hands = [copy.copy(client) for _ in range(3)]
+    for which, hand in enumerate(hands):
+        hand.number = 3 * client.number + which  # each is a client of its own in the history
+    rng = client.rng
+    while True:
+        await client.pause(rng.random() * 0.6)
+        await asyncio.gather(*(write_once(hand) for hand in hands))
+
+
 async def write(client: Client) -> None:
     """Writes, exchanges and reads registers."""
+    while True:
+        await write_once(client)
+        await client.pause(client.rng.random() * 0.2)
+
+
+async def write_once(client: Client) -> None:
+    """One of these, of any register."""
 
     def read(name: str) -> int | None:
         value = client.machine.table.get(name.encode())
         return None if value is None else int(value)
 
-    while True:
-        name, value = client.rng.choice(NAMES), client.rng.randrange(100)
-        with contextlib.suppress(oarlock.OarlockError):
-            match client.rng.randrange(3):
-                case 0:
-                    await client.operate(
-                        "write",
-                        value,
-                        lambda name=name, value=value: client.node.propose(["write", name, value]),
-                        name,
-                    )
-                case 1:
-                    expected = read(name)
-                    await client.operate(
-                        "cas",
-                        {"expected": expected, "new": value},
-                        lambda name=name, given=[expected, value]: client.node.propose(["cas", name, given]),
-                        name,
-                    )
-                case 2:
-                    await client.operate("read", None, lambda name=name: client.node.read(lambda: read(name)), name)
-        await client.pause(client.rng.random() * 0.2)
+    name, value = client.rng.choice(NAMES), client.rng.randrange(100)
+    with contextlib.suppress(oarlock.OarlockError):
+        match client.rng.randrange(3):
+            case 0:
+                await client.operate(
+                    "write",
+                    value,
+                    lambda name=name, value=value: client.node.propose(["write", name, value]),
+                    name,
+                )
+            case 1:
+                expected = read(name)
+                await client.operate(
+                    "cas",
+                    {"expected": expected, "new": value},
+                    lambda name=name, given=[expected, value]: client.node.propose(["cas", name, given]),
+                    name,
+                )
+            case 2:
+                await client.operate("read", None, lambda name=name: client.node.read(lambda: read(name)), name)
 
 
-@pytest.mark.parametrize(("seed", "spares"), [(1, 0), (2, 0), (3, 2)])
-def test_a_table_loses_nothing(seed: int, spares: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "spares", "work"),
+    [(1, 0, write), (2, 0, write), (3, 2, write), (4, 0, write_together), (5, 2, write_together)],
+)
+def test_a_table_loses_nothing(seed: int, spares: int, work: Any) -> None:
     """Flushes, crashes between them, contents sent to servers that lag or are new: registers are linearizable."""
-    run = simulate(seed, machine=Files, work=write, faults=14, spares=spares)
+    run = simulate(seed, machine=Files, work=work, faults=14, spares=spares)
     assert run.commands > 60
     assert run.copies[0][0]
     report = check_history(make_history(run.history), "cas-register")

@@ -11,6 +11,8 @@ from oarlock.etcd.proto.rpc_pb2 import PutRequest, RangeRequest
 
 DEFINITE = {"etcdserver: too many requests"}
 """Failures after which a put certainly did not happen; any other leaves that open."""
+PAUSE_S = 0.005
+"""Between the puts of a writer: at full speed they would take the processor from all that a test waits for."""
 
 
 class Acknowledged(NamedTuple):
@@ -63,6 +65,7 @@ class Workload:
             self.acknowledged.append(Acknowledged(key, value, last_revision))
             if number % 5 == 0:
                 await self._read_back(self.acknowledged[-1])
+            await asyncio.sleep(PAUSE_S)
 
     async def _read_back(self, put: Acknowledged) -> None:
         """A linearizable read through any server shows what was acknowledged before it began."""

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.support.node_cluster import NodeCluster, eventually
 
-from oarlock.node.addresses import format_address, parse_address
+from oarlock.node.addresses import MAX_ADDRESS_BYTES, format_address, parse_address
 from oarlock.node.config import NodeConfig
 from oarlock.node.errors import (
     BadTransferee,
@@ -22,8 +22,9 @@ from oarlock.node.errors import (
 )
 from oarlock.node.members import MAX_REMOVED, Change, ChangeKind, removed_servers, target
 from oarlock.node.node import Node
-from oarlock.raft.types import Configuration
+from oarlock.raft.types import Configuration, SnapshotMetadata
 from oarlock.storage.errors import WrongIdentity
+from oarlock.storage.snapshot_file import encode_header
 
 ADD_VOTER, ADD_LEARNER, PROMOTE, REMOVE, UPDATE, DEMOTE = ChangeKind
 
@@ -52,6 +53,7 @@ CALM = {"election_timeout_ms": 1000, "heartbeat_interval_ms": 50}
         (Change(ADD_VOTER, 5, ("a",)), Refusal.BAD_ADDRESS),
         (Change(ADD_VOTER, 5, ("a:99999",)), Refusal.BAD_ADDRESS),
         (Change(ADD_VOTER, 5, ("http://a:1/path",)), Refusal.BAD_ADDRESS),
+        (Change(ADD_VOTER, 5, ("a" * 300 + ":1",)), Refusal.BAD_ADDRESS),
         (Change(ADD_LEARNER, 5, ("a:5",)), Refusal.TOO_MANY_LEARNERS),
         (Change(PROMOTE, 2), Refusal.NOT_A_LEARNER),
         (Change(PROMOTE, 9), Refusal.NOT_A_MEMBER),
@@ -132,6 +134,17 @@ def test_removed_servers_are_forgotten_at_last() -> None:
     assert 109 not in removed
     assert 110 in removed
     assert len(msgspec.msgpack.encode(configuration)) < 8000
+
+
+def test_snapshots_have_room_for_all_addresses() -> None:
+    """Whatever addresses are accepted, a snapshot can tell of them all: one that cannot be made ends every server."""
+    configuration = CURRENT
+    for server_id in range(1000, 1000 + MAX_REMOVED + 32):
+        texts = tuple(f"{server_id}-{number:02}".rjust(MAX_ADDRESS_BYTES - 2, "a") + ":1" for number in range(16))
+        configuration = target(configuration, [Change(ADD_VOTER, server_id, texts)], max_learners=1, retried=False)
+        if server_id < 1000 + MAX_REMOVED:
+            configuration = target(configuration, [Change(REMOVE, server_id)], max_learners=1, retried=False)
+    encode_header(SnapshotMetadata(1, 1, configuration))
 
 
 @pytest.mark.parametrize(

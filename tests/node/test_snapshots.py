@@ -189,3 +189,52 @@ async def begun(name: str) -> "asyncio.Task[object]":
                 return task
         assert asyncio.get_running_loop().time() < deadline, f"no task {name} in time"
         await asyncio.sleep(0)
+
+
+async def test_no_snapshot_is_taken_where_a_received_one_is_on_its_way(tmp_path: Path) -> None:
+    """A machine that a received snapshot is about to replace stands below the log: there is nothing to take of it."""
+    disks = {server_id: FaultyDisk() for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, election_timeout_ms=2000, **SMALL) as cluster:
+        _, follower = await left_behind(cluster)
+        cluster.failures.clear()  # of the crash
+        node = await cluster.start(follower)
+        install = node._snapshots.install
+        taken: list[asyncio.Future[SnapshotMetadata | None]] = []
+
+        def installing(metadata: SnapshotMetadata, number: int) -> None:
+            disks[follower].open_gate.clear()
+            install(metadata, number)
+            taken.append(asyncio.ensure_future(node._snapshots.taken()))
+
+        node._snapshots.install = installing
+        try:
+            await eventually(lambda: taken, "the log moves")
+            assert await asyncio.wait_for(taken[0], 10) is None
+            assert not cluster.failures
+        finally:
+            disks[follower].open_gate.set()
+        await cluster.all_applied()
+        assert len(cluster.machine(follower).words) == 50
+
+
+async def test_snapshot_for_which_there_is_no_room(tmp_path: Path) -> None:
+    """A follower without room for a snapshot asks for it again after a pause, not as fast as the network goes."""
+    disks = {server_id: FaultyDisk("/snapshots/") for server_id in (1, 2, 3)}
+    async with NodeCluster(tmp_path, disks=disks, **SMALL) as cluster:
+        _, follower = await left_behind(cluster)
+        disks[follower].full = True
+        node = await cluster.start(follower)
+        chunks = []
+        write_chunk = node._snapshots.write_chunk
+
+        def counting(chunk: object) -> None:
+            chunks.append(chunk)
+            write_chunk(chunk)
+
+        node._snapshots.write_chunk = counting
+        await eventually(lambda: chunks, "it is sent the snapshot")
+        await asyncio.sleep(1)
+        assert len(chunks) <= 5
+        disks[follower].full = False
+        await cluster.all_applied()
+        assert len(cluster.machine(follower).words) == 50

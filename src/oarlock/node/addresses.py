@@ -6,6 +6,9 @@ from oarlock.transport.interface import Address
 
 _SCHEMES: Final = ("http://", "https://")
 _MAX_PORT: Final = 65535
+MAX_ADDRESS_BYTES: Final = 300
+"""Of one address, in UTF-8; no host name has more than 253. Every snapshot tells of all members' addresses."""
+_SHOWN: Final = 40
 
 
 def parse_address(text: str) -> Address:
@@ -17,6 +20,8 @@ def parse_address(text: str) -> Address:
     Raises:
         ValueError: It is nothing of that kind; the message says what.
     """
+    if len(text.encode()) > MAX_ADDRESS_BYTES:
+        raise ValueError(f"address {text[:_SHOWN]!r}... is longer than {MAX_ADDRESS_BYTES} bytes")
     rest = text
     for scheme in _SCHEMES:
         rest = rest.removeprefix(scheme)

@@ -137,23 +137,24 @@ class Snapshots:
         try:
             while self._chunks:
                 chunk = self._chunks.pop(0)
-                written = await self._loop.run_in_executor(self._executor, self._store_chunk, chunk)
-                self._report(chunk, written)
+                wanted: int | None = None
+                try:
+                    await self._loop.run_in_executor(self._executor, self._store_chunk, chunk)
+                except OutOfOrderChunk as error:
+                    wanted = error.expected
+                except (CorruptSnapshot, DiskFull) as error:
+                    logger.warning("received snapshot %d: %s", chunk.metadata.last_included_index, error)
+                    await asyncio.sleep(_PAUSE_S)  # all of it will be sent again, and may not fit again
+                    wanted = 0
+                self._report(chunk, wanted)
         finally:
             self._writing_chunks = None
 
-    def _store_chunk(self, chunk: SnapshotChunk) -> int | None:
-        """In the thread: write, and finish after the last. Gives the offset wanted instead where it did not fit."""
-        try:
-            self._store.write_chunk(chunk.metadata, chunk.offset, chunk.data)
-            if chunk.done:
-                self._store.finish(chunk.metadata)
-        except OutOfOrderChunk as error:
-            return error.expected
-        except (CorruptSnapshot, DiskFull) as error:
-            logger.warning("received snapshot %d: %s", chunk.metadata.last_included_index, error)
-            return 0
-        return None
+    def _store_chunk(self, chunk: SnapshotChunk) -> None:
+        """In the thread: write, and finish after the last."""
+        self._store.write_chunk(chunk.metadata, chunk.offset, chunk.data)
+        if chunk.done:
+            self._store.finish(chunk.metadata)
 
     def _report(self, chunk: SnapshotChunk, wanted: int | None) -> None:
         raft = self._owner.raft
@@ -200,7 +201,7 @@ class Snapshots:
             self._taking = self._spawn("snapshot", self._take())
 
     async def taken(self) -> SnapshotMetadata | None:
-        """Take a snapshot, or wait for the one under way; None when it failed."""
+        """Take a snapshot, or wait for the one under way; None when it failed, or a received one makes it needless."""
         self.take()
         return await asyncio.shield(self._taking) if self._taking is not None else None
 
@@ -223,7 +224,7 @@ class Snapshots:
             self._taking = None
         return None
 
-    async def _take_locked(self) -> SnapshotMetadata:
+    async def _take_locked(self) -> SnapshotMetadata | None:
         began = self._loop.time()
         async with self.machine_lock:
             machine = self._machine
@@ -232,6 +233,8 @@ class Snapshots:
             else:
                 view = machine.begin_snapshot()
         try:
+            if view.index < self._owner.raft.state.log.base_index:
+                return None  # a received snapshot is about to replace the machine, and the log begins there already
             metadata = self._owner.raft.metadata_at(view.index)
             writing = self._loop.run_in_executor(self._executor, self._store.create, metadata, view.write)
             try:

@@ -13,7 +13,6 @@ import msgspec
 from oarlock.sim.strikes import Strikes
 from oarlock.transport.framing import HEADER_BYTES, MESSAGE, PAYLOAD_LIMIT_BYTES
 
-_KIND_SHIFT: Final = 28
 _REMEMBERED: Final = 64
 """Frames of a link that may come again much later."""
 

@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Cluster tests start and kill real servers: they come after the rest, and mostly wait.
 WORKERS ?= 2
-CLUSTER_WORKERS ?= 2
+CLUSTER_WORKERS ?= 3
 PYTEST_ARGS ?=
 
 # The long campaign: interrupted or not, the next `make hunt` of the same source goes on where it stopped.
@@ -42,7 +42,7 @@ install: $(STAMPS)/run
 test: $(STAMPS)/test
 	$(BIN)/lint-imports
 	@status=0; \
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster and not engines" $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not cluster and not engines" $(PYTEST_ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -n $(CLUSTER_WORKERS) --dist loadgroup -m cluster $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 

@@ -74,7 +74,10 @@ def test_what_was_missing_is_the_same(open_page: OpenPage, run: Trace) -> None:
     )
     for (question, at), answer in zip(asked, found, strict=True):
         wanted = why_not(run, question, at)
-        missing = [{"sentence": each.sentence, "id": each.event_id} for each in wanted.missing]
+        missing = [
+            {"sentence": each.sentence, "id": each.event_id} | ({"rule": each.rule} if each.rule else {})
+            for each in wanted.missing
+        ]
         assert answer == {"sentence": wanted.sentence, "missing": missing}, (question, at)
 
 

@@ -12,6 +12,7 @@ from tests.diagram.conftest import SEED, OpenPage
 from tests.support.simulated import steady
 
 from oarlock.cli.draw import draw
+from oarlock.cli.trace import trace as trace_command
 from oarlock.diagram.comparison import as_plain, compare
 from oarlock.diagram.page import page as page_of
 from oarlock.sim import generate, record_schedule
@@ -179,3 +180,16 @@ def test_draw_against(two_files: tuple[Path, Path], capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         draw([str(one), "--against", str(other), "-o", "run.svg"])
     assert "only a page (.html) shows two runs" in capsys.readouterr().err
+
+
+def test_incomplete_record_is_named(two_files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Where events are missing inside a trace, commands that need all of them say from where on, and what helps."""
+    one, other = two_files
+    lines = one.read_bytes().splitlines(keepends=True)
+    one.write_bytes(b"".join([*lines[:100], *lines[400:]]))
+    picture = str(one.with_suffix(".mmd"))
+    for arguments in (["diff", str(one), str(other)], ["why-not", str(one), "leader"]):
+        assert trace_command(arguments) == 2
+        assert "what came before it was not recorded. `oarlock trace check`" in capsys.readouterr().err
+    assert draw([str(one), "-o", picture]) == 2
+    assert "oarlock draw: event " in capsys.readouterr().err

@@ -20,7 +20,7 @@ from oarlock.raft.rules import RULES
 from oarlock.sim.generate import generate
 from oarlock.sim.run import record_schedule
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import Header, encode
+from oarlock.trace.schema import Event, Header, Kind, encode
 from oarlock.zoo.catalogue import MUTANTS
 from oarlock.zoo.core.run import run_seed
 from oarlock.zoo.core.trail import recorded
@@ -206,3 +206,30 @@ def test_the_page_explains_alike(open_page: OpenPage, tmp_path: Path, bug: str, 
         assert page.evaluate("oarlock.run.events[oarlock.store.shared.cursor].id") == found.first_divergence.event_id
     banner.locator(".ask").click()
     page.wait_for_function("oarlock.store.shared.view === 'why'")
+
+
+def test_who_had_to_campaign_is_named(open_page: OpenPage, run: Trace, tmp_path: Path) -> None:
+    """Where nobody leads and an election timer ran out long ago, server, time and rule are named; in the page alike."""
+    begun = [event for event in run.events if event.t < run.events[0].t + 200_000]
+    x = {"property": "leader in time", "sentence": "Not within 5 s"}
+    end = Event(id="net.0.99999", t=run.events[0].t + 5_000_000, lc=99999, k=Kind.VIOL, x=x)
+    silent = Trace(run.header, [*begun, end])
+    (found,) = violations(silent)
+    assert found.rule == "F-2"
+    assert found.missing is not None
+    assert [each.rule for each in found.missing.missing] == ["F-2"] * 3
+    assert re.fullmatch(
+        r"Not within 5 s\. Nobody leads\. n1 follows in term 0; its election timer ran out at \d\.\d{3} s, "
+        r"and it has not campaigned since: F-2 had to act, and did not\.",
+        found.sentence,
+    )
+    path = tmp_path / "silent.html"
+    path.write_text(page_of(silent.header, silent.events, title="Silent"), encoding="utf-8")
+    page = open_page(path=path)
+    told = page.evaluate(
+        """async () => {
+          const [{ sentence, rule }] = (await import("oarlock/violation.js")).violations(oarlock.run, oarlock.extras);
+          return [sentence, rule];
+        }"""
+    )
+    assert told == [found.sentence, found.rule]

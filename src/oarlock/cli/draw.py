@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from oarlock.cli.compared import names_of
-from oarlock.cli.recorded import load_recorded
+from oarlock.cli.recorded import incomplete, load_recorded
 from oarlock.diagram.exports import mermaid, perfetto, shiviz
 from oarlock.diagram.page import page
 from oarlock.diagram.pair import pair_page
@@ -16,6 +16,7 @@ from oarlock.diagram.svg import size_of, svg
 from oarlock.trace.loaded import Trace
 from oarlock.trace.reader import TraceError
 from oarlock.trace.schema import Header
+from oarlock.trace.state import StateMismatch
 
 
 class _Task(NamedTuple):
@@ -113,6 +114,9 @@ def draw(arguments: Sequence[str]) -> int:
         options.output.write_bytes(drawn if isinstance(drawn, bytes) else drawn.encode())
     except (TraceError, PictureError, OSError) as error:
         print(f"oarlock draw: {error}", file=sys.stderr)
+        return 2
+    except StateMismatch as error:
+        print(f"oarlock draw: {incomplete(error)}", file=sys.stderr)
         return 2
     except KeyError as error:
         print(f"oarlock draw: the trace holds no event {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from oarlock.trace.loaded import Trace, load
 from oarlock.trace.merge import Merge
 from oarlock.trace.reader import TraceError, open_trace, parts_of, read_parts
 from oarlock.trace.schema import Event, Header
+from oarlock.trace.state import StateMismatch
 
 
 def load_recorded(paths: Sequence[Path]) -> Trace:
@@ -33,6 +34,14 @@ def load_recorded(paths: Sequence[Path]) -> Trace:
         if header.run != headers[0].run:
             raise TraceError(f"{parts[-1]} is of {header.run}, but {series[0][-1]} of {headers[0].run}")
     return Trace(headers[0], Merge(files, estimate_clocks(event for events in files for event in events)))
+
+
+def incomplete(error: StateMismatch) -> str:
+    """What is said of a record from which something is missing, where an answer needs all of it."""
+    return (
+        f"{error}: what came before it was not recorded. `oarlock trace check` lists such places; "
+        "a page (`oarlock draw RUN -o run.html`) shows what there is"
+    )
 
 
 def _series_in(directory: Path) -> list[list[Path]]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from oarlock.cli import near_misses, what_if
 from oarlock.cli.compared import names_of, show_comparison
-from oarlock.cli.recorded import load_recorded
+from oarlock.cli.recorded import incomplete, load_recorded
 from oarlock.cli.violated import show_violation
 from oarlock.cli.why_tree import tree_of
 from oarlock.diagram.comparison import Comparison, compare
@@ -49,6 +49,8 @@ def trace(arguments: Sequence[str]) -> int:
         print(f"oarlock trace: {error}", file=sys.stderr)
     except KeyError as error:
         print(f"oarlock trace: the trace holds no event {error}", file=sys.stderr)
+    except StateMismatch as error:
+        print(f"oarlock trace: {incomplete(error)}", file=sys.stderr)
     except QuestionError as error:
         print(f"oarlock trace: {error}", file=sys.stderr)
     return 2

@@ -19,6 +19,9 @@ CAUSES: Final = {
     "lost": "lost on the way",
     "partition": "stopped by a partition",
     "dst_down": "sent to a server that was down",
+    "src_down": "not sent before its sender ended",
+    "reset": "lost with its connection",
+    "corrupt": "damaged on the way, which its receiver noticed",
     "queue": "given up by its sender, who had no connection or no room",
     "stale_epoch": "meant for an earlier life of its receiver",
 }

@@ -4,12 +4,14 @@
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from oarlock.diagram.audit import audit
 from oarlock.diagram.diff import Difference, are_one_step
+from oarlock.diagram.logs import last_index
 from oarlock.diagram.properties import property_of
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.steps import Deviation
@@ -34,6 +36,8 @@ _LEADERLESS: Final = ("leader in time", "leader after healing", "leadership sett
 """Properties that fall for want of a leader, or of one that can commit."""
 _LAGGING: Final = ("laggards catch up", "followers apply promptly", "one snapshot is enough")
 """Properties that fall because somebody stays behind."""
+_LONG_US: Final = 1_000_000
+"""Within this a leader whose follower lacks entries sends it some."""
 WRONG: Final = "The first step that the rules do not allow:"
 SIGN: Final = "The first sign that something had gone wrong:"
 UNTOLD: Final = (
@@ -108,7 +112,11 @@ def _explain(trace: Trace, event: Event, deviations: list[Deviation], parted: Di
     fall = _fall(name, known.figure3, deviations)
     first = deviations[0] if deviations else None
     missing = None if deviations else _missing(trace, name)
-    told = _told(claim, fall, deviations, missing, _origin(trace, first, parted), is_repaired=parted is not None)
+    omitted = None if missing is None else next((each for each in missing.missing if each.rule), None)
+    lacking = [] if missing is None else [missing.sentence]
+    if omitted is not None:
+        lacking.append(f"{_capital(omitted.sentence)}: {omitted.rule} had to act, and did not.")
+    told = _told(claim, fall, deviations, lacking, _origin(trace, first, parted), is_repaired=parted is not None)
     shown = _witnesses(trace, event, fall or first)
     asked = _question(trace, fall or first, shown, parted)
     event_id, _, variable = asked.partition(":")
@@ -122,7 +130,7 @@ def _explain(trace: Trace, event: Event, deviations: list[Deviation], parted: Di
         sentence=told,
         witnesses=shown,
         first_divergence=None if first is None else Witness(first.event_id, first.sentence),
-        rule="" if first is None else first.rule,
+        rule=first.rule if first is not None else "" if omitted is None else omitted.rule,
         parted=parted,
         asked=asked,
         tree=why(trace, event_id, variable) if asked else None,
@@ -156,14 +164,32 @@ def _missing(trace: Trace, name: str) -> WhyNot | None:
 
 
 def _laggards(trace: Trace, end: int) -> WhyNot:
-    states = states_at(trace, end).states
+    replay = states_at(trace, end)
+    states = replay.states
     most = max((state.applied for state in states.values()), default=0)
-    missing = [
-        Missing(f"{name} has applied up to {state.applied}", _last_received(trace, name))
-        for name, state in sorted(states.items())
-        if state.applied < most
-    ]
+    leading = [(each.term, name) for name, each in states.items() if each.role == "leader" and name not in replay.down]
+    missing: list[Missing] = []
+    for name, state in sorted(states.items()):
+        if state.applied >= most:
+            continue
+        missing.append(Missing(f"{name} has applied up to {state.applied}", _last_received(trace, name)))
+        if leading and last_index(state) < most:
+            missing += _unsent(trace, max(leading)[1], name)
     return WhyNot(f"Others have applied up to {most}." if missing else "All have applied the same.", missing)
+
+
+def _unsent(trace: Trace, leader: str, name: str) -> Iterator[Missing]:
+    """That a leader has long sent a follower neither entries nor a snapshot."""
+    sent = (trace.events[at] for at in reversed(trace.lanes[leader]))
+    last = next((event for event in sent if event.to == name and _carries_log(event)), None)
+    if last is None:
+        yield Missing(f"{leader} leads, and has sent {name} nothing of its log")
+    elif trace.events[-1].t - last.t > _LONG_US:
+        yield Missing(f"{leader} leads, and has sent {name} nothing more of its log", last.id)
+
+
+def _carries_log(event: Event) -> bool:
+    return event.k is Kind.SEND and (bool(event.x.get("entries")) or event.x.get("type") == "InstallSnapshot")
 
 
 def _last_received(trace: Trace, lane: str) -> str:
@@ -202,16 +228,19 @@ def _told(
     claim: str,
     fall: Deviation | None,
     deviations: list[Deviation],
-    missing: WhyNot | None,
+    lacking: list[str],
     origin: Difference | None,
     *,
     is_repaired: bool,
 ) -> str:
     if not deviations:
-        lacking = "" if missing is None else f" {missing.sentence}"
-        if origin is None:
-            return f"{_capital(claim)}.{lacking} {NOTHING_NEW if is_repaired else UNTOLD}"
-        return f"{_capital(claim)}.{lacking} {ALLOWED} {_apart(origin)}"
+        begun = " ".join([f"{_capital(claim)}.", *lacking])
+        if origin is not None:
+            return f"{begun} {ALLOWED} {_apart(origin)}"
+        if is_repaired:
+            return f"{begun} {NOTHING_NEW}"
+        # Who says which rule had to act has told.
+        return begun if len(lacking) > 1 else f"{begun} {UNTOLD}"
     first = deviations[0]
     before = "" if origin is None else f" {PARTED} {_apart(origin)}"
     if fall is None:

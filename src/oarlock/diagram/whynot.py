@@ -9,12 +9,14 @@ import msgspec
 from oarlock.diagram.logs import last_index, majorities, term_at
 from oarlock.diagram.sentences import CAUSES, rule_sentence
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import WORLD, ConfigurationView, Event, Kind, parse_id
+from oarlock.trace.schema import WORLD, ConfigurationView, Event, Kind, ServerState, parse_id
 from oarlock.trace.state import Replay, states_at
 
 _COMMITTED: Final = re.compile(r"(?:index\s+)?(\d+)(?:\s+committed)?")
 _REFUSALS: Final = ("RV-2", "RV-1", "PV-2", "CQ-2", "NS-1")
 """Rules by which a server denies its voice."""
+_OVERDUE_US: Final = {"virtual": 100_000, "wall": 1_000_000}
+"""So long after a deadline whoever had to act has not; by the run's clock, as clocks of live servers differ."""
 
 
 class QuestionError(ValueError):
@@ -27,6 +29,8 @@ class Missing(msgspec.Struct, frozen=True):
     sentence: str
     event_id: str = ""
     """Since when, or by what it is known; empty for what never happened."""
+    rule: str = ""
+    """The rule that had to act by then, and did not; empty if none is known to."""
 
 
 class WhyNot(msgspec.Struct, frozen=True):
@@ -63,6 +67,7 @@ class _Moment:
         self._position = position
         self._replay: Replay = states_at(trace, position)
         self._states = self._replay.states
+        self._begin = trace.events[0].t if len(trace) else 0
 
     # -- index N committed -----------------------------------------------------------------------------------------
 
@@ -130,7 +135,7 @@ class _Moment:
                 missing.append(Missing(f"{name} is down", self._last(name, Kind.CRASH)))
                 continue
             missing += self._why_no_lead(name)
-        return WhyNot("Nobody leads.", missing)
+        return WhyNot("Nobody leads.", list(dict.fromkeys(missing)))
 
     def _why_no_lead(self, name: str) -> Iterator[Missing]:
         state = self._states[name]
@@ -138,19 +143,31 @@ class _Moment:
             yield Missing(f"{name} only learns, and has no vote")
             return
         if state.role == "follower":
-            wait = "" if state.timer is None else f"; its election timer runs out at {state.timer / 1e6:.3f} s"
-            yield Missing(f"{name} follows in term {state.term}{wait}", self._last_contact(name))
+            yield self._waiting(name, state)
             return
-        granted = sorted(voter for voter, vote in state.votes.items() if vote)
-        yield Missing(
-            f"{name} campaigns for term {state.term} with the voices of {', '.join(granted) or 'nobody'}; "
-            f"it needs {_majority(state.conf)}"
-        )
+        granted = ", ".join(sorted(voter for voter, vote in state.votes.items() if vote)) or "nobody"
+        does = f"campaigns for term {state.term} with the votes of {granted}"
+        if state.role == "pre_candidate":
+            does = f"asks who would vote for it in term {state.term + 1}: {granted} would"
+        yield Missing(f"{name} {does}; it needs {_majority(state.conf)}", self._role_since(name))
         for voter in sorted({*state.conf.voters, *state.conf.outgoing} - {name}):
             if state.votes.get(voter) is False:
                 yield self._refusal(voter, name)
             elif voter not in state.votes:
                 yield from self._obstacles(name, voter)
+
+    def _waiting(self, name: str, state: ServerState) -> Missing:
+        """What a follower waits for, or should have done meanwhile."""
+        told, since = f"{name} follows in term {state.term}", self._last_contact(name)
+        if name not in (*state.conf.voters, *state.conf.outgoing):
+            return Missing(f"{told}, without a vote", since)
+        if state.timer is None:
+            return Missing(told, since)
+        at = f"{(state.timer - self._begin) / 1e6:.3f} s"
+        overdue = self._trace.events[self._position].t - state.timer
+        if overdue > _OVERDUE_US.get(self._trace.header.clock, 0):
+            return Missing(f"{told}; its election timer ran out at {at}, and it has not campaigned since", since, "F-2")
+        return Missing(f"{told}; its election timer runs out at {at}", since)
 
     def _refusal(self, voter: str, candidate: str) -> Missing:
         """By which rule a voter refused."""
@@ -219,6 +236,9 @@ class _Moment:
 
     def _last(self, lane: str, kind: Kind) -> str:
         return next((event.id for event in self._before(lane) if event.k is kind), "")
+
+    def _role_since(self, lane: str) -> str:
+        return next((event.id for event in self._before(lane) if event.w is not None and event.w.role), "")
 
     def _last_contact(self, lane: str) -> str:
         return next((event.id for event in self._before(lane) if "F-1" in event.r or "RV-2" in event.r), "")

@@ -2,6 +2,7 @@
 
 import { audit } from "oarlock/audit.js";
 import { laneOf } from "oarlock/ids.js";
+import { lastIndex } from "oarlock/state.js";
 import { why } from "oarlock/provenance.js";
 import { whyNot } from "oarlock/whynot.js";
 import { sentence } from "oarlock/words.js";
@@ -16,6 +17,8 @@ import { sentence } from "oarlock/words.js";
 
 const MOST_WITNESSES = 6;
 const MOST_CHARACTERS = 400;
+/** Within this, in microseconds, a leader whose follower lacks entries sends it some. */
+const LONG = 1_000_000;
 const ASKED = /** @type {Record<string, string>} */ ({
   "second-leader": "role", "no-majority-elected": "role", "leader-lacks": "role",
   "second-vote": "vote", "changed-vote": "vote", "forgot-vote": "vote", "vote-forgotten": "vote", "voted-in-older-term": "vote", "voted-for-older-log": "vote",
@@ -59,14 +62,17 @@ function explain(run, extras, event, deviations, parted, remembered) {
   const claim = said.length <= MOST_CHARACTERS ? said : `${said.slice(0, MOST_CHARACTERS)}...`;
   const fall = fallOf(extras, property, known.figure3, deviations);
   const first = deviations[0];
-  const rule = first ? extras.words.fault[first.kind] ?? "" : "";
   const missing = first ? null : missingAt(run, extras, property);
+  const omitted = missing?.missing.find((each) => each.rule);
+  const lacking = missing ? [missing.sentence] : [];
+  const rule = first ? extras.words.fault[first.kind] ?? "" : omitted?.rule ?? "";
+  if (omitted) lacking.push(`${capital(omitted.sentence)}: ${omitted.rule} had to act, and did not.`);
   const witnesses = witnessesOf(run, extras, event, fall ?? first, remembered);
   const asked = questionOf(run, fall ?? first, witnesses, parted);
   const [id, variable = ""] = asked.split(":");
   return {
     id: event.id, property, figure3: known.figure3, means: known.means, lesson: known.lesson, claim,
-    sentence: told(claim, fall, deviations, missing, originOf(run, first, parted), parted !== null, rule !== ""), witnesses,
+    sentence: told(claim, fall, deviations, lacking, originOf(run, first, parted), parted !== null, rule !== ""), witnesses,
     firstDivergence: first ? { id: first.id, sentence: first.sentence } : null,
     rule, parted,
     asked, tree: asked ? why(run, extras, id, variable) : null, missing,
@@ -102,11 +108,23 @@ function missingAt(run, extras, name) {
 
 /** @param {import("oarlock/run.js").Run} run @param {number} end @returns {import("oarlock/whynot.js").Answer} */
 function laggards(run, end) {
-  const states = [...run.track.at(end).servers].sort(([one], [other]) => (one < other ? -1 : 1));
+  const { servers, down } = run.track.at(end);
+  const states = [...servers].sort(([one], [other]) => (one < other ? -1 : 1));
   const most = Math.max(0, ...states.map(([, state]) => state.applied));
-  const missing = states.filter(([, state]) => state.applied < most)
-    .map(([name, state]) => ({ sentence: `${name} has applied up to ${state.applied}`, id: lastReceived(run, name) }));
+  const leading = states.filter(([name, state]) => state.role === "leader" && !down.has(name)).sort(([, one], [, other]) => one.term - other.term).at(-1);
+  const missing = states.filter(([, state]) => state.applied < most).flatMap(([name, state]) => [
+    { sentence: `${name} has applied up to ${state.applied}`, id: lastReceived(run, name) },
+    ...(leading && lastIndex(state) < most ? unsent(run, leading[0], name) : [])]);
   return { sentence: missing.length ? `Others have applied up to ${most}.` : "All have applied the same.", missing };
+}
+
+/** That a leader has long sent a follower neither entries nor a snapshot.
+ * @param {import("oarlock/run.js").Run} run @param {string} leader @param {string} name @returns {import("oarlock/whynot.js").Missing[]} */
+function unsent(run, leader, name) {
+  const last = run.events.findLast(({ id, k, to, x }) => k === "send" && to === name && laneOf(id) === leader && (x?.entries?.length || x?.type === "InstallSnapshot"));
+  if (!last) return [{ sentence: `${leader} leads, and has sent ${name} nothing of its log`, id: "" }];
+  if (run.t.data[run.length - 1] - last.t <= LONG) return [];
+  return [{ sentence: `${leader} leads, and has sent ${name} nothing more of its log`, id: last.id }];
 }
 
 /** @param {import("oarlock/run.js").Run} run @param {string} name */
@@ -146,13 +164,15 @@ function questionOf(run, step, witnesses, parted) {
 }
 
 /** @param {string} claim @param {Deviation | undefined} fall @param {Deviation[]} deviations
- * @param {import("oarlock/whynot.js").Answer | null} missing @param {Parted | null} origin @param {boolean} isRepaired
+ * @param {string[]} lacking What was missing, and which rule had to act. @param {Parted | null} origin @param {boolean} isRepaired
  * @param {boolean} hasRule Whether the first wrong step is known to go against one. */
-function told(claim, fall, deviations, missing, origin, isRepaired, hasRule) {
+function told(claim, fall, deviations, lacking, origin, isRepaired, hasRule) {
   const first = deviations[0];
   if (!first) {
-    const begun = `${capital(claim)}.${missing ? ` ${missing.sentence}` : ""}`;
-    return origin ? `${begun} ${ALLOWED} ${apart(origin)}` : `${begun} ${isRepaired ? NOTHING_NEW : UNTOLD}`;
+    const begun = [`${capital(claim)}.`, ...lacking].join(" ");
+    if (origin) return `${begun} ${ALLOWED} ${apart(origin)}`;
+    // Who says which rule had to act has told.
+    return isRepaired ? `${begun} ${NOTHING_NEW}` : lacking.length > 1 ? begun : `${begun} ${UNTOLD}`;
   }
   const before = origin ? ` ${PARTED} ${apart(origin)}` : "";
   if (!fall) return `${capital(claim)}. ${hasRule ? WRONG : SIGN} ${first.sentence} (${first.id}).${before}`;

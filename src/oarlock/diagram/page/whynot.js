@@ -8,8 +8,11 @@ import { ruleSentence } from "oarlock/words.js";
 const REFUSALS = ["RV-2", "RV-1", "PV-2", "CQ-2", "NS-1"];
 /** How far back a lost message is looked for. */
 const REACH = 5000;
+/** So long after a deadline whoever had to act has not, in microseconds; by the run's clock, as clocks of live servers differ. @type {Record<string, number>} */
+const OVERDUE = { virtual: 100_000, wall: 1_000_000 };
 
-/** @typedef {{sentence: string, id: string}} Missing One thing that was missing, and since when or by what it is known. */
+/** @typedef {{sentence: string, id: string, rule?: string}} Missing One thing that was missing, and since when or by what it is
+ * known; the rule that had to act by then and did not, if one is known to. */
 /** @typedef {{sentence: string, missing: Missing[]}} Answer */
 
 /** @param {import("oarlock/run.js").Run} run @param {Extras} extras @param {string} question @param {number} position
@@ -86,27 +89,39 @@ class Moment {
     if (leader !== undefined) return { sentence: `${leader} leads term ${this.#state(leader).term}.`, missing: [] };
     const missing = this.names.flatMap((name) =>
       this.down.has(name) ? [{ sentence: `${name} is down`, id: this.#last(name, (event) => event.k === "crash") }] : this.#whyNoLead(name));
-    return { sentence: "Nobody leads.", missing };
+    const told = missing.map((each) => `${each.sentence} ${each.id}`);
+    return { sentence: "Nobody leads.", missing: missing.filter((_, at) => told.indexOf(told[at]) === at) };
   }
 
   /** @param {string} name @returns {Missing[]} */
   #whyNoLead(name) {
     const state = this.#state(name);
     if (state.role === "learner") return [{ sentence: `${name} only learns, and has no vote`, id: "" }];
-    if (state.role === "follower") {
-      const wait = state.timer === null ? "" : `; its election timer runs out at ${(state.timer / 1e6).toFixed(3)} s`;
-      const id = this.#last(name, (event) => Boolean(event.r?.includes("F-1") || event.r?.includes("RV-2")));
-      return [{ sentence: `${name} follows in term ${state.term}${wait}`, id }];
-    }
-    const granted = Object.keys(state.votes).filter((voter) => state.votes[voter]).sort();
-    const missing = [{
-      sentence: `${name} campaigns for term ${state.term} with the voices of ${granted.join(", ") || "nobody"}; it needs ${majority(state.conf)}`, id: "",
-    }];
+    if (state.role === "follower") return [this.#waiting(name, state)];
+    const granted = Object.keys(state.votes).filter((voter) => state.votes[voter]).sort().join(", ") || "nobody";
+    const does = state.role === "pre_candidate" ? `asks who would vote for it in term ${state.term + 1}: ${granted} would`
+      : `campaigns for term ${state.term} with the votes of ${granted}`;
+    /** @type {Missing[]} */
+    const missing = [{ sentence: `${name} ${does}; it needs ${majority(state.conf)}`, id: this.#last(name, (event) => Boolean(event.w?.role)) }];
     for (const voter of votersOf(state.conf).filter((each) => each !== name)) {
       if (state.votes[voter] === false) missing.push(this.#refusal(voter, name));
       else if (!(voter in state.votes)) missing.push(...this.#obstacles(name, voter));
     }
     return missing;
+  }
+
+  /** What a follower waits for, or should have done meanwhile. @param {string} name @param {ServerState} state @returns {Missing} */
+  #waiting(name, state) {
+    const told = `${name} follows in term ${state.term}`;
+    const id = this.#last(name, (event) => Boolean(event.r?.includes("F-1") || event.r?.includes("RV-2")));
+    if (!votersOf(state.conf).includes(name)) return { sentence: `${told}, without a vote`, id };
+    if (state.timer === null) return { sentence: told, id };
+    const at = `${((state.timer - this.run.t.data[0]) / 1e6).toFixed(3)} s`;
+    const overdue = this.run.t.data[this.position] - state.timer;
+    if (overdue > (OVERDUE[this.run.header.clock ?? "virtual"] ?? 0)) {
+      return { sentence: `${told}; its election timer ran out at ${at}, and it has not campaigned since`, id, rule: "F-2" };
+    }
+    return { sentence: `${told}; its election timer runs out at ${at}`, id };
   }
 
   /** By which rule a voter refused. @param {string} voter @param {string} candidate @returns {Missing} */

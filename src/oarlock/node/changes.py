@@ -202,10 +202,20 @@ class Changes:
             return
         if index <= state.last_applied and (known is None or known == term):
             configuration = applied_configuration(state, state.last_applied)
-            if not configuration.is_joint:
+            if configuration.is_joint:
+                return
+            if known == term or self._is_made(configuration, pending.changes):
                 pending.future.set_result(configuration)
+            else:
+                pending.accepted = None  # a snapshot covers its index, but another entry may have stood there
         elif (known is not None and known != term) or (index > state.log.last_index and term < state.current_term):
             pending.accepted = None  # overwritten, or perhaps lost with its leader: what is so already is no error
+
+    def _is_made(self, configuration: Configuration, changes: Sequence[Change]) -> bool:
+        try:
+            return target(configuration, changes, max_learners=self._config.max_learners, retried=True) == configuration
+        except ChangeRefused:
+            return False
 
     def fail_all(self, error: NodeError) -> None:
         """Settle every waiter with a copy of `error`, and refuse new ones with it."""

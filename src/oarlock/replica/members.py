@@ -34,6 +34,31 @@ def _named(members: dict[ServerId, str]) -> str:
     return f"the members are {', '.join(sorted(members.values()))}"
 
 
+def hindrance(core: Core) -> str:
+    """Why a server may not be up to date: whom it does not reach, and whether it knows a leader."""
+    traffic, leader = core.peer_traffic(), leader_of(core)
+    unreached = sorted(
+        address
+        for server_id, address in addresses_of(core.configuration).items()
+        if server_id in traffic and not traffic[server_id].control.connected
+    )
+    unheard = f"; not reached: {', '.join(unreached)}" if unreached else ""
+    return (f"its leader is {leader}" if leader else "no leader is known") + unheard
+
+
+def compare_address(core: Core, own: ServerId, address: str, data_dir: str) -> None:
+    """Whoever hands a server the directory of another one should not have to find out by silence."""
+    configuration = core.configuration
+    if own in configuration.members and (known := address_of(configuration, own)) != address:
+        logger.warning(
+            "the data in %s are of the server at %s: as %s its cluster does not reach it",
+            data_dir,
+            known,
+            address,
+            extra={"server_id": own, "address": known},
+        )
+
+
 class MembersCalls:
     """What a `Node` can be asked about its cluster's members."""
 

@@ -18,10 +18,10 @@ from oarlock.replica.codec import Value
 from oarlock.replica.context import Context
 from oarlock.replica.core import Core
 from oarlock.replica.demotion import Demotion
-from oarlock.replica.errors import NotStarted, NotUnderstood, OarlockError, ReadTimedOut, Stopped, Timeout
+from oarlock.replica.errors import NotStarted, OarlockError, ReadTimedOut, Stopped, Timeout
 from oarlock.replica.hosting import APPLY, MACHINE, check_given, known_versions
 from oarlock.replica.joining import join
-from oarlock.replica.members import MembersCalls, address_of, leave
+from oarlock.replica.members import MembersCalls, compare_address, hindrance, leave
 from oarlock.replica.metrics import Metrics
 from oarlock.replica.object import Command, Consistency, ReplicatedObject
 from oarlock.replica.place import Place, normal, planned
@@ -171,7 +171,7 @@ class Node(MembersCalls):
             core,
             self._stamp_ms,
             self._upkeep.usable_version,
-            self._why_not,
+            self._upkeep.why_not,
             lambda: self.leader,
             self.settings.max_pending_commands,
             min(self.settings.max_command_bytes, self.settings.max_pending_bytes),
@@ -187,21 +187,9 @@ class Node(MembersCalls):
             if isinstance(error, socket.gaierror):
                 raise OSError(error.errno, f"cannot listen at {self._listen[0]!r}: {error.strerror}") from error
             raise
-        self._compare_address(core)
+        compare_address(core, self._place.server_id, self.address, self._data_dir)
         self._upkeep.connect(core, self._proposer, self._machine)
         self._tasks.append(self._loop.create_task(self._upkeep.run(), name="oarlock-upkeep"))
-
-    def _compare_address(self, core: Core) -> None:
-        """Whoever hands a server the directory of another one should not have to find out by silence."""
-        configuration, own = core.configuration, self._place.server_id
-        if own in configuration.members and (known := address_of(configuration, own)) != self.address:
-            logger.warning(
-                "the data in %s are of the server at %s: as %s its cluster does not reach it",
-                self._data_dir,
-                known,
-                self.address,
-                extra={"server_id": own, "address": known},
-            )
 
     def _stamp_ms(self) -> int:
         """The stamp for what is proposed now, in ms since 1970: the date, or machine time where that is ahead."""
@@ -318,17 +306,7 @@ class Node(MembersCalls):
         try:
             await self._reader.barrier(timeout_s)
         except Timeout as error:
-            raise ReadTimedOut(f"node {self.address} is not ready: {self._hindrance()}") from error
-
-    def _hindrance(self) -> str:
-        traffic = self._running.peer_traffic()
-        unreached = sorted(
-            address
-            for server_id, address in self.members.items()
-            if server_id in traffic and not traffic[server_id].control.connected
-        )
-        unheard = f"; not reached: {', '.join(unreached)}" if unreached else ""
-        return (f"its leader is {self.leader}" if self.leader else "no leader is known") + unheard
+            raise ReadTimedOut(f"node {self.address} is not ready: {hindrance(self._running)}") from error
 
     # -- commands and reads ------------------------------------------------------------------------------------------
 
@@ -382,7 +360,7 @@ class Node(MembersCalls):
         if self._user_machine is None:
             raise TypeError("this node has objects: call their methods")
         if version > self._upkeep.usable_version(MACHINE):
-            raise self._why_not(MACHINE, version)
+            raise self._upkeep.why_not(MACHINE, version)
         return self._proposer.call_named(MACHINE, APPLY, version, (command,), {}, session, timeout_s)
 
     async def open_session(self, idle_ms: int | None = None) -> Session:
@@ -437,13 +415,6 @@ class Node(MembersCalls):
         """Call a function when this server's state is as new as asked; see `ReplicatedObject.read`."""
         self._check_here()
         return await self._reader.read(function, consistency, max_staleness_ms, timeout_s)
-
-    def _why_not(self, name: str, version: int) -> NotUnderstood:
-        servers = tuple(
-            address_of(self._running.configuration, server_id) for server_id in self._upkeep.lacking(name, version)
-        )
-        who = ", ".join(servers) or "all do by now, which is being put in force"
-        return NotUnderstood(f"version {version} of {name} is not understood by every server yet: {who}", servers)
 
     # -- members -------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from oarlock.replica import commands
 from oarlock.replica.agreement import Vote
 from oarlock.replica.core import Core
 from oarlock.replica.demotion import Demotion
-from oarlock.replica.errors import Diverged, OarlockError
+from oarlock.replica.errors import Diverged, NotUnderstood, OarlockError
 from oarlock.replica.machine import ReplicaMachine
+from oarlock.replica.members import address_of
 from oarlock.replica.proposing import Proposer
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,14 @@ class Upkeep:
     def lacking(self, name: str, version: int) -> list[ServerId]:
         """The members that do not know a version of an object."""
         return self._machine.versions.lacking(name, version, self._members())
+
+    def why_not(self, name: str, version: int) -> NotUnderstood:
+        """The error for a version that cannot be used yet: it says who does not know it."""
+        assert self._core is not None  # noqa: S101 - set before anything is proposed
+        configuration = self._core.configuration
+        servers = tuple(address_of(configuration, server_id) for server_id in self.lacking(name, version))
+        who = ", ".join(servers) or "all do by now, which is being put in force"
+        return NotUnderstood(f"version {version} of {name} is not understood by every server yet: {who}", servers)
 
     def _members(self) -> list[ServerId]:
         assert self._core is not None  # noqa: S101 - set before anything is proposed

@@ -192,6 +192,7 @@ export class SpaceTime {
   #paintScale(frame) {
     const { context } = frame;
     const start = this.run.t.data[0] ?? 0;
+    const span = (this.run.t.data[frame.last - 1] ?? 0) - (this.run.t.data[frame.first] ?? 0);
     let last = -100;
     context.font = LABEL_FONT;
     for (let y = HEAD + 8; y < frame.height; y += 48) {
@@ -202,7 +203,7 @@ export class SpaceTime {
       context.fillRect(GUTTER - 6, frame.y(position), frame.width - GUTTER, 0.5);
       // Nothing is behind it, so it needs no rim.
       context.fillStyle = this.colours.faint;
-      context.fillText(seconds(this.run.t.data[position] - start), 6, frame.y(position) + 4);
+      context.fillText(seconds(this.run.t.data[position] - start, span < 30_000 ? 5 : 3), 6, frame.y(position) + 4);
     }
   }
 
@@ -373,9 +374,9 @@ export function glyph(role) {
   return { leader: "▬", follower: "─", learner: "┈" }[role] ?? "┄";
 }
 
-/** @param {number} microseconds */
-export function seconds(microseconds) {
-  return `${(microseconds / 1e6).toFixed(3)} s`;
+/** @param {number} microseconds @param {number} digits Within a few milliseconds more are needed. */
+export function seconds(microseconds, digits = 3) {
+  return `${(microseconds / 1e6).toFixed(digits)} s`;
 }
 
 /** Stretches of time in which links were cut. @param {import("oarlock/run.js").Run} run */

@@ -158,7 +158,9 @@ def message_words(fields: Mapping[str, Any]) -> str:
     kind = str(fields.get("type", "a message"))
     entries = fields.get("entries")
     if kind == "AppendEntries":
-        what = f"{len(entries)} entries after {fields.get('prev_log_index')}" if entries else "nothing new"
+        count = len(entries or ())
+        noun = "entry" if count == 1 else "entries"
+        what = f"{count} {noun} after {fields.get('prev_log_index')}" if count else "nothing new"
         return f"AppendEntries of term {fields.get('term')} with {what}"
     if kind == "AppendEntriesReply":
         if fields.get("success"):

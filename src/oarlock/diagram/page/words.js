@@ -99,7 +99,9 @@ export function messageWords(fields) {
   const kind = String(fields.type ?? "a message");
   const entries = fields.entries;
   if (kind === "AppendEntries") {
-    const what = entries?.length ? `${entries.length} entries after ${fields.prev_log_index}` : "nothing new";
+    const count = entries?.length ?? 0;
+    const noun = count === 1 ? "entry" : "entries";
+    const what = count ? `${count} ${noun} after ${fields.prev_log_index}` : "nothing new";
     return `AppendEntries of term ${fields.term} with ${what}`;
   }
   if (kind === "AppendEntriesReply") {

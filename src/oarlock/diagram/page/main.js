@@ -54,7 +54,7 @@ function setUp(store, extras) {
   const run = store.run;
   const servers = run.servers.length;
   const facts = /** @type {HTMLElement} */ (document.getElementById("facts"));
-  facts.textContent = extras.live ? "" : `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} servers, ${run.length.toLocaleString("en")} events`;
+  facts.textContent = extras.live ? "" : `${run.header.kind === "sim" ? "simulated" : "live"}, ${servers} server${servers === 1 ? "" : "s"}, ${run.length.toLocaleString("en")} events`;
   if (extras.back) facts.prepend(make("a", { href: extras.back }, "← all"), " · ");
   if (run.truncated) say(`Only the first ${run.length} events are shown; ${run.truncated} more are in the trace.`);
   /** @type {Record<string, unknown>} */

@@ -129,10 +129,11 @@ def test_link_shows_what_was_seen(open_page: OpenPage) -> None:
 
 
 def test_table_is_the_diagrams_twin(open_page: OpenPage, run: Trace) -> None:
-    """Every event is a row with its sentence, and the filter holds there too."""
-    page = open_page()
+    """Every event is a row with its sentence, the cursor's is seen at once, and the filter holds there too."""
+    page = open_page(f"#e={run.events[-20].id}")
     page.get_by_role("tab", name="Events").click()
     settled(page)
+    expect(page.locator(".row.current")).to_be_in_viewport()
     assert page.locator(".rows").get_attribute("aria-rowcount") == str(len(run))
     page.locator("#query").fill("kind:crash")
     expect(page.locator(".rows")).to_have_attribute(

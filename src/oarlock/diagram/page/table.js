@@ -36,6 +36,7 @@ export class EventTable {
 
   /** Scroll so that the cursor's row is seen. */
   reveal() {
+    this.#fit();  // before it is drawn: what has no height does not scroll
     const { cursor } = this.store.shared;
     const at = this.shown ? this.shown.findIndex((position) => position >= cursor) : cursor;
     const top = at * ROW_HEIGHT * this.#squeeze();
@@ -48,6 +49,10 @@ export class EventTable {
     return Math.min(1, MAX_HEIGHT / Math.max(1, this.count * ROW_HEIGHT));
   }
 
+  #fit() {
+    this.rows.style.height = `${this.count * ROW_HEIGHT * this.#squeeze()}px`;
+  }
+
   draw() {
     if (this.element.hidden) return;
     const { run } = this.store;
@@ -55,7 +60,7 @@ export class EventTable {
     const first = Math.max(0, Math.floor(this.scroller.scrollTop / squeeze / ROW_HEIGHT) - 4);
     const last = Math.min(this.count, first + Math.ceil(this.scroller.clientHeight / ROW_HEIGHT) + 8);
     this.hint.textContent = `${this.count.toLocaleString("en")} of ${run.length.toLocaleString("en")} events`;
-    this.rows.style.height = `${this.count * ROW_HEIGHT * squeeze}px`;
+    this.#fit();
     this.rows.setAttribute("aria-rowcount", String(this.count));
     const offset = first * ROW_HEIGHT * squeeze;
     this.rows.replaceChildren(...Array.from({ length: Math.max(0, last - first) }, (_, at) =>

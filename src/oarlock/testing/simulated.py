@@ -225,6 +225,8 @@ class SimulatedCluster:
         except OarlockError:
             pass  # its server ends, or it did not mind
         except Exception as error:  # noqa: BLE001 - of the user's own checks
+            if asyncio._get_running_loop() is None:  # noqa: SLF001 - without an error where there is none
+                return  # its process is over: what it waited in is closed, and can ask for nothing any more
             self._broken("the client's own checks", f"the client of server {server.number} raised {error!r}", server)
 
     def iterated(self, server: SimulatedServer) -> None:

@@ -70,7 +70,6 @@ class Counters:
     """Running totals, for metrics; plain numbers that only rise."""
 
     __slots__ = (
-        "bad_messages",
         "entries_applied",
         "leader_changes",
         "messages_dropped",
@@ -88,7 +87,6 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        self.bad_messages = 0
         self.entries_applied = 0
         self.leader_changes = 0
         self.messages_dropped = 0

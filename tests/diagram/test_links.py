@@ -55,6 +55,17 @@ def test_back_returns_to_what_was_seen(open_page: OpenPage, run: Trace) -> None:
     assert shared(page) == before
 
 
+def test_an_address_is_followed_before_it_is_written(open_page: OpenPage, run: Trace) -> None:
+    """What somebody enters is not lost where the page, before it hears of it, writes what it shows into the address."""
+    page = open_page()
+    page.evaluate("window.setTimeout = (write) => { window.write = write; }")
+    page.evaluate("oarlock.store.set({ query: 'kind:recv' })")
+    page.wait_for_function("() => window.write")
+    page.evaluate("(fragment) => { location.hash = fragment; window.write(); }", f"#e={run.events[200].id}&q=kind:send")
+    page.wait_for_function("() => oarlock.store.shared.query === 'kind:send'")
+    assert cursor(page) == 200
+
+
 BAD = {
     "run=sha256:other": "another run, sha256:other",
     "e=n9.1.1": "Its event names n9.1.1",

@@ -13,15 +13,24 @@ const KEPT = ["cursor", "window", "view", "query", "why", "axis", "range", "fold
 /** Follow and keep the address. @param {import("oarlock/store.js").Store} store @param {Extras} extras */
 export function keepLink(store, extras) {
   const reader = new LinkReader(store, Boolean(extras.live));
-  reader.read();
-  addEventListener("hashchange", () => reader.read());
+  let known = "";
+  const read = () => {
+    known = location.hash;
+    reader.read();
+  };
+  read();
+  addEventListener("hashchange", read);
   // A frame that was given its text, as in a notebook, has no address of its own.
   if (location.protocol === "about:") return;
   let timer = 0;
   store.subscribe((shared, changed) => {
     if (!KEPT.some((name) => changed.has(name)) || shared.isPlaying) return;
     clearTimeout(timer);
-    timer = setTimeout(() => history.replaceState(null, "", `#${linkOf(store)}`), 250);
+    timer = setTimeout(() => {
+      if (location.hash !== known) return; // somebody's, and not read yet
+      history.replaceState(null, "", `#${linkOf(store)}`);
+      known = location.hash;
+    }, 250);
   });
 }
 

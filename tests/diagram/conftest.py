@@ -11,6 +11,7 @@ from oarlock.diagram.page import page as page_of
 from oarlock.sim.generate import generate
 from oarlock.sim.run import record_schedule
 from oarlock.trace.loaded import Trace
+from oarlock.trace.schema import encode
 
 SEED = 7
 PATIENCE_MS = 30_000
@@ -24,6 +25,20 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+def bytes_of(trace: Trace) -> bytes:
+    """A run as its file has it."""
+    return b"".join([encode(trace.header), *map(encode, trace.events)])
+
+
+def both_move_together(page: Page) -> None:
+    """See that the second run shows the time that the first is brought to."""
+    page.evaluate("oarlock.store.set({window: [300, 420]})")
+    page.wait_for_function(
+        "() => { const { run, shared } = oarlock.views.diff.other;"
+        " return Math.abs(run.t.data[Math.round(shared.window[0])] - oarlock.run.t.data[300]) < 50000; }"
+    )
 
 
 @pytest.fixture(scope="module")

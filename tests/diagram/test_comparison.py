@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from playwright.sync_api import expect
-from tests.diagram.conftest import SEED, OpenPage
+from tests.diagram.conftest import SEED, OpenPage, both_move_together, bytes_of
 from tests.support.simulated import steady
 
 from oarlock.cli.trace import trace as trace_command
@@ -16,7 +16,7 @@ from oarlock.diagram.comparison import Comparison, compare
 from oarlock.sim import generate, record_schedule
 from oarlock.sim.schedule import Fault, MessageEdit
 from oarlock.trace.loaded import Trace, load
-from oarlock.trace.schema import Event, Kind, encode
+from oarlock.trace.schema import Event, Kind
 
 SCHEDULE = steady(Fault(at=0.7, kind="isolate", servers=(0,), seconds=0.8), seconds=2.0)
 
@@ -43,7 +43,7 @@ def _rows(found: Comparison, title: str) -> list[str]:
 @pytest.fixture
 def recorded_file(tmp_path: Path) -> Path:
     path = tmp_path / "run.jsonl"
-    path.write_bytes(b"".join([encode(_run().header), *map(encode, _run().events)]))
+    path.write_bytes(bytes_of(_run()))
     return path
 
 
@@ -120,7 +120,7 @@ def test_page_shows_both_runs(recorded_file: Path, open_page: OpenPage, tmp_path
     """The second run is drawn beside its differences, moves with the first, and each difference leads to both."""
     other = _run(MessageEdit(message=_append(_run()).id, do="drop"))
     second = tmp_path / "other.jsonl"
-    second.write_bytes(b"".join([encode(other.header), *map(encode, other.events)]))
+    second.write_bytes(bytes_of(other))
     path = tmp_path / "both.html"
     assert trace_command(["diff", str(recorded_file), str(second), "-o", str(path)]) == 1
     page = open_page(path=path)
@@ -132,11 +132,7 @@ def test_page_shows_both_runs(recorded_file: Path, open_page: OpenPage, tmp_path
     assert first is not None
     at = "oarlock.views.diff.other.run.events[oarlock.views.diff.other.shared.cursor].id"
     assert page.evaluate(at) == first.other
-    page.evaluate("oarlock.store.set({window: [300, 420]})")
-    page.wait_for_function(
-        "() => { const { run, shared } = oarlock.views.diff.other;"
-        " return Math.abs(run.t.data[Math.round(shared.window[0])] - oarlock.run.t.data[300]) < 50000; }"
-    )
+    both_move_together(page)
 
 
 def test_card_of_a_message_shows_the_command(open_page: OpenPage, run: Trace) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.diagram.conftest import OpenPage
+from tests.diagram.conftest import OpenPage, bytes_of
 
 from oarlock.cli.trace import trace as trace_command
 from oarlock.diagram.near_miss import NearMiss, near_misses
 from oarlock.diagram.page import page as page_of
 from oarlock.diagram.properties import PROPERTIES
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import Header, encode
+from oarlock.trace.schema import Header
 from oarlock.zoo.core.run import run_seed
 from oarlock.zoo.core.scenes import SCENES
 from oarlock.zoo.core.trail import recorded
@@ -82,7 +82,7 @@ def test_terminal_lists_them(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     """`trace near-misses` groups by rule, close ones first, and says what would have come of each."""
     run = _cores("6")
     path = tmp_path / "run.jsonl"
-    path.write_bytes(b"".join([encode(run.header), *map(encode, run.events)]))
+    path.write_bytes(bytes_of(run))
     assert trace_command(["near-misses", str(path)]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "did not commit index" in told

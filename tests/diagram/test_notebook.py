@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
+from tests.diagram.conftest import bytes_of
 
 from oarlock.diagram.notebook import Diagram
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import encode
 
 
 def test_a_run_shows_itself_in_a_frame(browser: Browser, run: Trace, tmp_path: Path) -> None:
     """Inside a notebook's cell, in a sandboxed frame, the page loads, follows keys and complains of nothing."""
     trace = tmp_path / "run.jsonl"
-    trace.write_bytes(b"".join([encode(run.header), *map(encode, run.events)]))
+    trace.write_bytes(bytes_of(run))
     html = Diagram.load(trace)._repr_html_()
     notebook = tmp_path / "notebook.html"
     notebook.write_text(f'<!doctype html><body><div class="output">{html}</div><p>The next cell</p>', encoding="utf-8")

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.diagram.conftest import bytes_of
 
 from oarlock.cli.draw import draw
 from oarlock.diagram import png as png_module
 from oarlock.diagram.png import SCALE, PictureError, png
 from oarlock.diagram.svg import size_of, svg
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import encode
 
 Without = Callable[[str], None]
 
@@ -59,6 +59,6 @@ def test_too_large_a_picture_is_refused() -> None:
 def test_draw_writes_a_png(run: Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`oarlock draw RUN -o run.png` writes one."""
     trace, picture = tmp_path / "run.jsonl", tmp_path / "run.png"
-    trace.write_bytes(b"".join([encode(run.header), *map(encode, run.events)]))
+    trace.write_bytes(bytes_of(run))
     assert draw([str(trace), "-o", str(picture)]) == 0, capsys.readouterr().err
     assert measured(picture.read_bytes()) > (100, 100)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from playwright.sync_api import Page, expect
-from tests.diagram.conftest import SEED, OpenPage
+from tests.diagram.conftest import SEED, OpenPage, both_move_together, bytes_of
 from tests.support.simulated import steady
 
 from oarlock.cli.draw import draw
@@ -19,10 +19,6 @@ from oarlock.sim import generate, record_schedule
 from oarlock.sim.schedule import Fault, MessageEdit
 from oarlock.trace.loaded import Trace, load
 from oarlock.trace.schema import Event, Header, Kind, encode
-
-
-def _bytes_of(trace: Trace) -> bytes:
-    return b"".join([encode(trace.header), *map(encode, trace.events)])
 
 
 def _as_read(data: bytes) -> Trace:
@@ -54,7 +50,7 @@ def _without_a_message(run: Trace) -> Trace:
 
 def _as_live(trace: Trace) -> bytes:
     """As a live cluster has it: other names, and times since 1970."""
-    text = _bytes_of(trace).decode()
+    text = bytes_of(trace).decode()
     for number in (1, 2, 3):
         text = text.replace(f'"n{number}', f'"na3f0b17c{number}')
     header, *lines = (json.loads(line) for line in text.splitlines())
@@ -72,11 +68,11 @@ def test_page_compares_as_python_does(open_page: OpenPage, run: Trace) -> None:
     """The page finds where two runs part, and all that differs, in the words of Python, and what is to be known before."""
     page = open_page()
     others = {
-        "a lost message": _bytes_of(_without_a_message(run)),
-        "another seed": _bytes_of(_crashing()),
-        "more servers": _bytes_of(_crashing(5)),
+        "a lost message": bytes_of(_without_a_message(run)),
+        "another seed": bytes_of(_crashing()),
+        "more servers": bytes_of(_crashing(5)),
         "a live run": _as_live(_crashing()),
-        "itself": _bytes_of(run),
+        "itself": bytes_of(run),
         "no events": encode(run.header),
     }
     notes = {}
@@ -88,7 +84,7 @@ def test_page_compares_as_python_does(open_page: OpenPage, run: Trace) -> None:
             }""",
             data.decode(),
         )
-        wanted = as_plain(compare(_as_read(_bytes_of(run)), _as_read(data)))
+        wanted = as_plain(compare(_as_read(bytes_of(run)), _as_read(data)))
         assert found == wanted, what
         notes[what] = found["note"]
     assert notes["a lost message"] == notes["itself"] == ""
@@ -103,7 +99,7 @@ def test_opened_file_is_drawn_beside(open_page: OpenPage, run: Trace) -> None:
     page = open_page()
     page.keyboard.press("d")
     other = _without_a_message(run)
-    _open(page, gzip.compress(_bytes_of(other)), "other.jsonl.gz")
+    _open(page, gzip.compress(bytes_of(other)), "other.jsonl.gz")
     expect(page.locator("#panel-diff .other canvas")).to_be_visible()
     first = compare(run, other).first
     assert first is not None
@@ -111,11 +107,7 @@ def test_opened_file_is_drawn_beside(open_page: OpenPage, run: Trace) -> None:
     assert page.evaluate(at) == [first.one, first.other]
     expect(page.locator("#panel-diff .parted dd").nth(1)).to_contain_text(first.told_other)
     expect(page.locator("#panel-diff .selected")).to_contain_text(f"{first.other} \N{MIDDLE DOT} ")
-    page.evaluate("oarlock.store.set({window: [300, 420]})")
-    page.wait_for_function(
-        "() => { const { run, shared } = oarlock.views.diff.other;"
-        " return Math.abs(run.t.data[Math.round(shared.window[0])] - oarlock.run.t.data[300]) < 50000; }"
-    )
+    both_move_together(page)
 
 
 def test_dropped_page_is_compared(open_page: OpenPage, run: Trace) -> None:
@@ -138,7 +130,7 @@ def test_what_is_no_trace_is_named(open_page: OpenPage) -> None:
     """Of a file that is no trace the page says so in a sentence, and what was there before stays."""
     page = open_page()
     page.keyboard.press("d")
-    _open(page, _bytes_of(_crashing()))
+    _open(page, bytes_of(_crashing()))
     told, drawn = page.locator(".opening .told"), page.locator("#panel-diff .other canvas")
     expect(drawn).to_be_visible()
     header = encode(_crashing().header)
@@ -159,8 +151,8 @@ def test_what_is_no_trace_is_named(open_page: OpenPage) -> None:
 @pytest.fixture
 def two_files(tmp_path: Path, run: Trace) -> tuple[Path, Path]:
     one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
-    one.write_bytes(_bytes_of(run))
-    other.write_bytes(_bytes_of(_crashing()))
+    one.write_bytes(bytes_of(run))
+    other.write_bytes(bytes_of(_crashing()))
     return one, other
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.diagram.conftest import OpenPage
+from tests.diagram.conftest import OpenPage, bytes_of
 from tests.support.broken_runs import broken_run
 
 from oarlock.check.invariants import PROPERTIES as CHECKED
@@ -20,7 +20,7 @@ from oarlock.raft.rules import RULES
 from oarlock.sim.generate import generate
 from oarlock.sim.run import record_schedule
 from oarlock.trace.loaded import Trace
-from oarlock.trace.schema import Event, Header, Kind, encode
+from oarlock.trace.schema import Event, Header, Kind
 from oarlock.zoo.catalogue import MUTANTS
 from oarlock.zoo.core.run import run_seed
 from oarlock.zoo.core.trail import recorded
@@ -151,7 +151,7 @@ def test_terminal_explains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     """`trace why RUN viol` and `trace check RUN` name property, first divergence, witnesses and lesson."""
     run = broken_run("votes-twice")
     path = tmp_path / "run.jsonl"
-    path.write_bytes(b"".join([encode(run.header), *map(encode, run.events)]))
+    path.write_bytes(bytes_of(run))
     assert trace_command(["why", str(path), "viol"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     for words in ("Election Safety", "first divergence", "changed its vote", "witness", "Why vote at", "majorities"):

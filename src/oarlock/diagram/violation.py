@@ -15,7 +15,7 @@ from oarlock.diagram.logs import last_index
 from oarlock.diagram.properties import property_of
 from oarlock.diagram.sentences import sentence
 from oarlock.diagram.steps import Deviation
-from oarlock.diagram.whynot import Missing, WhyNot, why_not
+from oarlock.diagram.whynot import Missing, WhyNot, leader_among, why_not
 from oarlock.trace.loaded import Trace
 from oarlock.trace.provenance import Explanation, why
 from oarlock.trace.schema import Event, Kind
@@ -167,14 +167,14 @@ def _laggards(trace: Trace, end: int) -> WhyNot:
     replay = states_at(trace, end)
     states = replay.states
     most = max((state.applied for state in states.values()), default=0)
-    leading = [(each.term, name) for name, each in states.items() if each.role == "leader" and name not in replay.down]
+    leader = leader_among(replay)
     missing: list[Missing] = []
     for name, state in sorted(states.items()):
         if state.applied >= most:
             continue
         missing.append(Missing(f"{name} has applied up to {state.applied}", _last_received(trace, name)))
-        if leading and last_index(state) < most:
-            missing += _unsent(trace, max(leading)[1], name)
+        if leader is not None and last_index(state) < most:
+            missing += _unsent(trace, leader, name)
     return WhyNot(f"Others have applied up to {most}." if missing else "All have applied the same.", missing)
 
 

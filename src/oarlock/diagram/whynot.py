@@ -76,7 +76,7 @@ class _Moment:
         known = [name for name, state in self._states.items() if state.commit >= index]
         if known:
             return WhyNot(f"Index {index} is committed: {', '.join(sorted(known))} know it.", [])
-        leader = self._leader()
+        leader = leader_among(self._replay)
         if leader is None:
             answer = self.no_leader()
             return WhyNot(f"Index {index} is not committed: {answer.sentence}", answer.missing)
@@ -126,7 +126,7 @@ class _Moment:
 
     def no_leader(self) -> WhyNot:
         """Why nobody leads."""
-        leader = self._leader()
+        leader = leader_among(self._replay)
         if leader is not None:
             return WhyNot(f"{leader} leads term {self._states[leader].term}.", [])
         missing: list[Missing] = []
@@ -220,14 +220,6 @@ class _Moment:
 
     # -- looking back --------------------------------------------------------------------------------------------------
 
-    def _leader(self) -> str | None:
-        leading = [
-            (state.term, name)
-            for name, state in self._states.items()
-            if state.role == "leader" and name not in self._replay.down
-        ]
-        return max(leading)[1] if leading else None
-
     def _before(self, lane: str) -> Iterator[Event]:
         """A lane's events, latest first, from the moment asked about."""
         for at in reversed(self._trace.lanes.get(lane, ())):
@@ -248,6 +240,16 @@ class _Moment:
             if event.w is not None and event.w.match is not None and voter in event.w.match:
                 return event.id
         return ""
+
+
+def leader_among(replay: Replay) -> str | None:
+    """The leader of the highest term that is up."""
+    leading = [
+        (state.term, name)
+        for name, state in replay.states.items()
+        if state.role == "leader" and name not in replay.down
+    ]
+    return max(leading)[1] if leading else None
 
 
 def _majority(conf: ConfigurationView) -> int:

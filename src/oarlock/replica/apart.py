@@ -35,6 +35,7 @@ _ASK_S: Final = 30.0
 
 _CALLS_AT_ONCE: Final = 4 * MOST_CALLS
 """Carried out without a pause for others who use the program's loop."""
+
 _Committed: TypeAlias = tuple[Index, bytes, object]
 """Index, data, and who waits for the result."""
 

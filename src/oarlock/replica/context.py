@@ -28,5 +28,5 @@ class Context(msgspec.Struct, gc=False, eq=False):
         """Chance that falls alike on all servers: seeded by the place in the log. Not for secrets."""
         if self._random is None:
             where = f"{self.index}" if self.position == 0 else f"{self.index} {self.position}"
-            self._random = random.Random(f"oarlock {where}")  # noqa: S311
+            self._random = random.Random(f"oarlock {where}")  # noqa: S311 - not for secrets
         return self._random

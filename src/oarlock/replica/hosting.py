@@ -32,17 +32,20 @@ def check_given(objects: Any, machine: Any) -> None:  # noqa: ANN401 - which is 
         raise TypeError(f"objects must be a list: [{objects!r}]")
     for one in objects:
         if not isinstance(one, ReplicatedObject):
-            made = f"; make one: {one.__name__}(...)" if isinstance(one, type) else ""
-            raise TypeError(f"objects must hold ReplicatedObjects, not {one!r}{made}")
+            raise TypeError(f"objects must hold ReplicatedObjects, not {_shown(one)}")
     if machine is not None and not isinstance(machine, StateMachine | DiskStateMachine):
-        made = f"; make one: {machine.__name__}(...)" if isinstance(machine, type) else ""
-        raise TypeError(f"machine must be a StateMachine or DiskStateMachine, not {machine!r}{made}")
+        raise TypeError(f"machine must be a StateMachine or DiskStateMachine, not {_shown(machine)}")
     if (machine is None) == (not objects):
         raise ValueError("a node needs either objects or a machine to replicate")
     names = sorted(one.name for one in objects)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"two objects have one name: {', '.join(twice)}")
+
+
+def _shown(given: object) -> str:
+    """What was given in place of an instance, and what to do about a class."""
+    return f"{given!r}; make one: {given.__name__}(...)" if isinstance(given, type) else repr(given)
 
 
 class HostedObject:

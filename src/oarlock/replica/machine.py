@@ -169,7 +169,7 @@ class ReplicaMachine:
             self._find_runner(*which)
         outcomes = []
         for self._position, (kind, *rest) in enumerate(calls):
-            outcomes.append(self._in_session(wanted, *rest) if kind else self._call(wanted, *rest))
+            outcomes.append(self._execute[kind](wanted, *rest))
         self._position = 0
         return Outcomes(outcomes)
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from oarlock.node.errors import Refusal
 from oarlock.node.members import Change, ChangeKind
@@ -30,8 +32,13 @@ def leader_of(core: Core) -> str | None:
     return None if leader_id is None else address_of(core.configuration, leader_id)
 
 
-def _named(members: dict[ServerId, str]) -> str:
-    return f"the members are {', '.join(sorted(members.values()))}"
+def _id_at(core: Core, address: str, error: Callable[[str], OarlockError]) -> ServerId:
+    """The member that is reached at an address; where there is none, an error that names all."""
+    wanted, members = normal(address), addresses_of(core.configuration)
+    for server_id, held in members.items():
+        if held == wanted:
+            return server_id
+    raise error(f"there is no server at {wanted}; the members are {', '.join(sorted(members.values()))}")
 
 
 def hindrance(core: Core) -> str:
@@ -128,11 +135,7 @@ class MembersCalls:
         await _change(self._running, ChangeKind.PROMOTE, self._id_at(address), timeout_s)
 
     def _id_at(self, address: str) -> ServerId:
-        wanted, members = normal(address), self.members
-        for server_id, held in members.items():
-            if held == wanted:
-                return server_id
-        raise ChangeRefused(Refusal.NOT_A_MEMBER, f"there is no server at {wanted}; {_named(members)}")
+        return _id_at(self._running, address, partial(ChangeRefused, Refusal.NOT_A_MEMBER))
 
 
 async def leave(core: Core, own: ServerId, timeout_s: float | None) -> None:
@@ -145,13 +148,8 @@ async def leave(core: Core, own: ServerId, timeout_s: float | None) -> None:
 
 
 async def _transfer(core: Core, own: ServerId, to: str | None, timeout_s: float | None) -> None:
-    members = addresses_of(core.configuration)
-    if to is None:
-        candidates = sorted(core.configuration.voters - {own}) or [own]
-    else:
-        candidates = [server_id for server_id, address in members.items() if address == normal(to)]
-        if not candidates:
-            raise BadTransferee(f"there is no server at {to}; {_named(members)}")
+    anybody = sorted(core.configuration.voters - {own}) or [own]
+    candidates = anybody if to is None else [_id_at(core, to, BadTransferee)]
     for position, server_id in enumerate(candidates, 1):
         try:
             await core.transfer_leadership(server_id, timeout_s)

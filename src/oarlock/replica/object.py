@@ -245,7 +245,7 @@ class ReplicatedObject:
             raise ValueError(f"an object's name must be text of 1 to 255 characters, not {name!r}")
         self._oarlock_name = name
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - of whatever else it derives from
         super().__init_subclass__(**kwargs)
         for name, attribute in vars(cls).items():
             if isinstance(attribute, Command) and hasattr(ReplicatedObject, name):

@@ -114,13 +114,19 @@ class Reader:
         """Have the state refreshed, once for all who want it."""
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = self._barrier(within_s, may_use_lease=self._lease_reads)
-            self._refreshing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._refreshing.add_done_callback(_forget)
         return self._refreshing
+
+
+def _forget(done: "asyncio.Future[Any]") -> None:
+    """Have nobody told of what it raised."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _drop(value: "asyncio.Future[Any] | Coroutine[Any, Any, Any]") -> None:
     """Have nobody told of what nobody will wait for."""
     if isinstance(value, asyncio.Future):
-        value.add_done_callback(lambda done: done.cancelled() or done.exception())
+        value.add_done_callback(_forget)
     else:
         value.close()

@@ -66,7 +66,7 @@ class SimulatedNode(Node):
                 if noted is not None and sequence != before:
                     noted.command = command_id(self.server_id, inside.boot_epoch(node), sequence)
 
-        self._proposer.begin = begin_noted  # type: ignore[method-assign]
+        self._proposer.begin = begin_noted  # type: ignore[method-assign]  # as `propose` below
         core.propose = propose_noted
 
     def call(

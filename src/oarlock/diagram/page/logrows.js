@@ -1,7 +1,7 @@
 /** What the matrix of logs says at a position: for every server its entries, and below them where its marks stand. */
 
 import { glyph, nameOf } from "oarlock/spacetime.js";
-import { lastIndex, termAt } from "oarlock/state.js";
+import { lastIndex, leaderAmong, termAt } from "oarlock/state.js";
 
 /** @typedef {{index: number, term: number | undefined, isCompacted: boolean, isCommitted: boolean, isApplied: boolean,
  * isDurable: boolean}} Entry One place of a log; without a term there is no entry. */
@@ -70,15 +70,4 @@ export function entryWords(entry) {
 /** @param {Mark[]} marks */
 export function markWords(marks) {
   return marks.map(({ words }) => words).join("; ");
-}
-
-/** The leader of the highest term that is up. @param {import("oarlock/state.js").Cluster} cluster @param {string[]} names */
-export function leaderAmong(cluster, names) {
-  let found;
-  for (const name of names) {
-    const state = cluster.servers.get(name);
-    if (!state || state.role !== "leader" || cluster.down.has(name)) continue;
-    if (found === undefined || state.term > (cluster.servers.get(found)?.term ?? 0)) found = name;
-  }
-  return found;
 }

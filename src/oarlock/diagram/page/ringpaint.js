@@ -1,11 +1,10 @@
 /** How the ring is drawn. Hue is the term and nothing else, as in the space-time diagram; losses are brown. */
 
-import { leaderAmong } from "oarlock/logrows.js";
 import { CAUSE_WORDS, DASHES, verdictOf } from "oarlock/messages.js";
 import { termColour } from "oarlock/paint.js";
 import { cross, disc, line, ring } from "oarlock/shapes.js";
 import { glyph, nameOf } from "oarlock/spacetime.js";
-import { lastIndex, termAt } from "oarlock/state.js";
+import { lastIndex, leaderAmong, termAt } from "oarlock/state.js";
 
 /** A cell of a log, and how many there are at most. */
 const CELL = { size: 14, gap: 2, most: 8, least: 3 };

@@ -85,6 +85,17 @@ export function termAt(state, index) {
   return run?.[2];
 }
 
+/** The leader of the highest term that is up; of two the first. @param {Pick<Cluster, "servers" | "down">} cluster @param {string[]} names */
+export function leaderAmong(cluster, names) {
+  let found;
+  for (const name of names) {
+    const state = cluster.servers.get(name);
+    if (!state || state.role !== "leader" || cluster.down.has(name)) continue;
+    if (found === undefined || state.term > (cluster.servers.get(found)?.term ?? 0)) found = name;
+  }
+  return found;
+}
+
 export class StateTrack {
   /** @param {import("oarlock/run.js").Run} run */
   constructor(run) {

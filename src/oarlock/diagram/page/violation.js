@@ -2,7 +2,7 @@
 
 import { audit } from "oarlock/audit.js";
 import { laneOf } from "oarlock/ids.js";
-import { lastIndex } from "oarlock/state.js";
+import { lastIndex, leaderAmong } from "oarlock/state.js";
 import { why } from "oarlock/provenance.js";
 import { whyNot } from "oarlock/whynot.js";
 import { sentence } from "oarlock/words.js";
@@ -108,13 +108,13 @@ function missingAt(run, extras, name) {
 
 /** @param {import("oarlock/run.js").Run} run @param {number} end @returns {import("oarlock/whynot.js").Answer} */
 function laggards(run, end) {
-  const { servers, down } = run.track.at(end);
-  const states = [...servers].sort(([one], [other]) => (one < other ? -1 : 1));
+  const cluster = run.track.at(end);
+  const states = [...cluster.servers].sort(([one], [other]) => (one < other ? -1 : 1));
   const most = Math.max(0, ...states.map(([, state]) => state.applied));
-  const leading = states.filter(([name, state]) => state.role === "leader" && !down.has(name)).sort(([, one], [, other]) => one.term - other.term).at(-1);
+  const leader = leaderAmong(cluster, states.map(([name]) => name).reverse());
   const missing = states.filter(([, state]) => state.applied < most).flatMap(([name, state]) => [
     { sentence: `${name} has applied up to ${state.applied}`, id: lastReceived(run, name) },
-    ...(leading && lastIndex(state) < most ? unsent(run, leading[0], name) : [])]);
+    ...(leader && lastIndex(state) < most ? unsent(run, leader, name) : [])]);
   return { sentence: missing.length ? `Others have applied up to ${most}.` : "All have applied the same.", missing };
 }
 

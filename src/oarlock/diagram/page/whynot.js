@@ -2,7 +2,7 @@
 
 import { areMajorities, votersOf } from "oarlock/majorities.js";
 import { WORLD } from "oarlock/run.js";
-import { lastIndex, termAt } from "oarlock/state.js";
+import { lastIndex, leaderAmong, termAt } from "oarlock/state.js";
 import { ruleSentence } from "oarlock/words.js";
 
 const REFUSALS = ["RV-2", "RV-1", "PV-2", "CQ-2", "NS-1"];
@@ -180,8 +180,7 @@ class Moment {
   }
 
   #leader() {
-    const leading = this.names.filter((name) => this.#state(name).role === "leader" && !this.down.has(name));
-    return leading.sort((a, b) => this.#state(a).term - this.#state(b).term || (a < b ? -1 : 1)).at(-1);
+    return leaderAmong({ servers: this.states, down: this.down }, [...this.names].reverse());
   }
 
   /** A lane's events, latest first, from the moment asked about. @param {string} name */
